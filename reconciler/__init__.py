@@ -1,0 +1,1 @@
+"""Kubernetes v1 manifests on plain Docker hosts, straight from Git, with no cluster to run."""

@@ -1,0 +1,1 @@
+"""Decode, default and validate one object: the one path for Git and REST. Pure."""

@@ -1,0 +1,1 @@
+"""One strategy per kind: allocation, immutability, status split, finalizers, deletion."""

@@ -1,0 +1,1 @@
+"""How controllers reach the API: one `Client` protocol with a local and an HTTP face."""

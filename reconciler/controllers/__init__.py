@@ -1,0 +1,1 @@
+"""Control loops on API objects: a pure plan and a thin loop each."""

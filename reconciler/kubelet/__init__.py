@@ -1,0 +1,1 @@
+"""Pods to containers on this host's Docker Engine."""

@@ -1,0 +1,99 @@
+"""The base of every API type, and how Go's `omitempty` is said in pydantic.
+
+Objects are written with `by_alias` and `exclude_defaults`, which gives Kubernetes' wire form:
+
+* a value field (Go: `bool`, `string`, slice, map with `omitempty`) has its zero value as default
+  and vanishes when zero: `host_network: bool = False`, `ports: tuple[Port, ...] = ()`;
+* a pointer field is `X | None = None`: zero is kept, absence is `None`;
+* a field that is always written (no `omitempty`, or an embedded struct) uses `always(factory)`.
+
+Lists are tuples, so that a decoded object can be shared freely; nobody writes into its maps.
+A list's merge behaviour stands beside it: `Annotated[tuple[Port, ...], ListMap("containerPort",
+"protocol")]`, `ListSet()`; without a marker a list is atomic (Kubernetes' x-kubernetes-list-type).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+_ACRONYMS = {
+    "ip": "IP", "ips": "IPs", "cidr": "CIDR", "cidrs": "CIDRs", "pid": "PID", "ipc": "IPC",
+    "id": "ID", "uuid": "UUID", "fqdn": "FQDN", "uri": "URI", "io": "IO", "wwns": "WWNs",
+    "tls": "TLS",
+}  # fmt: skip
+
+
+def camel(name: str) -> str:
+    """Return the JSON name of a Python field: `pod_cidr` is `podCIDR`, `cluster_ip` `clusterIP`."""
+    first, *rest = name.removesuffix("_").split("_")
+    return first + "".join(_ACRONYMS.get(word, word.capitalize()) for word in rest)
+
+
+@dataclass(frozen=True, slots=True)
+class ListMap:
+    """A list whose items are told apart by the JSON names in `keys`.
+
+    `patch` is False where only server-side apply merges by the keys and strategic merge patch
+    replaces the list; `patch_key` is the strategic merge key where it differs from `keys[0]`.
+    """
+
+    keys: tuple[str, ...]
+    patch: bool
+    patch_key: str
+
+    def __init__(self, *keys: str, patch: bool = True, patch_key: str = "") -> None:
+        object.__setattr__(self, "keys", keys)
+        object.__setattr__(self, "patch", patch)
+        object.__setattr__(self, "patch_key", patch_key or keys[0])
+
+
+@dataclass(frozen=True, slots=True)
+class ListSet:
+    """A list of distinct scalars that merges as a set; `patch` as in `ListMap`."""
+
+    patch: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Atomic:
+    """A struct or map that server-side apply replaces whole (x-kubernetes-map-type: atomic)."""
+
+
+def always(factory: Callable[[], Any]) -> Any:
+    """Declare a field that is written even when it has its zero value.
+
+    A default factory that takes the validated data is never called by `exclude_defaults`, which
+    makes pydantic write the field always.
+    """
+    return Field(default_factory=lambda _data: factory())
+
+
+class Model(BaseModel):
+    """A frozen API type with camelCase JSON names; unknown fields and wrong types are errors."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        strict=True,
+        extra="forbid",
+        alias_generator=camel,
+        populate_by_name=True,
+        defer_build=True,
+        protected_namespaces=(),
+    )
+
+    def to_json(self) -> bytes:
+        """Return the wire form as UTF-8 JSON."""
+        return self.__pydantic_serializer__.to_json(self, by_alias=True, exclude_defaults=True)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the wire form as plain JSON values (lists, not tuples)."""
+        dumped: dict[str, Any] = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        return dumped
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy with `changes` (Python field names); values must already be valid."""
+        return self.model_copy(update=changes)

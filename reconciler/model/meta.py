@@ -1,0 +1,97 @@
+"""Kubernetes' meta/v1: what every object carries, and how an object is named."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import Field
+
+from reconciler.model.base import Atomic, ListMap, ListSet, Model, always
+
+Time = str  # RFC 3339 with seconds, "2026-01-02T03:04:05Z"
+MicroTime = str  # RFC 3339 with microseconds
+
+
+class ObjectKey(NamedTuple):
+    """The name of one object: kind ("Pod", or "Source.gitops.reconciler.dev"), namespace, name.
+
+    `namespace` is empty for a cluster-scoped kind.
+    """
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        path = f"{self.namespace}/{self.name}" if self.namespace else self.name
+        return f"{self.kind} {path}"
+
+
+class OwnerReference(Model):
+    api_version: str = always(str)
+    kind: str = always(str)
+    name: str = always(str)
+    uid: str = always(str)
+    controller: bool | None = None
+    block_owner_deletion: bool | None = None
+
+
+class ManagedFieldsEntry(Model):
+    manager: str = ""
+    operation: str = ""
+    api_version: str = ""
+    time: Time | None = None
+    fields_type: str = ""
+    fields_v1: Annotated[dict[str, Any] | None, Atomic()] = Field(default=None, alias="fieldsV1")
+    subresource: str = ""
+
+
+class ObjectMeta(Model):
+    name: str = ""
+    generate_name: str = ""
+    namespace: str = ""
+    self_link: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    generation: int = 0
+    creation_timestamp: Time | None = None
+    deletion_timestamp: Time | None = None
+    deletion_grace_period_seconds: int | None = None
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    owner_references: Annotated[tuple[OwnerReference, ...], ListMap("uid")] = ()
+    finalizers: Annotated[tuple[str, ...], ListSet()] = ()
+    managed_fields: tuple[ManagedFieldsEntry, ...] = ()
+
+
+class ListMeta(Model):
+    self_link: str = ""
+    resource_version: str = ""
+    continue_: str = Field(default="", alias="continue")
+    remaining_item_count: int | None = None
+
+
+class KubeObject(Model):
+    """What every stored object has. Kinds override `kind` (and `api_version`) with a Literal."""
+
+    api_version: str = always(str)
+    kind: str = always(str)
+    metadata: ObjectMeta = always(ObjectMeta)
+
+    @property
+    def key(self) -> ObjectKey:
+        """The object's name in the store; the kind is qualified by its group outside core."""
+        group, _, _ = self.api_version.rpartition("/")
+        kind = f"{self.kind}.{group}" if group else self.kind
+        return ObjectKey(kind, self.metadata.namespace, self.metadata.name)
+
+
+class Condition(Model):
+    """meta/v1 Condition, used by our own kinds."""
+
+    type: str = always(str)
+    status: str = always(str)
+    observed_generation: int = 0
+    last_transition_time: Time | None = None
+    reason: str = ""
+    message: str = ""

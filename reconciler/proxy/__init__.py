@@ -1,0 +1,1 @@
+"""Services to nftables and DNS on this host."""

@@ -1,0 +1,1 @@
+"""Binds each pod to a node: filters, scores, and the reasons."""

@@ -1,0 +1,1 @@
+"""A place to watch, and its files at a revision."""

@@ -1,0 +1,1 @@
+"""Where objects live: revisions, compare-and-swap, bounded history, watch."""

@@ -1,0 +1,1 @@
+"""GitOps: plan desired against live, apply, prune, and the life cycle of a revision."""
