@@ -16,14 +16,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
 _ACRONYMS = {
     "ip": "IP", "ips": "IPs", "cidr": "CIDR", "cidrs": "CIDRs", "pid": "PID", "ipc": "IPC",
     "id": "ID", "uuid": "UUID", "fqdn": "FQDN", "uri": "URI", "io": "IO", "wwns": "WWNs",
-    "tls": "TLS",
+    "tls": "TLS", "api": "API",
 }  # fmt: skip
 
 
@@ -38,17 +38,29 @@ class ListMap:
     """A list whose items are told apart by the JSON names in `keys`.
 
     `patch` is False where only server-side apply merges by the keys and strategic merge patch
-    replaces the list; `patch_key` is the strategic merge key where it differs from `keys[0]`.
+    replaces the list; `patch_key` is the strategic merge key where it differs from `keys[0]`;
+    `retain_keys` says that a patch item replaces an item's other members (strategy `retainKeys`).
     """
 
     keys: tuple[str, ...]
     patch: bool
     patch_key: str
+    retain_keys: bool
 
-    def __init__(self, *keys: str, patch: bool = True, patch_key: str = "") -> None:
+    def __init__(
+        self, *keys: str, patch: bool = True, patch_key: str = "", retain_keys: bool = False
+    ) -> None:
         object.__setattr__(self, "keys", keys)
         object.__setattr__(self, "patch", patch)
         object.__setattr__(self, "patch_key", patch_key or keys[0])
+        object.__setattr__(self, "retain_keys", retain_keys)
+
+
+@dataclass(frozen=True, slots=True)
+class PatchOnly:
+    """A list that strategic merge patch merges by `key` and server-side apply replaces whole."""
+
+    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +72,10 @@ class ListSet:
 
 @dataclass(frozen=True, slots=True)
 class Atomic:
-    """A struct or map that server-side apply replaces whole (x-kubernetes-map-type: atomic)."""
+    """A map that server-side apply replaces whole (x-kubernetes-map-type: atomic).
+
+    A struct that is atomic wherever it stands says so itself: `atomic: ClassVar[bool] = True`.
+    """
 
 
 def always(factory: Callable[[], Any]) -> Any:
@@ -72,8 +87,16 @@ def always(factory: Callable[[], Any]) -> Any:
     return Field(default_factory=lambda _data: factory())
 
 
+def unset() -> Any:
+    """Declare an optional field that is written as `null` when absent, as Go writes a zero Time."""
+    return always(lambda: None)
+
+
 class Model(BaseModel):
     """A frozen API type with camelCase JSON names; unknown fields and wrong types are errors."""
+
+    atomic: ClassVar[bool] = False
+    """Whether server-side apply owns the struct whole (x-kubernetes-map-type: atomic)."""
 
     model_config = ConfigDict(
         frozen=True,

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 from pydantic import Field
 
-from reconciler.model.base import Atomic, ListMap, ListSet, Model, always
+from reconciler.model.base import Atomic, ListMap, ListSet, Model, always, unset
+from reconciler.model.scalar import Int64, MicroTime, Time
 
-Time = str  # RFC 3339 with seconds, "2026-01-02T03:04:05Z"
-MicroTime = str  # RFC 3339 with microseconds
+__all__ = [
+    "Condition", "KubeObject", "ListMeta", "ManagedFieldsEntry", "MicroTime", "ObjectKey",
+    "ObjectMeta", "OwnerReference", "Time",
+]  # fmt: skip
+
 
 
 class ObjectKey(NamedTuple):
@@ -28,6 +32,7 @@ class ObjectKey(NamedTuple):
 
 
 class OwnerReference(Model):
+    atomic: ClassVar[bool] = True
     api_version: str = always(str)
     kind: str = always(str)
     name: str = always(str)
@@ -53,10 +58,10 @@ class ObjectMeta(Model):
     self_link: str = ""
     uid: str = ""
     resource_version: str = ""
-    generation: int = 0
-    creation_timestamp: Time | None = None
+    generation: Int64 = 0
+    creation_timestamp: Time | None = unset()
     deletion_timestamp: Time | None = None
-    deletion_grace_period_seconds: int | None = None
+    deletion_grace_period_seconds: Int64 | None = None
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
     owner_references: Annotated[tuple[OwnerReference, ...], ListMap("uid")] = ()
@@ -68,7 +73,7 @@ class ListMeta(Model):
     self_link: str = ""
     resource_version: str = ""
     continue_: str = Field(default="", alias="continue")
-    remaining_item_count: int | None = None
+    remaining_item_count: Int64 | None = None
 
 
 class KubeObject(Model):
@@ -91,7 +96,7 @@ class Condition(Model):
 
     type: str = always(str)
     status: str = always(str)
-    observed_generation: int = 0
-    last_transition_time: Time | None = None
-    reason: str = ""
-    message: str = ""
+    observed_generation: Int64 = 0
+    last_transition_time: Time | None = unset()
+    reason: str = always(str)
+    message: str = always(str)

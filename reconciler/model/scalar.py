@@ -1,0 +1,47 @@
+"""The scalar types of the API: sized integers, IntOrString, quantities, times, base64.
+
+Used in model classes only. A validator here brings a value into the one form that Kubernetes
+stores, so that equal manifests give equal objects; it costs nothing when the value is in it.
+"""
+
+from __future__ import annotations
+
+import binascii
+from base64 import b64decode
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from reconciler.model import quantity, time
+
+
+def _decode_bytes(value: Any) -> Any:
+    if value is None:
+        return ""
+    if type(value) is str:
+        try:
+            b64decode(value, validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise ValueError(f"illegal base64 data: {error}") from error
+    return value
+
+
+Int32 = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
+Int64 = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
+IntOrString = Int32 | str
+"""A port number or the name of a container's port."""
+
+Quantity = Annotated[str, BeforeValidator(quantity.decode)]
+"""A resource quantity in canonical form; see `quantity.py` for arithmetic."""
+
+ResourceList = dict[str, Quantity]
+"""Amounts by resource name: "cpu", "memory", ..."""
+
+Bytes = Annotated[str, BeforeValidator(_decode_bytes)]
+"""Go's []byte: base64 text."""
+
+Time = Annotated[str, BeforeValidator(time.decode_time)]
+"""metav1.Time: RFC 3339 in UTC with whole seconds."""
+
+MicroTime = Annotated[str, BeforeValidator(time.decode_micro_time)]
+"""metav1.MicroTime: RFC 3339 in UTC with microseconds."""

@@ -1,0 +1,47 @@
+"""RFC 3339 times as Kubernetes writes them: UTC, whole seconds or microseconds.
+
+Called by whoever puts a time into an object. Pure: the present comes from a `Clock`.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+_SECONDS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
+_RFC3339 = re.compile(
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)", re.ASCII
+)
+
+
+def format_time(moment: datetime) -> str:
+    """Return `moment` as metav1.Time writes it: "2026-01-02T03:04:05Z"."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def format_micro_time(moment: datetime) -> str:
+    """Return `moment` as metav1.MicroTime writes it: "2026-01-02T03:04:05.000000Z"."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def parse_time(text: str) -> datetime:
+    """Return the moment that `text` names, in UTC; raises `ValueError` when it is no RFC 3339."""
+    if _RFC3339.fullmatch(text) is None:
+        raise ValueError(f'parsing time "{text}" as "2006-01-02T15:04:05Z07:00": cannot parse')
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def decode_time(value: Any) -> Any:
+    """Bring a JSON value for a Time to whole seconds in UTC; "" and null are absence."""
+    if type(value) is not str:
+        return value
+    if _SECONDS.fullmatch(value):
+        datetime.fromisoformat(value)
+        return value
+    return format_time(parse_time(value))
+
+
+def decode_micro_time(value: Any) -> Any:
+    """Bring a JSON value for a MicroTime to microseconds in UTC."""
+    return format_micro_time(parse_time(value)) if type(value) is str else value
