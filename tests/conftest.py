@@ -64,11 +64,15 @@ def virtual() -> Iterator[VirtualLoop]:
     loop = VirtualLoop()
     yield loop
     leaked = [task for task in asyncio.all_tasks(loop) if not task.done()]
-    for task in leaked:
-        task.cancel()
-    loop.run_until_complete(asyncio.gather(*leaked, return_exceptions=True))
+    loop.run_until_complete(_end(leaked))
     loop.close()
     assert not leaked, f"tasks left running: {leaked}"
+
+
+async def _end(tasks: list[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @pytest.fixture

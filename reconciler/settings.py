@@ -1,0 +1,146 @@
+"""Configuration, as the composition root reads it.
+
+`RECONCILER_*` environment, then `--config FILE` (YAML), then flags; each stronger than the one
+before.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from reconciler.core.errors import ReconcilerError
+
+_ENVIRONMENT = "RECONCILER_"
+
+
+class SettingsError(ReconcilerError):
+    """A setting is unknown or wrong; the message names it, its place and what would be right."""
+
+
+def _network(text: str) -> str:
+    return str(ipaddress.IPv4Network(text))
+
+
+def _address(text: str) -> str:
+    return str(ipaddress.IPv4Address(text))
+
+
+Network = Annotated[str, AfterValidator(_network)]
+Address = Annotated[str, AfterValidator(_address)]
+
+
+def _host_name() -> str:
+    return socket.gethostname().lower()
+
+
+class Settings(BaseModel):
+    """Everything that a user may set. Durations are seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str | None = Field(
+        default=None,
+        description="directory, local Git repository or Git URL that holds the manifests",
+    )
+    branch: str | None = Field(default=None, description="branch of the Git repository (its HEAD)")
+    path: str = Field(
+        default="", description="sub-directory of the source that holds the manifests"
+    )
+    source_name: str = Field(
+        default="main", description="name of the source, in status and history"
+    )
+    interval: float = Field(
+        default=10.0, gt=0, description="seconds between two fetches of a remote"
+    )
+
+    state_dir: Path = Field(default=Path("/var/lib/reconciler"), description="where state is kept")
+    run_dir: Path = Field(default=Path("/run/reconciler"), description="run-time files, on tmpfs")
+    docker_socket: Path = Field(
+        default=Path("/var/run/docker.sock"), description="Docker's Unix socket"
+    )
+
+    node_name: str = Field(
+        default_factory=_host_name, description="name of this host's Node object"
+    )
+    register_node: bool = Field(default=True, description="whether the host registers itself")
+    pod_cidr: Network = Field(default="10.244.0.0/24", description="addresses of this node's pods")
+    service_cidr: Network = Field(default="10.96.0.0/16", description="addresses of services")
+    cluster_dns: Address = Field(default="10.96.0.10", description="address of the cluster DNS")
+    cluster_domain: str = Field(default="cluster.local", description="DNS domain of the cluster")
+    node_port_min: int = Field(default=30000, ge=1, le=65535, description="first node port")
+    node_port_max: int = Field(default=32767, ge=1, le=65535, description="last node port")
+    let_go_timeout: float = Field(
+        default=1.0,
+        ge=0,
+        description="longest wait for the proxies to let go of a pod before its SIGTERM",
+    )
+
+    log_level: str = Field(
+        default="info", pattern="^(debug|info|warning|error)$", description="least level logged"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        services = ipaddress.IPv4Network(self.service_cidr)
+        if ipaddress.IPv4Address(self.cluster_dns) not in services:
+            raise ValueError(f"cluster_dns {self.cluster_dns} lies outside service_cidr {services}")
+        if services.overlaps(ipaddress.IPv4Network(self.pod_cidr)):
+            raise ValueError(f"pod_cidr {self.pod_cidr} overlaps service_cidr {services}")
+        if self.node_port_min > self.node_port_max:
+            raise ValueError("node_port_min is greater than node_port_max")
+        return self
+
+
+def load(flags: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> Settings:
+    """Return the settings that the three places give together.
+
+    `flags` are the command line's values by setting name (`None`: not given); its `config` names
+    the YAML file. Raises `SettingsError`.
+    """
+    given = {name: value for name, value in flags.items() if value is not None}
+    config = given.pop("config", None) or environment.get(f"{_ENVIRONMENT}CONFIG")
+    merged = {**_from_environment(environment), **(_from_file(Path(config)) if config else {})}
+    known = {name: value for name, value in given.items() if name in Settings.model_fields}
+    try:
+        return Settings.model_validate({**merged, **known})
+    except ValidationError as error:
+        raise SettingsError(_explain(error)) from error
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name: environment[variable]
+        for name in Settings.model_fields
+        if (variable := _ENVIRONMENT + name.upper()) in environment
+    }
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise SettingsError(f"--config {path}: {error}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise SettingsError(f"--config {path}: expected a mapping of settings")
+    return {str(name).replace("-", "_"): value for name, value in content.items()}
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for fault in error.errors():
+        name = ".".join(str(part) for part in fault["loc"])
+        if fault["type"] == "extra_forbidden":
+            lines.append(f"{name}: unknown setting; known are {', '.join(Settings.model_fields)}")
+        else:
+            lines.append(f"{name + ': ' if name else ''}{fault['msg']} (got {fault['input']!r})")
+    return "\n".join(lines)

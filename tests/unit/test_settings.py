@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from reconciler.settings import SettingsError, load
+
+
+def test_flags_beat_the_file_and_the_file_beats_the_environment(tmp_path: Path):
+    config = tmp_path / "c.yaml"
+    config.write_text("node-name: from-file\ninterval: 3\n")
+    environment = {
+        "RECONCILER_NODE_NAME": "from-env",
+        "RECONCILER_INTERVAL": "5",
+        "RECONCILER_BRANCH": "from-env",
+    }
+    settings = load({"config": str(config), "node_name": "from-flag", "branch": None}, environment)
+    assert (settings.node_name, settings.interval, settings.branch) == ("from-flag", 3, "from-env")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("nodename: a", "nodename: unknown setting; known are source, branch"),
+        ("interval: soon", r"interval: .*valid number.*\(got 'soon'\)"),
+        ("pod_cidr: 10.0.0.1/8", "pod_cidr: .*has host bits set"),
+        (
+            "cluster_dns: 10.97.0.10",
+            "cluster_dns 10.97.0.10 lies outside service_cidr 10.96.0.0/16",
+        ),
+        ("pod_cidr: 10.96.0.0/24", "pod_cidr 10.96.0.0/24 overlaps service_cidr"),
+        ("- a", "expected a mapping"),
+        ("a: [", "while parsing a flow"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_is_wrong(tmp_path: Path, text: str, message: str):
+    config = tmp_path / "c.yaml"
+    config.write_text(text)
+    with pytest.raises(SettingsError, match=message):
+        load({"config": str(config)}, {})
+
+
+def test_a_missing_config_file_is_named():
+    with pytest.raises(SettingsError, match=r"--config /nowhere\.yaml: .*No such file"):
+        load({"config": "/nowhere.yaml"}, {})
