@@ -1,0 +1,150 @@
+"""The command line: arguments to settings, then one function per command.
+
+A command's module is imported when it is asked for, so that `reconciler status` does not pay for
+the daemon. Exit codes: 0 done; 1 failed; 2 `plan` found changes; 3 invalid input.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from reconciler.core.errors import ReconcilerError
+from reconciler.settings import Settings, SettingsError, load
+
+FAILED, INVALID = 1, 3
+
+Command = Callable[[Settings, argparse.Namespace, Console], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code."""
+    parsed = build_parser().parse_args(arguments)
+    try:
+        settings = load(vars(parsed))
+    except SettingsError as error:
+        print(f"reconciler: {error}", file=sys.stderr)  # noqa: T201 - the command line's voice
+        return INVALID
+    command: Command = parsed.command
+    try:
+        return command(settings, parsed, Console())
+    except ReconcilerError as error:
+        print(f"reconciler: {error}", file=sys.stderr)  # noqa: T201 - the command line's voice
+        return FAILED
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of every command; its help is documentation, so it is tested."""
+    parser = argparse.ArgumentParser(
+        prog="reconciler",
+        description="Kubernetes v1 manifests on plain Docker hosts, straight from Git.",
+        epilog="Settings come from RECONCILER_* variables, --config FILE and flags, "
+        "each stronger than the one before.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add(commands, "run", _run, "run the daemon until it is told to stop", _SOURCE, _DAEMON)
+    validate = _add(commands, "validate", _validate, "check manifests offline")
+    validate.add_argument("paths", nargs="+", type=Path, metavar="PATH")
+    render = _add(commands, "render", _render, "print the objects that a source yields")
+    render.add_argument("target", type=Path, metavar="PATH")
+    plan = _add(
+        commands, "plan", _plan, "show what a sync would change; exit 2 when it would", _SOURCE
+    )
+    plan.add_argument("-o", "--output", choices=("text", "json"), default="text")
+    status = _add(commands, "status", _status, "show the source, its revision and each workload")
+    status.add_argument("-w", "--watch", action="store_true", help="keep showing it, live")
+    _add(commands, "history", _history, "list the revisions and what became of them")
+    _add(commands, "sync", _sync, "make the running daemon look at its source now")
+    _add(commands, "down", _down, "remove all that reconciler made on this host")
+    return parser
+
+
+_SOURCE = ("source", "branch", "path")
+_DAEMON = (
+    "source_name", "interval", "docker_socket", "node_name", "register_node", "pod_cidr",
+    "service_cidr", "cluster_dns", "cluster_domain", "node_port_min", "node_port_max",
+    "let_go_timeout", "log_level",
+)  # fmt: skip
+_COMMON = ("state_dir", "run_dir")
+
+
+def _add(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    command: Command,
+    summary: str,
+    *groups: Sequence[str],
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=summary, description=summary)
+    parser.set_defaults(command=command)
+    parser.add_argument("--config", metavar="FILE", help="YAML file of settings")
+    for setting in (*(each for group in groups for each in group), *_COMMON):
+        _add_setting(parser, setting)
+    return parser
+
+
+def _add_setting(parser: argparse.ArgumentParser, name: str) -> None:
+    field = Settings.model_fields[name]
+    flag = "--" + name.replace("_", "-")
+    default = f" (default {field.default})" if field.default else ""
+    text = f"{field.description}{default}"
+    if field.annotation is bool:
+        parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text)
+    else:
+        parser.add_argument(flag, metavar=name.upper(), help=text)
+
+
+def _run(settings: Settings, _: argparse.Namespace, __: Console) -> int:
+    from reconciler import app
+
+    return app.main(settings)
+
+
+def _validate(_: Settings, parsed: argparse.Namespace, console: Console) -> int:
+    from reconciler.cli.validate import run_validate
+
+    return run_validate(parsed.paths, console)
+
+
+def _render(_: Settings, parsed: argparse.Namespace, console: Console) -> int:
+    from reconciler.cli.render import run_render
+
+    return run_render(parsed.target, console)
+
+
+def _plan(settings: Settings, parsed: argparse.Namespace, console: Console) -> int:
+    from reconciler.cli.plan import run_plan
+
+    return run_plan(settings, console, output=parsed.output)
+
+
+def _status(settings: Settings, parsed: argparse.Namespace, console: Console) -> int:
+    from reconciler.cli.status import run_status
+
+    return run_status(settings, console, watch=parsed.watch)
+
+
+def _history(settings: Settings, _: argparse.Namespace, console: Console) -> int:
+    from reconciler.cli.history import run_history
+
+    return run_history(settings, console)
+
+
+def _sync(settings: Settings, _: argparse.Namespace, console: Console) -> int:
+    from reconciler.cli.sync import run_sync
+
+    return run_sync(settings, console)
+
+
+def _down(settings: Settings, _: argparse.Namespace, console: Console) -> int:
+    from reconciler.cli.down import run_down
+
+    return run_down(settings, console)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
