@@ -33,7 +33,7 @@ def parse_time(text: str) -> datetime:
 
 
 def decode_time(value: Any) -> Any:
-    """Bring a JSON value for a Time to whole seconds in UTC; "" and null are absence."""
+    """Bring a JSON value for a Time to whole seconds in UTC; null stays absence."""
     if type(value) is not str:
         return value
     if _SECONDS.fullmatch(value):
