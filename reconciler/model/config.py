@@ -1,0 +1,26 @@
+"""Secrets and ConfigMaps. Secret data is base64 text, as it travels; it must not be logged."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from reconciler.model.base import always
+from reconciler.model.meta import KubeObject
+from reconciler.model.scalar import Bytes
+
+
+class Secret(KubeObject):
+    api_version: Literal["v1"] = always(lambda: "v1")
+    kind: Literal["Secret"] = always(lambda: "Secret")
+    immutable: bool | None = None
+    data: dict[str, Bytes] = {}
+    string_data: dict[str, str] = {}
+    type: str = ""
+
+
+class ConfigMap(KubeObject):
+    api_version: Literal["v1"] = always(lambda: "v1")
+    kind: Literal["ConfigMap"] = always(lambda: "ConfigMap")
+    immutable: bool | None = None
+    data: dict[str, str] = {}
+    binary_data: dict[str, Bytes] = {}

@@ -1,0 +1,140 @@
+"""Our own group, gitops.reconciler.dev/v1alpha1: sources, their revisions, the proxies' progress.
+
+`sync` writes Source and Revision status, the proxy writes ProxyState; everybody may read them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from reconciler.model.base import ListMap, Model, always
+from reconciler.model.meta import Condition, KubeObject
+from reconciler.model.scalar import Int32, Int64, Time
+
+GROUP = "gitops.reconciler.dev"
+API_VERSION = "gitops.reconciler.dev/v1alpha1"
+
+
+class SourceSpec(Model):
+    """What to watch. `interval` and `timeout` are Go durations ("10s", "2m")."""
+
+    url: str = ""
+    path: str = ""
+    branch: str = ""
+    sub_path: str = ""
+    interval: str = ""
+    timeout: str = ""
+    prune: bool | None = None
+    suspend: bool = False
+
+
+class SourceStatus(Model):
+    """`observed` is the newest revision seen, `applied` the newest wholly applied one."""
+
+    phase: str = ""
+    observed_generation: Int64 = 0
+    observed_revision: str = ""
+    applied_revision: str = ""
+    last_fetch_time: Time | None = None
+    last_sync_time: Time | None = None
+    failures: Int32 = 0
+    message: str = ""
+    conditions: Annotated[tuple[Condition, ...], ListMap("type")] = ()
+
+
+class Source(KubeObject):
+    """A Git repository or a directory whose manifests this cluster follows. Cluster-scoped."""
+
+    api_version: Literal["gitops.reconciler.dev/v1alpha1"] = always(lambda: API_VERSION)
+    kind: Literal["Source"] = always(lambda: "Source")
+    spec: SourceSpec = always(SourceSpec)
+    status: SourceStatus = always(SourceStatus)
+
+
+class RevisionSpec(Model):
+    """One state of a source. `revision` names it: a commit's hash, or a directory's content hash.
+
+    `sequence` counts the revisions of a source from 1 in the order in which they were seen.
+    """
+
+    source: str = ""
+    revision: str = ""
+    commit: str = ""
+    author: str = ""
+    time: Time | None = None
+    message: str = ""
+    sequence: Int64 = 0
+
+
+RevisionPhase = Literal[
+    "",
+    "Fetched",
+    "Validated",
+    "Planned",
+    "Applied",
+    "Progressing",
+    "Healthy",
+    "Rejected",
+    "Failed",
+]
+
+
+class RevisionStep(Model):
+    """One phase reached: when, in how many seconds, and what there is to say."""
+
+    phase: str = always(str)
+    time: Time | None = None
+    duration_seconds: float = 0.0
+    message: str = ""
+
+
+class RevisionError(Model):
+    """One reason why a revision was rejected or failed, placed where its author can mend it."""
+
+    file: str = ""
+    line: Int32 = 0
+    column: Int32 = 0
+    object: str = ""
+    field: str = ""
+    message: str = always(str)
+
+
+class RevisionCounts(Model):
+    """How many objects a revision has, and what was done to them."""
+
+    objects: Int32 = 0
+    created: Int32 = 0
+    updated: Int32 = 0
+    unchanged: Int32 = 0
+    pruned: Int32 = 0
+
+
+class RevisionStatus(Model):
+    phase: RevisionPhase = ""
+    message: str = ""
+    steps: tuple[RevisionStep, ...] = ()
+    errors: tuple[RevisionError, ...] = ()
+    counts: RevisionCounts | None = None
+
+
+class Revision(KubeObject):
+    """The life of one revision of a source. Cluster-scoped, kept as history."""
+
+    api_version: Literal["gitops.reconciler.dev/v1alpha1"] = always(lambda: API_VERSION)
+    kind: Literal["Revision"] = always(lambda: "Revision")
+    spec: RevisionSpec = always(RevisionSpec)
+    status: RevisionStatus = always(RevisionStatus)
+
+
+class ProxyStateStatus(Model):
+    """`endpoints_resource_version` is the newest one whose rules are in the kernel."""
+
+    endpoints_resource_version: str = ""
+
+
+class ProxyState(KubeObject):
+    """How far the proxy of one node is; its name is the node's. Cluster-scoped."""
+
+    api_version: Literal["gitops.reconciler.dev/v1alpha1"] = always(lambda: API_VERSION)
+    kind: Literal["ProxyState"] = always(lambda: "ProxyState")
+    status: ProxyStateStatus = always(ProxyStateStatus)
