@@ -1,0 +1,143 @@
+"""A daemon under measurement: its own repository, state and log, and a clock on what it says.
+
+Times are wall-clock seconds (`time.time`), because the daemon's log lines carry wall time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+DEADLINE = 180.0
+_IDENTITY = ("-c", "user.name=Benchmark", "-c", "user.email=benchmark@localhost")
+
+
+class Daemon:
+    """`reconciler run` on a repository of its own (or on a directory, when `git` is false)."""
+
+    def __init__(self, *, git: bool = True) -> None:
+        self.root = Path(tempfile.mkdtemp(prefix="reconciler-benchmark-"))
+        self.source = self.root / "source"
+        self.log = self.root / "log"
+        self._git = git
+        self.source.mkdir()
+        (self.source / "namespace.yaml").write_text(
+            "apiVersion: v1\nkind: Namespace\nmetadata: {name: bench}\n"
+        )
+        if git:
+            self._run_git("init", "-q", "-b", "main")
+            self.commit("Begin")
+
+    def __enter__(self) -> Self:
+        environment = {**os.environ, "RECONCILER_RUN_DIR": "/run/reconciler"}
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "reconciler", "run", "--source", str(self.source),
+                 "--state-dir", str(self.root / "state")],
+                stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment,
+            )  # fmt: skip
+        self.wait_for("revision.healthy", since=0.0)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.terminate()
+        self.process.wait(30)
+        subprocess.run(
+            [sys.executable, "-m", "reconciler", "down", "--state-dir", str(self.root / "state")],
+            check=True, capture_output=True,
+        )  # fmt: skip
+        shutil.rmtree(self.root)
+
+    def write(self, files: dict[str, str | None]) -> None:
+        """Put files into the source; `None` deletes one. Nothing is committed."""
+        for name, text in files.items():
+            path = self.source / name
+            if text is None:
+                path.unlink()
+            else:
+                path.write_text(text)
+
+    def commit(self, message: str) -> float:
+        """Commit everything; return the time at which the commit was there."""
+        self._run_git("add", "-A")
+        self._run_git("commit", "-q", "-m", message)
+        return time.time()
+
+    def apply(self, files: dict[str, str | None]) -> float:
+        """Write, and commit where the source is a repository; return the time it was there."""
+        if not self._git:
+            self.write(files)
+            return time.time()
+        self.write(files)
+        return self.commit("Change")
+
+    def lines(self) -> Iterator[dict[str, Any]]:
+        """Yield the log's lines so far, decoded, `timestamp` as wall-clock seconds."""
+        for line in self.log.read_bytes().splitlines():
+            if line.startswith(b"{"):
+                entry = json.loads(line)
+                stamp = datetime.fromisoformat(entry["timestamp"])
+                yield {**entry, "timestamp": stamp.timestamp()}
+
+    def wait_for(
+        self,
+        event: str,
+        *,
+        since: float,
+        count: int = 1,
+        where: Callable[[dict[str, Any]], bool] = lambda _: True,
+    ) -> float:
+        """Return the time of the `count`-th log line of that name after `since`."""
+        deadline = time.monotonic() + DEADLINE
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise SystemExit(f"the daemon ended; its log:\n{self.log.read_text()[-4000:]}")
+            seen = [
+                each["timestamp"]
+                for each in self.lines()
+                if each["event"] == event and each["timestamp"] >= since and where(each)
+            ]
+            if len(seen) >= count:
+                return float(seen[count - 1])
+            time.sleep(0.05)
+        raise SystemExit(f"no {event} within {DEADLINE} s; log:\n{self.log.read_text()[-4000:]}")
+
+    def cost(self) -> tuple[float, float]:
+        """Return the daemon's CPU seconds so far and its resident memory in MB."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        ticks = int(fields[11]) + int(fields[12])
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        return ticks / os.sysconf("SC_CLK_TCK"), pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+    def _run_git(self, *arguments: str) -> None:
+        subprocess.run(
+            ["git", "-C", str(self.source), *_IDENTITY, *arguments], check=True, capture_output=True
+        )
+
+
+def replication_controller(name: str, replicas: int, image: str, command: list[str]) -> str:
+    """Return the manifest of a ReplicationController of one-container pods that die at once."""
+    return json.dumps({
+        "apiVersion": "v1",
+        "kind": "ReplicationController",
+        "metadata": {"name": name, "namespace": "bench"},
+        "spec": {
+            "replicas": replicas,
+            "template": {
+                "metadata": {"labels": {"app": name}},
+                "spec": {
+                    "terminationGracePeriodSeconds": 0,
+                    "containers": [{"name": "main", "image": image, "command": command}],
+                },
+            },
+        },
+    })  # fmt: skip
