@@ -15,7 +15,6 @@ __all__ = [
 ]  # fmt: skip
 
 
-
 class ObjectKey(NamedTuple):
     """The name of one object: kind ("Pod", or "Source.gitops.reconciler.dev"), namespace, name.
 

@@ -91,9 +91,7 @@ class PodSpec(Model):
     os: PodOS | None = None
     host_users: bool | None = None
     scheduling_gates: Annotated[tuple[PodSchedulingGate, ...], ListMap("name")] = ()
-    resource_claims: Annotated[
-        tuple[PodResourceClaim, ...], ListMap("name", retain_keys=True)
-    ] = ()
+    resource_claims: Annotated[tuple[PodResourceClaim, ...], ListMap("name", retain_keys=True)] = ()
 
 
 class Pod(KubeObject):

@@ -8,34 +8,42 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, Decimal, DecimalException, InvalidOperation
+from decimal import ROUND_CEILING, ROUND_UP, Context, Decimal
 from functools import lru_cache
 from typing import Any, Literal
 
 FORMAT_ERROR = (
-    "quantities must match the regular expression "
-    "'^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
+    "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
 )
 NUMERIC_ERROR = "unable to parse numeric part of quantity"
 SUFFIX_ERROR = "unable to parse quantity's suffix"
 
 Format = Literal["decimal", "binary", "exponent"]
 
-_PARTS = re.compile(r"([+-]?)([0-9]*(?:\.[0-9]*)?)([eEinumkKMGTP]*[-+]?[0-9]*)")
+_PARTS = re.compile(r"([+-]?)([0-9]*)(?:\.([0-9]*))?([eEinumkKMGTP]*[-+]?[0-9]*)")
 _BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _DECIMAL_SUFFIX = {power: suffix for suffix, power in _DECIMAL.items()}
 _EXPONENT = re.compile(r"[eE]([-+]?[0-9]+)")
 _NANO = Decimal("1e-9")
+_MILLI = Decimal("1e-3")
 _MAX = Decimal(2**63 - 1)
+_WIDE = Context(prec=2000)
+_LONGEST, _LONGEST_EXPONENT = 500, 3
+_SHORT, _SHORT_BINARY = 18, 14
+_NANO_POWER = -9
 
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """A parsed quantity: its value, at most nine decimals, and the suffix family it is written in."""
+    """A parsed quantity: its value, at most nine decimals, and the suffix family it is written in.
+
+    `exact` says that Kubernetes keeps the very text.
+    """
 
     value: Decimal
     format: Format
+    exact: bool
 
 
 class QuantityError(ValueError):
@@ -46,49 +54,78 @@ class QuantityError(ValueError):
 def parse(text: str) -> Amount:
     """Parse `text` as resource.ParseQuantity does; raises `QuantityError`.
 
-    Finer than nano rounds up, away from zero; a number beyond 2**63-1 is capped.
+    Finer than nano rounds up, away from zero; a binary one beyond 2**63-1 is capped.
     """
     match = _PARTS.fullmatch(text)
-    if not text or match is None:
+    if not text or match is None or len(text) > _LONGEST:
         raise QuantityError(FORMAT_ERROR)
-    sign, digits, suffix = match.groups()
-    if digits in ("", "."):
-        raise QuantityError(FORMAT_ERROR if not digits else NUMERIC_ERROR)
-    multiplier, form = _scale(suffix)
-    magnitude = _limit(Decimal(digits) * multiplier)
-    return Amount(-magnitude if sign == "-" else magnitude, form)
+    sign, whole, fraction, suffix = match.groups()
+    exponent, form = _scale(suffix)
+    if not whole and not fraction:
+        raise QuantityError(NUMERIC_ERROR)
+    magnitude = _limit(Decimal(f"{whole or '0'}.{fraction or '0'}"), exponent, form)
+    return Amount(
+        value=-magnitude if sign == "-" else magnitude,
+        format=form,
+        exact=_is_exact(whole.lstrip("0"), fraction or "", exponent, form),
+    )
 
 
-def _scale(suffix: str) -> tuple[Decimal, Format]:
+def _scale(suffix: str) -> tuple[int, Format]:
+    """Return the power (of 2 or of 10) that a suffix stands for, and its family."""
     if suffix in _BINARY:
-        return Decimal(2 ** _BINARY[suffix]), "binary"
+        return _BINARY[suffix], "binary"
     if suffix in _DECIMAL:
-        return Decimal(10) ** _DECIMAL[suffix], "decimal"
+        return _DECIMAL[suffix], "decimal"
     exponent = _EXPONENT.fullmatch(suffix)
-    if exponent is None:
+    if exponent is None or len(exponent[1].lstrip("+-")) > _LONGEST_EXPONENT:
         raise QuantityError(SUFFIX_ERROR)
-    try:
-        return Decimal(10) ** int(exponent[1]), "exponent"
-    except DecimalException as error:
-        raise QuantityError(SUFFIX_ERROR) from error
+    return int(exponent[1]), "exponent"
 
 
-def _limit(magnitude: Decimal) -> Decimal:
-    if magnitude >= _MAX:
-        return _MAX
-    try:
-        return magnitude.quantize(_NANO, rounding=ROUND_CEILING)
-    except InvalidOperation:
-        return _MAX
+def _limit(number: Decimal, exponent: int, form: Format) -> Decimal:
+    if form == "binary":
+        return min(_WIDE.multiply(number, Decimal(2**exponent)), _MAX)
+    scaled = number.scaleb(exponent, context=_WIDE)
+    if scaled == scaled.to_integral_value():
+        return scaled
+    return scaled.quantize(_NANO, rounding=ROUND_CEILING, context=_WIDE)
+
+
+def _is_exact(whole: str, fraction: str, exponent: int, form: Format) -> bool:
+    """Say whether Kubernetes keeps the text as it was written, because it is canonical enough."""
+    digits = whole + fraction
+    if form == "binary":
+        short = len(whole) + exponent * 3 // 10 <= _SHORT_BINARY
+        return short and not fraction and int(whole or "0") % 8 != 0
+    power = exponent - len(fraction)
+    if not digits or len(digits) > _SHORT or not _NANO_POWER <= power or power % 3:
+        return False
+    return digits[0] != "0" and not digits.endswith("000")
 
 
 @lru_cache(maxsize=4096)
 def canonical(text: str) -> str:
-    """Return the one form in which Kubernetes writes the quantity ("0.5" is "500m").
+    """Return the form in which Kubernetes writes the quantity ("0.5" is "500m").
 
-    The mantissa has no fraction, the suffix is the largest possible in its family.
+    The mantissa has no fraction and the suffix is the largest possible in its family, except that
+    a text that is near enough to that stays as it is ("+5").
     """
     amount = parse(text)
+    return text if amount.exact else _write(amount)
+
+
+@lru_cache(maxsize=4096)
+def canonical_milli(text: str) -> str:
+    """Return the form of an amount in a ResourceList, which rounds up to thousandths."""
+    amount = parse(text)
+    milli = amount.value.quantize(_MILLI, rounding=ROUND_UP, context=_WIDE)
+    if milli == amount.value:
+        return canonical(text)
+    return _write(Amount(milli, amount.format, exact=False))
+
+
+def _write(amount: Amount) -> str:
     if amount.format == "binary":
         return _write_binary(amount.value)
     return _write_decimal(amount.value, exponent=amount.format == "exponent")
@@ -109,26 +146,33 @@ def _write_binary(value: Decimal) -> str:
 def _write_decimal(value: Decimal, *, exponent: bool) -> str:
     if value == 0:
         return "0"
-    nanos, power = int(value.scaleb(9)), -9
-    while nanos % 1000 == 0 and power < 18:  # noqa: PLR2004 - exa is the largest suffix
+    nanos, power = int(value.scaleb(9, context=_WIDE)), -9
+    while nanos % 1000 == 0 and (exponent or power < 18):  # noqa: PLR2004 - exa is the largest
         nanos, power = nanos // 1000, power + 3
     if exponent:
         return f"{nanos}e{power}" if power else str(nanos)
     return f"{nanos}{_DECIMAL_SUFFIX[power]}"
 
 
-def decode(value: Any) -> Any:
+def decode(value: Any) -> str:
     """Return the canonical text of a JSON value; numbers count as their text, null as zero.
 
-    Raises `QuantityError`; a value of another type is returned as it is, for the decoder to refuse.
+    Raises `QuantityError`.
     """
+    return canonical(_text(value))
+
+
+def decode_milli(value: Any) -> str:
+    """Return the text of a JSON value in a ResourceList, as `decode` but in thousandths."""
+    return canonical_milli(_text(value))
+
+
+def _text(value: Any) -> str:
     if type(value) is str:
-        return canonical(value)
+        return value.strip()
     if value is None:
         return "0"
-    if type(value) in (int, float):
-        return canonical(repr(value))
-    return value
+    return repr(value) if type(value) in (int, float) else ""
 
 
 def to_int(text: str) -> int:

@@ -34,7 +34,10 @@ IntOrString = Int32 | str
 Quantity = Annotated[str, BeforeValidator(quantity.decode)]
 """A resource quantity in canonical form; see `quantity.py` for arithmetic."""
 
-ResourceList = dict[str, Quantity]
+Amount = Annotated[str, BeforeValidator(quantity.decode_milli)]
+"""A quantity in a ResourceList: rounded up to thousandths."""
+
+ResourceList = dict[str, Amount]
 """Amounts by resource name: "cpu", "memory", ..."""
 
 Bytes = Annotated[str, BeforeValidator(_decode_bytes)]

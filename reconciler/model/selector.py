@@ -133,9 +133,7 @@ class _Parser:
                 break
             self._expect(",", "','")
             if self._peek() in (_END, ","):
-                raise SelectorError(
-                    f"found '{self._peek()}', expected: identifier after ','"
-                )
+                raise SelectorError(f"found '{self._peek()}', expected: identifier after ','")
         return Selector(tuple(sorted(requirements, key=lambda item: item.key)))
 
     def _peek(self) -> str:
@@ -168,9 +166,7 @@ class _Parser:
                 return Requirement(key, "!=", (self._value(),))
             case ">" | "<":
                 return self._comparison(key, "gt" if operator == ">" else "lt")
-        raise SelectorError(
-            f"found '{operator}', expected: in, notin, =, ==, !=, gt, lt"
-        )
+        raise SelectorError(f"found '{operator}', expected: in, notin, =, ==, !=, gt, lt")
 
     def _identifier(self) -> str:
         token = self._take()
@@ -186,7 +182,9 @@ class _Parser:
         value = self._value()
         if not re.fullmatch(r"[+-]?[0-9]+", value):
             raise SelectorError(
-                "values[0][" + key + f"]: Invalid value: \"{value}\": for 'Gt', 'Lt' operators, the value must be an integer"
+                "values[0]["
+                + key
+                + f"]: Invalid value: \"{value}\": for 'Gt', 'Lt' operators, the value must be an integer"
             )
         return Requirement(key, operator, (value,))
 

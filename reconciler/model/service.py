@@ -28,9 +28,7 @@ class SessionAffinityConfig(Model):
 
 
 class ServiceSpec(Model):
-    ports: Annotated[
-        tuple[ServicePort, ...], ListMap("port", "protocol")
-    ] = ()
+    ports: Annotated[tuple[ServicePort, ...], ListMap("port", "protocol")] = ()
     selector: Annotated[dict[str, str], Atomic()] = {}
     cluster_ip: str = ""
     cluster_ips: tuple[str, ...] = ()
