@@ -38,7 +38,11 @@ class Compacted(ReconcilerError):
         self.oldest = oldest
 
 
-class StoreFull(ReconcilerError):
+class StoreUnavailable(ReconcilerError):
+    """The store cannot be read or written; nothing of the transaction happened."""
+
+
+class StoreFull(StoreUnavailable):
     """The disk refused the write; nothing of the transaction happened."""
 
 
@@ -115,7 +119,7 @@ class Store(Protocol):
         """Make all operations durable and visible, or none; return their records in order.
 
         Each operation takes a revision of its own, in order. Raises `Conflict` when an expectation
-        fails, `StoreFull` when the disk refuses.
+        fails, `StoreFull` or `StoreUnavailable` when the disk refuses.
         """
         ...
 

@@ -1,0 +1,159 @@
+"""The embedded store: SQLite (WAL, synchronous FULL), one writer thread, reads from memory.
+
+Opened by the composition root; the registry is the only caller of its methods, all on one event
+loop. The command line reads a running daemon's store through `open_readonly`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+from reconciler.model.meta import ObjectKey
+from reconciler.store.history import HistoryLimit
+from reconciler.store.journal import Journal, open_journal, open_journal_readonly
+from reconciler.store.protocol import Change, Event, Operation, Record, StoreUnavailable
+from reconciler.store.state import State
+from reconciler.store.table import Table
+from reconciler.store.writer import Write, Writer
+
+_FORGET_BATCH = 256  # events that leave the history together, to spare small deletes
+
+
+class SqliteStore:
+    """A `Store` in one file. Build it by `open_store`, inside the event loop that uses it."""
+
+    def __init__(self, journal: Journal, limit: HistoryLimit) -> None:
+        self._state = State(limit, compacted=journal.compacted())
+        self._state.restore(journal.load())
+        self._dropped: list[Event] = self._state.history.trim()
+        self._loop = asyncio.get_running_loop()
+        self._epoch = 1
+        self._writer: Writer | None = Writer(journal, self._loop, self._finish)
+
+    @property
+    def revision(self) -> int:
+        """The revision of the newest visible write."""
+        return self._state.revision
+
+    def get(self, key: ObjectKey) -> Record | None:
+        """Return the newest visible record at `key`."""
+        return self._state.table.get(key)
+
+    def list(self, kind: str, namespace: str = "") -> Sequence[Record]:
+        """Return the records of `kind` ordered by (namespace, name)."""
+        return self._state.table.list(kind, namespace)
+
+    async def commit(self, operations: Sequence[Operation]) -> Sequence[Record]:
+        """Make all operations durable, then visible, or none.
+
+        Raises `Conflict` at once, `StoreFull` or `StoreUnavailable` when the disk refuses. A
+        caller that is cancelled meanwhile cannot know which of the two happened.
+        """
+        if self._writer is None:
+            raise StoreUnavailable("the store is closed")
+        transaction = self._state.prepare(operations)
+        if not transaction.events:
+            return ()
+        durable = self._loop.create_future()
+        self._writer.submit(Write(transaction, self._take_dropped(), self._epoch, durable))
+        await durable
+        return transaction.records
+
+    def watch(self, kind: str, namespace: str = "", *, since: int) -> AsyncIterator[Event]:
+        """Yield every change of `kind` after revision `since`; raises `Compacted`."""
+        return self._state.watch(kind, namespace, since)
+
+    def compact(self) -> None:
+        """Drop the history up to now: watchers that lag must list again."""
+        self._dropped += self._state.history.compact()
+
+    async def close(self) -> None:
+        """Finish pending commits and release the file. A second call does nothing."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            await writer.close()
+
+    def _take_dropped(self) -> Sequence[Event]:
+        if len(self._dropped) < _FORGET_BATCH:
+            return ()
+        dropped, self._dropped = self._dropped, []
+        return dropped
+
+    def _finish(self, group: Sequence[Write], error: StoreUnavailable | None) -> None:
+        """Publish a durable group, or fail it. Runs on the loop, in order."""
+        for write in group:
+            if error is None:
+                self._dropped += self._state.publish(write.transaction)
+            else:
+                self._dropped = [*write.dropped, *self._dropped]
+                self._fail_epoch(write.epoch)
+            _answer(write.durable, error)
+
+    def _fail_epoch(self, epoch: int) -> None:
+        """Forget what is in flight: it may build on a write that failed (the writer drops it)."""
+        if epoch == self._epoch:
+            self._epoch += 1
+            self._state.abandon()
+
+
+class ReadonlyStore:
+    """What a store's file says, for the command line. Build it by `open_readonly`."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._table = Table()
+        self.revision = 0
+        self.refresh()
+
+    def get(self, key: ObjectKey) -> Record | None:
+        """Return the record at `key` as of the last refresh."""
+        return self._table.get(key)
+
+    def list(self, kind: str, namespace: str = "") -> Sequence[Record]:
+        """Return the records of `kind` ordered by (namespace, name)."""
+        return self._table.list(kind, namespace)
+
+    def refresh(self) -> None:
+        """Take in what was written since; raises `StoreUnavailable`."""
+        with self._journal.snapshot():
+            compacted = self._journal.compacted()
+            if compacted > self.revision:
+                self._table, self.revision = Table(), 0
+            for event in self._journal.load(self.revision):
+                self._take(event)
+            self.revision = max(self.revision, compacted)
+
+    def close(self) -> None:
+        """Release the file."""
+        self._journal.close()
+
+    def _take(self, event: Event) -> None:
+        self.revision = event.record.revision
+        if event.change is not Change.DELETED:
+            self._table.put(event.record)
+        elif self._table.get(event.record.key):
+            self._table.remove(event.record.key)
+
+
+async def open_store(path: Path, limit: HistoryLimit | None = None) -> SqliteStore:
+    """Open or make the store at `path`; raises `StoreUnavailable`.
+
+    The caller makes sure that no other process has it open for writing.
+    """
+    return SqliteStore(open_journal(path), limit or HistoryLimit())
+
+
+def open_readonly(path: Path) -> ReadonlyStore:
+    """Read the store at `path`, which a daemon may be writing; raises `StoreUnavailable`."""
+    return ReadonlyStore(open_journal_readonly(path))
+
+
+def _answer(durable: asyncio.Future[None], error: StoreUnavailable | None) -> None:
+    if durable.done():
+        return  # its caller was cancelled
+    if error is None:
+        durable.set_result(None)
+    else:
+        durable.set_exception(error)

@@ -1,0 +1,137 @@
+"""What every store face shares: visible objects, what is in flight, history and watchers.
+
+Used by `memory.py` and `sqlite.py` alone; all calls come from the event loop's thread. A
+transaction is prepared (expectations decided against visible objects plus those in flight),
+then published once it is durable, or abandoned.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass
+
+from reconciler.model.meta import ObjectKey
+from reconciler.store.history import History, HistoryLimit
+from reconciler.store.protocol import (
+    Change,
+    Compacted,
+    Conflict,
+    Event,
+    Operation,
+    Record,
+    Remove,
+)
+from reconciler.store.table import Table
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Transaction:
+    """Decided changes that take effect together."""
+
+    events: tuple[Event, ...]
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """The records in the order of the operations."""
+        return tuple(event.record for event in self.events)
+
+
+class State:
+    """The memory of a store."""
+
+    def __init__(self, limit: HistoryLimit, *, compacted: int = 0) -> None:
+        self.revision = compacted
+        self.table = Table()
+        self.history = History(limit, compacted)
+        self._allocated = compacted
+        self._flying: dict[ObjectKey, Event] = {}
+        self._pulses: dict[tuple[str, str], asyncio.Event] = {}
+
+    def restore(self, events: Iterable[Event]) -> None:
+        """Take over what a journal held, in the order of revisions, before the first use."""
+        for event in events:
+            self._place(event)
+            if event.record.revision > self.history.compacted:
+                self.history.append(event)
+        self._allocated = self.revision
+
+    def prepare(self, operations: Sequence[Operation]) -> Transaction:
+        """Decide the operations and give each its revision; raises `Conflict`, changing nothing."""
+        bases = [self._base(operation) for operation in operations]
+        if len({operation.key for operation in operations}) != len(operations):
+            raise ValueError("a transaction names each key once")
+        events = tuple(
+            _event(operation, base, revision)
+            for revision, (operation, base) in enumerate(
+                zip(operations, bases, strict=True), self._allocated + 1
+            )
+        )
+        self._allocated += len(events)
+        for event in events:
+            self._flying[event.record.key] = event
+        return Transaction(events)
+
+    def publish(self, transaction: Transaction) -> list[Event]:
+        """Make a durable transaction visible; return the events that left the history."""
+        pulses: set[tuple[str, str]] = set()
+        for event in transaction.events:
+            key = event.record.key
+            if self._flying.get(key) is event:
+                del self._flying[key]
+            self._place(event)
+            self.history.append(event)
+            pulses.update(((key.kind, ""), (key.kind, key.namespace)))
+        for place in pulses:
+            if pulse := self._pulses.get(place):
+                pulse.set()
+                pulse.clear()
+        return self.history.trim()
+
+    def abandon(self) -> None:
+        """Forget every transaction in flight: none of them happened."""
+        self._flying.clear()
+
+    async def watch(self, kind: str, namespace: str, since: int) -> AsyncIterator[Event]:
+        """Yield changes of `kind` after `since`; see `Store.watch`."""
+        if since < self.history.compacted or since > self._allocated:
+            raise Compacted(since, self.history.compacted)
+        stream = self.history.stream(kind)
+        position = stream.after(since)
+        pulse = self._pulses.setdefault((kind, namespace), asyncio.Event())
+        while True:
+            if position < stream.start:
+                raise Compacted(since, self.history.compacted)
+            events, position = stream.read(position), stream.end
+            for event in events:
+                since = event.record.revision
+                if not namespace or event.record.key.namespace == namespace:
+                    yield event
+            if position == stream.end:
+                await pulse.wait()
+
+    def _base(self, operation: Operation) -> Record | None:
+        """Return the record that `operation` replaces, or raise `Conflict`."""
+        flying = self._flying.get(operation.key)
+        if flying is None:
+            base = self.table.get(operation.key)
+        else:
+            base = None if flying.change is Change.DELETED else flying.record
+        found = base.revision if base else 0
+        if found != operation.expect or (not found and isinstance(operation, Remove)):
+            raise Conflict(operation.key, operation.expect, found)
+        return base
+
+    def _place(self, event: Event) -> None:
+        self.revision = event.record.revision
+        if event.change is Change.DELETED:
+            self.table.remove(event.record.key)
+        else:
+            self.table.put(event.record)
+
+
+def _event(operation: Operation, base: Record | None, revision: int) -> Event:
+    record = Record(operation.key, revision, operation.encode(revision))
+    if isinstance(operation, Remove):
+        return Event(Change.DELETED, record, base)
+    return Event(Change.MODIFIED if base else Change.ADDED, record, base)
