@@ -1,0 +1,53 @@
+# Targets for people and for CI. Each installs what it needs first; all of them are idempotent.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON := .venv/bin/python
+PYTEST_ARGS ?=
+
+.PHONY: help setup docker images daemon-image demo demo-down test test-unit lint format bench lock clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup: ## make .venv from the lock files
+	@scripts/setup
+
+docker: ## make sure that a Docker engine answers
+	@scripts/ensure-docker
+
+images: docker ## build the guestbook's images
+	@scripts/build-images
+
+daemon-image: setup docker ## build the image of the daemon, reconciler:latest
+	@scripts/build-daemon
+
+demo: setup docker images ## run the guestbook from a Git repository on this host
+	@$(PYTHON) scripts/demo.py up
+
+demo-down: setup ## remove all that the demo made, and prove it
+	@$(PYTHON) scripts/demo.py down
+
+test: setup docker images daemon-image ## run all the tests, the real-Docker ones included
+	@$(PYTHON) -m pytest $(PYTEST_ARGS)
+
+test-unit: setup ## run the tests that need neither root nor Docker
+	@$(PYTHON) -m pytest -m "not integration" $(PYTEST_ARGS)
+
+lint: setup ## ruff, mypy and the import contracts
+	@.venv/bin/ruff format --check .
+	@.venv/bin/ruff check .
+	@.venv/bin/mypy
+	@PATH="$$PWD/.venv/bin:$$PATH" .venv/bin/lint-imports
+
+format: setup ## lay the code out and apply the safe fixes
+	@.venv/bin/ruff format .
+	@.venv/bin/ruff check --fix .
+
+bench: setup docker images ## measure this machine; print ratios
+	@$(PYTHON) -m benchmarks
+
+lock: setup ## bring the lock files up to date with pyproject.toml
+	@scripts/lock
+
+clean: ## remove .venv, the caches and the images that make builds
+	@scripts/clean
