@@ -1,0 +1,270 @@
+"""The Docker engine behind the runtime protocol. The only importer of the Docker SDK.
+
+The SDK blocks: each call runs on a bounded pool of threads, with a time-out of its own. Only the
+low-level `APIClient` is used: the high-level one inspects whatever it lists.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal as signals
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import docker.errors
+import requests.exceptions
+import structlog
+import urllib3.exceptions
+from docker.api.client import APIClient
+
+from reconciler.kubelet import dockerapi
+from reconciler.kubelet.dockerevents import EventStream
+from reconciler.kubelet.runtime import (
+    Container,
+    ContainerSpec,
+    Credentials,
+    ExecResult,
+    Happened,
+    Image,
+    RuntimeConflict,
+    NoSuchContainer,
+    NoSuchImage,
+    RuntimeFailure,
+    RuntimeUnavailable,
+    RuntimeVersion,
+)
+
+T = TypeVar("T")
+
+# More calls in flight gain nothing on the engine's side, see docs/performance.md.
+PARALLEL_CALLS = 8
+PARALLEL_WAITS = 8
+_EXEC_OUTPUT = 10 * 1024
+_LOG_TAIL = 2 * 1024
+_NOT_FOUND, _CONFLICT, _NOT_MODIFIED = 404, 409, 304
+_UNREACHABLE = (
+    requests.exceptions.ConnectionError,
+    requests.exceptions.Timeout,
+    urllib3.exceptions.HTTPError,
+    OSError,
+)
+
+
+class DockerRuntime:
+    """`ContainerRuntime` on a Docker engine at a Unix socket.
+
+    `timeout` bounds each ordinary call, in seconds. Pulls and execs run on threads of their own,
+    so that a slow one holds up no start.
+    """
+
+    def __init__(self, socket: Path = Path("/var/run/docker.sock"), *, timeout: int = 60) -> None:
+        self._client = APIClient(
+            f"unix://{socket}", version="1.41", timeout=timeout, max_pool_size=PARALLEL_CALLS
+        )
+        self._slow = APIClient(
+            f"unix://{socket}", version="1.41", timeout=600, max_pool_size=PARALLEL_WAITS
+        )
+        self._calls = ThreadPoolExecutor(PARALLEL_CALLS, "docker")
+        self._waits = ThreadPoolExecutor(PARALLEL_WAITS, "docker-slow")
+        self._log = structlog.get_logger(component="docker")
+
+    async def version(self) -> RuntimeVersion:
+        """See `ContainerRuntime.version`."""
+        info = await self._call(self._client.info)
+        return RuntimeVersion(
+            name="docker",
+            version=info["ServerVersion"],
+            kernel=info["KernelVersion"],
+            os_image=info["OperatingSystem"],
+            architecture=info["Architecture"],
+            cpus=info["NCPU"],
+            memory=info["MemTotal"],
+            root_dir=info["DockerRootDir"],
+        )
+
+    async def list(self, label: str = "") -> tuple[Container, ...]:
+        """See `ContainerRuntime.list`: one listing, then one inspection each, in parallel."""
+        filters = {"label": [label]} if label else None
+        rows = await self._call(partial(self._client.containers, all=True, filters=filters))
+        found = await asyncio.gather(*(self._inspect_or_none(row["Id"]) for row in rows))
+        return tuple(container for container in found if container)
+
+    async def _inspect_or_none(self, container: str) -> Container | None:
+        try:
+            return await self.inspect(container)
+        except NoSuchContainer:
+            return None
+
+    async def inspect(self, container: str) -> Container:
+        """See `ContainerRuntime.inspect`."""
+        answer = await self._call(partial(self._client.inspect_container, container))
+        return dockerapi.container(answer)
+
+    async def create(self, spec: ContainerSpec) -> str:
+        """See `ContainerRuntime.create`."""
+        body = dockerapi.create_body(spec)
+        answer = await self._call(
+            partial(self._client.create_container_from_config, body, spec.name)
+        )
+        created: str = answer["Id"]
+        return created
+
+    async def start(self, container: str) -> None:
+        """See `ContainerRuntime.start`."""
+        await self._call(partial(self._client.start, container))
+
+    async def signal(self, container: str, signal: str) -> None:
+        """See `ContainerRuntime.signal`."""
+        try:
+            await self._call(partial(self._client.kill, container, signal))
+        except (NoSuchContainer, RuntimeConflict) as error:  # 409: it does not run
+            self._log.debug("docker.signal.late", container=container, reason=str(error))
+
+    async def remove(self, container: str) -> None:
+        """See `ContainerRuntime.remove`."""
+        with contextlib.suppress(NoSuchContainer):
+            try:
+                await self._remove(container)
+            except RuntimeConflict as error:  # 409: somebody else is removing it
+                self._log.debug("docker.remove.again", container=container, reason=str(error))
+
+    async def _remove(self, container: str) -> None:
+        await self._call(partial(self._client.remove_container, container, v=True, force=True))
+
+    async def exec(self, container: str, argv: tuple[str, ...], seconds: float) -> ExecResult:
+        """See `ContainerRuntime.exec`; a command that runs too long is killed."""
+        made = await self._call(partial(self._client.exec_create, container, list(argv)))
+        stream: Any = await self._call(partial(self._slow.exec_start, made["Id"], stream=True))
+        reading = asyncio.get_running_loop().run_in_executor(self._waits, _read, stream)
+        try:
+            output = await asyncio.wait_for(asyncio.shield(reading), seconds)
+        except TimeoutError:
+            await self._kill_exec(made["Id"])
+            raise
+        finally:
+            stream.close()
+        end = await self._call(partial(self._client.exec_inspect, made["Id"]))
+        return ExecResult(end["ExitCode"] if end["ExitCode"] is not None else -1, output)
+
+    async def _kill_exec(self, exec_id: str) -> None:
+        # The engine has no call for it; the process is on this host.
+        with contextlib.suppress(RuntimeFailure, ProcessLookupError, PermissionError):
+            answer: Any = await self._call(partial(self._client.exec_inspect, exec_id))
+            if answer["Running"] and answer["Pid"] > 1:
+                os.kill(answer["Pid"], signals.SIGKILL)
+
+    async def logs(self, container: str, *, tail: int) -> bytes:
+        """See `ContainerRuntime.logs`."""
+        text = await self._call(partial(self._client.logs, container, tail=tail))
+        return bytes(text[-_LOG_TAIL:])
+
+    async def image(self, name: str) -> Image:
+        """See `ContainerRuntime.image`."""
+        return dockerapi.image(await self._call(partial(self._client.inspect_image, name)))
+
+    async def pull(self, name: str, credentials: Credentials | None = None) -> Image:
+        """See `ContainerRuntime.pull`."""
+        auth = (
+            {"username": credentials.username, "password": credentials.password}
+            if credentials
+            else None
+        )
+        await self._wait(partial(_pull, self._slow, name, auth))
+        return await self.image(name)
+
+    async def import_image(self, name: str, root: bytes) -> None:
+        """See `ContainerRuntime.import_image`."""
+        repository, _, tag = name.rpartition(":")
+        await self._wait(partial(self._slow.import_image_from_data, root, repository, tag))
+
+    async def remove_image(self, name: str) -> None:
+        """See `ContainerRuntime.remove_image`."""
+        with contextlib.suppress(NoSuchImage):
+            await self._call(partial(self._client.remove_image, name))
+
+    async def images(self, repository: str) -> tuple[str, ...]:
+        """See `ContainerRuntime.images`."""
+        rows: Any = await self._call(partial(self._client.images, repository))
+        return tuple(sorted(tag for row in rows for tag in row.get("RepoTags") or ()))
+
+    async def events(self, label: str = "") -> AsyncIterator[Happened]:
+        """See `ContainerRuntime.events`."""
+        name, _, value = label.partition("=")
+        stream = EventStream(self._open_events, _UNREACHABLE)
+        async for event in stream.run():
+            known = event.what in ("image", "resync") or not name or name in event.labels
+            if known and (not value or event.labels.get(name, value) == value):
+                yield event
+
+    def _open_events(self) -> Any:
+        # The engine answers before it subscribes: begin at its own time of asking.
+        since = datetime.fromisoformat(self._slow.info()["SystemTime"]).timestamp()
+        return self._slow.events(since=f"{since:.9f}", filters=dockerapi.EVENT_FILTERS, decode=True)
+
+    async def close(self) -> None:
+        """See `ContainerRuntime.close`."""
+        self._calls.shutdown(wait=False, cancel_futures=True)
+        self._waits.shutdown(wait=False, cancel_futures=True)
+        self._client.close()
+        self._slow.close()
+
+    async def _call(self, function: Callable[[], T]) -> T:
+        return await self._on(self._calls, function)
+
+    async def _wait(self, function: Callable[[], T]) -> T:
+        return await self._on(self._waits, function)
+
+    async def _on(self, pool: ThreadPoolExecutor, function: Callable[[], T]) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(pool, function)
+        except docker.errors.ImageNotFound as error:
+            raise NoSuchImage(_words(error)) from error
+        except docker.errors.APIError as error:
+            raise _failure(error) from error
+        except docker.errors.DockerException as error:
+            raise RuntimeFailure(str(error)) from error
+        except _UNREACHABLE as error:
+            raise RuntimeUnavailable(f"Docker does not answer: {error}") from error
+
+
+def _failure(error: docker.errors.APIError) -> RuntimeFailure:
+    if error.status_code == _NOT_FOUND:
+        return NoSuchContainer(_words(error))
+    if error.status_code == _CONFLICT:
+        return RuntimeConflict(_words(error))
+    return RuntimeFailure(_words(error))
+
+
+def _words(error: docker.errors.APIError) -> str:
+    return str(error.explanation or error)
+
+
+def _read(stream: Iterator[bytes]) -> bytes:
+    output = b""
+    for chunk in stream:
+        output = (output + chunk)[:_EXEC_OUTPUT]
+    return output
+
+
+def _pull(client: APIClient, name: str, auth: dict[str, str] | None) -> None:
+    """Pull and read the progress to its end, where the engine says what went wrong."""
+    repository, tag = _split(name)
+    lines: Any = client.pull(repository, tag, stream=True, decode=True, auth_config=auth)
+    for line in lines:
+        if "error" in line:
+            raise docker.errors.DockerException(line["error"])
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Split an image name into repository and tag or digest; the default tag is latest."""
+    repository, at, digest = name.partition("@")
+    if at:
+        return repository, digest
+    head, colon, tag = name.rpartition(":")
+    return (head, tag) if colon and "/" not in tag else (name, "latest")

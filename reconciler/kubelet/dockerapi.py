@@ -1,0 +1,176 @@
+"""Our types in the words of Docker's API, and its answers in ours. Pure.
+
+Called by `docker.py` only; nothing here speaks to the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from reconciler.kubelet.runtime import (
+    Container,
+    ContainerSpec,
+    Happened,
+    Image,
+    Mount,
+    Phase,
+    Resources,
+    Security,
+)
+
+_NEVER = "0001-01-01T00:00:00Z"
+_IMAGE_ACTIONS = frozenset({"tag", "untag", "delete", "pull", "import", "load"})
+_CONTAINER_ACTIONS: Mapping[str, Any] = {"start": "start", "die": "die", "destroy": "destroy"}
+EVENT_FILTERS = {
+    "type": ["container", "image"],
+    "event": sorted({*_CONTAINER_ACTIONS, *_IMAGE_ACTIONS}),
+}
+
+
+def create_body(spec: ContainerSpec) -> dict[str, Any]:
+    """Return the body of `POST /containers/create`."""
+    body: dict[str, Any] = {
+        "Image": spec.image,
+        "Labels": dict(spec.labels),
+        "Env": [f"{name}={value}" for name, value in spec.environment],
+        "WorkingDir": spec.working_dir,
+        "User": spec.security.user,
+        "Tty": spec.tty,
+        "OpenStdin": spec.stdin,
+        "StdinOnce": spec.stdin_once,
+        "HostConfig": host_config(spec),
+    }
+    if spec.hostname:
+        body["Hostname"] = spec.hostname
+    if spec.entrypoint is not None:
+        body["Entrypoint"] = list(spec.entrypoint)
+    if spec.command is not None:
+        body["Cmd"] = list(spec.command)
+    if spec.network == "none":
+        # Docker's own "none" network costs its network stack's time; disabling costs nothing.
+        body["NetworkDisabled"] = True
+    return body
+
+
+def host_config(spec: ContainerSpec) -> dict[str, Any]:
+    """Return the `HostConfig` part: namespaces, mounts, limits, rights."""
+    config: dict[str, Any] = {
+        "IpcMode": spec.ipc,
+        "PidMode": spec.pid,
+        "OomScoreAdj": spec.oom_score_adj,
+        "Mounts": [_mount(mount) for mount in spec.mounts],
+        **_limits(spec.resources),
+        **_rights(spec.security),
+    }
+    if spec.network != "none":
+        config["NetworkMode"] = spec.network
+    return config
+
+
+def _mount(mount: Mount) -> dict[str, Any]:
+    if mount.tmpfs:
+        options = {"SizeBytes": mount.tmpfs_size} if mount.tmpfs_size else {}
+        return {"Type": "tmpfs", "Target": mount.target, "TmpfsOptions": options}
+    return {
+        "Type": "bind",
+        "Source": mount.source,
+        "Target": mount.target,
+        "ReadOnly": mount.read_only,
+        "BindOptions": {"Propagation": mount.propagation},
+    }
+
+
+def _limits(resources: Resources) -> dict[str, Any]:
+    limits: dict[str, Any] = {}
+    if resources.memory:
+        # Equal values leave no swap, as Kubernetes runs without it.
+        limits["Memory"] = limits["MemorySwap"] = resources.memory
+    if resources.cpu_shares:
+        limits["CpuShares"] = resources.cpu_shares
+    if resources.cpu_quota:
+        limits["CpuQuota"], limits["CpuPeriod"] = resources.cpu_quota, resources.cpu_period
+    return limits
+
+
+def _rights(security: Security) -> dict[str, Any]:
+    options = ["no-new-privileges"] if security.no_new_privileges else []
+    if security.seccomp:
+        options.append(f"seccomp={security.seccomp}")
+    return {
+        "Privileged": security.privileged,
+        "CapAdd": list(security.add_capabilities),
+        "CapDrop": list(security.drop_capabilities),
+        "ReadonlyRootfs": security.read_only_root,
+        "GroupAdd": list(security.groups),
+        "SecurityOpt": options,
+        "Sysctls": dict(security.sysctls),
+    }
+
+
+def container(answer: Mapping[str, Any]) -> Container:
+    """Read the answer of `GET /containers/ID/json`."""
+    state, config = answer["State"], answer["Config"]
+    created = _time(answer["Created"]) or datetime.fromtimestamp(0, UTC)
+    phase = _phase(state)
+    finished = _time(state.get("FinishedAt", _NEVER))
+    return Container(
+        id=answer["Id"],
+        name=answer["Name"].removeprefix("/"),
+        phase=phase,
+        labels=config.get("Labels") or {},
+        image=config.get("Image", ""),
+        image_id=answer.get("Image", ""),
+        created=created,
+        started=_time(state.get("StartedAt", _NEVER)),
+        finished=(finished or created) if phase == "exited" else None,
+        exit_code=state.get("ExitCode", 0),
+        oom_killed=state.get("OOMKilled", False),
+        error=state.get("Error", ""),
+        pid=state.get("Pid", 0),
+    )
+
+
+def _phase(state: Mapping[str, Any]) -> Phase:
+    # Docker leaves a container that it could not start as "created", with an exit code.
+    status = state.get("Status", "")
+    if status in ("running", "paused", "restarting"):
+        return "running"
+    return "created" if status == "created" and not state.get("ExitCode") else "exited"
+
+
+def _time(text: str) -> datetime | None:
+    return None if text.startswith("0001-") else datetime.fromisoformat(text).astimezone(UTC)
+
+
+def image(answer: Mapping[str, Any]) -> Image:
+    """Read the answer of `GET /images/NAME/json`."""
+    config = answer.get("Config") or {}
+    digests = answer.get("RepoDigests") or []
+    return Image(
+        id=answer["Id"],
+        digest=digests[0] if digests else "",
+        entrypoint=tuple(config.get("Entrypoint") or ()),
+        command=tuple(config.get("Cmd") or ()),
+        user=config.get("User", ""),
+        stop_signal=config.get("StopSignal", ""),
+        environment=tuple(config.get("Env") or ()),
+    )
+
+
+def happened(event: Mapping[str, Any]) -> Happened | None:
+    """Read one line of `GET /events`; None for what nobody asked about."""
+    action, actor = event.get("Action", ""), event.get("Actor", {})
+    attributes = actor.get("Attributes") or {}
+    if event.get("Type") == "image" and action in _IMAGE_ACTIONS:
+        return Happened("image", id=attributes.get("name", actor.get("ID", "")))
+    if event.get("Type") != "container" or action not in _CONTAINER_ACTIONS:
+        return None
+    return Happened(
+        _CONTAINER_ACTIONS[action],
+        id=actor["ID"],
+        labels=attributes,
+        exit_code=int(attributes.get("exitCode", 0)),
+        at=datetime.fromtimestamp(event.get("timeNano", 0) / 1e9, UTC),
+    )
