@@ -1,0 +1,282 @@
+"""A branch of a Git repository, watched: the `Source` over the adapter in `git.py`.
+
+A repository on this host is read in place, and its refs are watched; a remote one is fetched
+into a bare mirror under the state directory. Used by `sync` through the `Source` protocol.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import threading
+from collections.abc import AsyncIterator, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+import structlog
+import watchfiles
+
+from reconciler.core.clock import Clock
+from reconciler.core.queue import Backoff
+from reconciler.source.address import Address
+from reconciler.source.announce import Announcer
+from reconciler.source.files import TreeLimits
+from reconciler.source.git import FETCHED, Commit, GitRepository
+from reconciler.source.gittree import LINK, is_plain, manifest_files
+from reconciler.source.snapshot import FileRef, Snapshot, SourceError, SourceProblem
+
+_BATCH_BYTES = 32 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class GitOptions:
+    """How a branch is watched. Waits are seconds.
+
+    `interval` between two looks, longer by up to the share `jitter` and after failures by
+    `backoff`; `timeout` of one git process; `watch_step` as in `DirectoryTiming`.
+    """
+
+    interval: float = 10.0
+    jitter: float = 0.1
+    timeout: float = 60.0
+    backoff: Backoff = field(default_factory=lambda: Backoff(base=2.0, cap=300.0))
+    watch_step: float = 0.010
+    rewatch: float = 10.0
+    follow_rewrites: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """The tree listed last; `plain` when a difference can be applied to it entry by entry."""
+
+    tree: str
+    files: dict[str, FileRef]
+    plain: bool
+
+
+class GitSource:
+    """The manifests at `address`.
+
+    A branch whose history was rewritten is held at the last revision until `trigger` accepts it,
+    unless the options say `follow_rewrites`; `last_revision` is the one that was taken before a
+    restart, if known. `executor` is for the blocking calls; by default one thread of its own.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        clock: Clock,
+        state_dir: Path,
+        options: GitOptions | None = None,
+        limits: TreeLimits | None = None,
+        last_revision: str = "",
+        random: Random | None = None,
+        executor: Executor | None = None,
+    ) -> None:
+        self._address = address
+        name = hashlib.sha256(address.location.encode()).hexdigest()[:16]
+        self._mirror = state_dir / "git" / name
+        self._clock = clock
+        self._options = options or GitOptions()
+        self._limits = limits or TreeLimits()
+        self._revision = last_revision
+        self._random = random or Random()  # noqa: S311 - jitter, not secrecy
+        self._own_executor = None if executor else ThreadPoolExecutor(1, thread_name_prefix="git")
+        self._executor = executor or self._own_executor
+        self._one_look = threading.Lock()
+        self._repository: GitRepository | None = None
+        self._shown: _Shown | None = None
+        self._wake = asyncio.Event()
+        self._asked = False
+        self._closed = False
+        self._log = structlog.get_logger(component="source")
+
+    async def snapshots(self) -> AsyncIterator[Snapshot | SourceProblem]:
+        """Yield the branch's present revision, then each new one (see `Source`)."""
+        announcer = Announcer(self._clock)
+        watch = asyncio.create_task(self._watch(), name=f"watch {self._address.shown}")
+        failures = 0
+        try:
+            while not self._closed:
+                state = await self._look()
+                failures = failures + 1 if isinstance(state, SourceError) else 0
+                news = announcer.news(state)
+                if news is not None and not self._closed:
+                    yield news
+                await self._wait(failures)
+        finally:
+            watch.cancel()
+            with suppress(asyncio.CancelledError):
+                await watch
+
+    def trigger(self) -> None:
+        """Look now; a rewritten history is accepted, as a person asks."""
+        self._asked = True
+        self._wake.set()
+
+    async def close(self) -> None:
+        """End the running git process and the thread; `snapshots` ends."""
+        self._closed = True
+        self._wake.set()
+        if self._repository is not None:
+            self._repository.kill()
+        if self._own_executor is not None:
+            self._own_executor.shutdown(wait=False, cancel_futures=True)
+
+    async def _wait(self, failures: int) -> None:
+        """Wait for the next look's time, or for somebody who wants it sooner."""
+        options = self._options
+        pause = options.interval * (1 + options.jitter * self._random.random())
+        if failures and self._address.remote:
+            pause = max(pause, options.backoff.delay(failures, self._random))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                await self._wake.wait()
+
+    async def _look(self) -> Snapshot | SourceError:
+        self._wake.clear()
+        asked, self._asked = self._asked, False
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._executor, self._look_blocking, asked)
+        except SourceError as error:
+            return error
+
+    def _look_blocking(self, asked: bool) -> Snapshot:
+        with self._one_look:
+            repository = self._open()
+            if self._address.remote:
+                repository.fetch(self._address)
+            commit = self._present(repository)
+            self._check_history(repository, commit, asked)
+            files = self._files(repository, commit.tree)
+            if self._address.remote and commit.id != self._revision:
+                repository.tidy()
+            self._revision = commit.id
+        contents = _BlobContents(repository)
+        return Snapshot(commit.id, commit.author, commit.time, commit.message, files, contents)
+
+    def _open(self) -> GitRepository:
+        """Return the repository; found anew while it was not there."""
+        known = self._repository
+        if known is not None and known.git_dir.is_dir():
+            return known
+        timeout = self._options.timeout
+        if self._address.remote:
+            self._repository = GitRepository.mirror(self._mirror, timeout)
+        else:
+            self._repository = GitRepository.discover(Path(self._address.location), timeout)
+        return self._repository
+
+    def _present(self, repository: GitRepository) -> Commit:
+        address = self._address
+        ref = FETCHED if address.remote else address.ref
+        commit = repository.commit(ref, address.sub_path)
+        if commit is None:
+            message = f"{address.branch_shown} has no commit in {address.shown}"
+            raise SourceError("BranchMissing", message)
+        if not commit.tree:
+            message = f"there is no directory {address.sub_path} in commit {commit.id[:12]}"
+            raise SourceError("PathMissing", message)
+        return commit
+
+    def _check_history(self, repository: GitRepository, commit: Commit, asked: bool) -> None:
+        """Hold when the branch no longer builds on the revision that was taken last."""
+        old = self._revision
+        if not old or old == commit.id or asked or self._options.follow_rewrites:
+            return
+        if not repository.is_ancestor(old, commit.id):
+            raise SourceError(
+                "HistoryRewritten",
+                f"commit {commit.id[:12]} does not build on {old[:12]}: the branch was rewritten; "
+                f"`reconciler sync` accepts it",
+            )
+
+    def _files(self, repository: GitRepository, tree: str) -> dict[str, FileRef]:
+        """Return the files of `tree`: the last ones with the difference, where that is enough."""
+        if self._shown is None or self._shown.tree != tree:
+            self._shown = self._difference(repository, tree) or self._whole(repository, tree)
+        if len(self._shown.files) > self._limits.files:
+            message = f"the tree has more than {self._limits.files} manifest files"
+            raise SourceError("TooManyFiles", message)
+        return self._shown.files
+
+    def _difference(self, repository: GitRepository, tree: str) -> _Shown | None:
+        """Return the files of `tree` by what changed, or `None` where only a listing can tell."""
+        if self._shown is None or not self._shown.plain:
+            return None
+        try:
+            changed, gone = repository.changes(self._shown.tree, tree)
+        except SourceError:
+            return None  # the tree shown last is gone, as after a rewrite and a gc
+        if not all(is_plain(entry) for entry in changed):
+            return None
+        files = dict(self._shown.files)
+        for path in (*gone, *(entry.path for entry in changed)):
+            files.pop(self._prefix + path, None)
+        files.update(manifest_files(changed, {}, self._prefix, self._limits))
+        return _Shown(tree, files, plain=True)
+
+    def _whole(self, repository: GitRepository, tree: str) -> _Shown:
+        entries = repository.tree(tree)
+        links = [entry for entry in entries if entry.mode == LINK]
+        targets = repository.blobs([entry.blob for entry in links])
+        link_targets = {
+            entry.path: target.decode("utf-8", "surrogateescape")
+            for entry, target in zip(links, targets, strict=True)
+        }
+        files = manifest_files(entries, link_targets, self._prefix, self._limits)
+        return _Shown(tree, files, plain=all(is_plain(entry) for entry in entries))
+
+    @property
+    def _prefix(self) -> str:
+        return f"{self._address.sub_path}/" if self._address.sub_path else ""
+
+    async def _watch(self) -> None:
+        """Wake the reader when a ref of a repository on this host moves."""
+        while not self._address.remote and not self._closed:
+            repository = self._repository
+            if repository is not None:
+                try:
+                    await self._watch_refs(repository)
+                except (OSError, SourceError) as error:
+                    self._log.debug("source.unwatched", reason=str(error))
+            await asyncio.sleep(self._options.rewatch if repository else self._options.watch_step)
+
+    async def _watch_refs(self, repository: GitRepository) -> None:
+        loop = asyncio.get_running_loop()
+        common = await loop.run_in_executor(self._executor, repository.common_dir)
+        places = [common / "refs", common / "logs", repository.git_dir / "logs"]
+        async for _ in watchfiles.awatch(
+            *{place for place in places if place.is_dir()},
+            watch_filter=None,
+            step=int(self._options.watch_step * 1000),
+            debounce=200,
+            rust_timeout=60_000,
+        ):
+            self._wake.set()
+            if not common.is_dir():
+                return
+
+
+class _BlobContents:
+    """The bytes of a snapshot's files, by blob id."""
+
+    def __init__(self, repository: GitRepository) -> None:
+        self._repository = repository
+
+    def read(self, files: Sequence[FileRef]) -> Iterator[bytes]:
+        """Yield the bytes of `files`, a bounded number of them in memory at a time."""
+        batch: list[str] = []
+        size = 0
+        for file in files:
+            batch.append(file.content)
+            size += file.size
+            if size >= _BATCH_BYTES:
+                yield from self._repository.blobs(batch)
+                batch, size = [], 0
+        yield from self._repository.blobs(batch)

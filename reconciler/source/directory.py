@@ -1,0 +1,189 @@
+"""A watched directory of manifests.
+
+Used by `sync` through the `Source` protocol. A change is read when the tree was quiet for one
+watch step, so that a file is not read half-written; a deletion or a shrunk file waits longer,
+because editors and `cp` remove or empty a file before they write it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import Executor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+import watchfiles
+
+from reconciler.core.clock import Clock
+from reconciler.source.announce import Announcer
+from reconciler.source.files import TreeLimits
+from reconciler.source.snapshot import FileRef, Snapshot, SourceError, SourceProblem
+from reconciler.source.tree import DirectoryTree
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryTiming:
+    """Waits in seconds. `step` is how long the tree must be quiet before it is read.
+
+    10 ms is watchfiles' cheapest step that keeps a change under 30 ms: it polls its own buffer
+    at that pace, which costs 0.2 % of a core at 10 ms and 0.8 % at 1 ms.
+    """
+
+    step: float = 0.010
+    debounce: float = 0.200
+    settle_deletion: float = 0.150
+    settle_longest: float = 2.0
+    rescan: float = 60.0
+    retry: float = 1.0
+    unwatched: float = 5.0
+
+
+class DirectorySource:
+    """Manifests under `root`, watched by inotify, with a full rescan now and then (law 5).
+
+    `executor` runs the blocking reads; the loop's default one when it is `None`.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        clock: Clock,
+        timing: DirectoryTiming | None = None,
+        limits: TreeLimits | None = None,
+        executor: Executor | None = None,
+    ) -> None:
+        self._root = root
+        self._timing = timing or DirectoryTiming()
+        self._tree = DirectoryTree(root, clock, limits)
+        self._clock = clock
+        self._executor = executor
+        self._changed: set[str] = set()
+        self._wake = asyncio.Event()
+        self._full = True
+        self._closed = False
+        self._files: dict[str, FileRef] = {}
+        self._log = structlog.get_logger(component="source")
+
+    async def snapshots(self) -> AsyncIterator[Snapshot | SourceProblem]:
+        """Yield the present files, then each new state (see `Source`)."""
+        announcer = Announcer(self._clock)
+        watch = asyncio.create_task(self._watch(), name=f"watch {self._root}")
+        try:
+            while not self._closed:
+                news = announcer.news(await self._look())
+                if news is not None:
+                    yield news
+                await self._wait(failed=announcer.failing)
+        finally:
+            watch.cancel()
+            with suppress(asyncio.CancelledError):
+                await watch
+
+    def trigger(self) -> None:
+        """Look at every file now."""
+        self._full = True
+        self._wake.set()
+
+    async def close(self) -> None:
+        """Stop watching; `snapshots` ends."""
+        self._closed = True
+        self._wake.set()
+
+    async def _wait(self, *, failed: bool) -> None:
+        """Wait for a change, or for the time of the next full look."""
+        seconds = self._timing.retry if failed else self._timing.rescan
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            self._full = True
+
+    async def _look(self) -> Snapshot | SourceError:
+        """Read what changed until nothing changes any more."""
+        settled = False
+        while True:
+            self._wake.clear()
+            full, self._full = self._full, False
+            changed, self._changed = self._changed, set()
+            try:
+                files = await self._blocking(full, changed)
+            except SourceError as error:
+                self._full = True
+                return error
+            if settled or not _lost(self._files, files):
+                self._files = files
+                return self._snapshot(files)
+            await self._quiet()
+            settled = True
+
+    async def _quiet(self) -> None:
+        """Wait until nothing changed for `settle_deletion`, but no longer than `settle_longest`."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._timing.settle_longest):
+                while await self._disturbed():
+                    self._wake.clear()
+
+    async def _disturbed(self) -> bool:
+        try:
+            async with asyncio.timeout(self._timing.settle_deletion):
+                await self._wake.wait()
+        except TimeoutError:
+            return False
+        return not self._closed
+
+    async def _blocking(self, full: bool, changed: set[str]) -> dict[str, FileRef]:
+        def look() -> dict[str, FileRef]:
+            if full:
+                self._tree.rescan()
+            else:
+                self._tree.update(changed)
+            return self._tree.files()
+
+        return await asyncio.get_running_loop().run_in_executor(self._executor, look)
+
+    def _snapshot(self, files: Mapping[str, FileRef]) -> Snapshot:
+        lines = "\n".join(f"{ref.content} {path}" for path, ref in files.items())
+        digest = hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()
+        return Snapshot(digest[:40], "", self._clock.now(), "", files, self._tree)
+
+    async def _watch(self) -> None:
+        """Note what changed and wake the reader; set up again when the watch cannot hold."""
+        while True:
+            pause = self._timing.retry
+            try:
+                await self._watch_once()
+            except FileNotFoundError:
+                pass  # the reader says so; wait for the directory to come
+            except OSError as error:
+                pause = self._timing.unwatched
+                self._log.warning("source.unwatched", path=str(self._root), reason=str(error))
+            await asyncio.sleep(pause)
+            self.trigger()
+
+    async def _watch_once(self) -> None:
+        timing = self._timing
+        async for changes in watchfiles.awatch(
+            self._root,
+            watch_filter=None,
+            debounce=int(timing.debounce * 1000),
+            step=int(timing.step * 1000),
+            rust_timeout=60_000,
+        ):
+            self._changed.update(path for _, path in changes)
+            self._wake.set()
+            if not self._root.is_dir():
+                return  # inotify follows the removed directory, not the one that takes its name
+
+
+def _lost(before: Mapping[str, FileRef], after: Mapping[str, FileRef]) -> bool:
+    """Return whether a file vanished or shrank: perhaps one that is just being written again."""
+    for path, ref in before.items():
+        now = after.get(path)
+        if now is not ref and (now is None or now.size < ref.size):
+            return True
+    return False

@@ -1,0 +1,303 @@
+"""Git, as blocking calls: the only module that imports GitPython.
+
+Called by `branch.py` on a worker thread. Each call is one `git` process with a time-out, without
+prompts, hooks or the repository's own choice of programs; only plumbing commands are used, which
+run nothing that a hostile repository could configure.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import git
+
+from reconciler.source.address import Address, redact
+from reconciler.source.snapshot import SourceError
+
+# The ref of the mirror that holds what was fetched last.
+FETCHED = "refs/reconciler/fetched"
+
+_ENVIRONMENT = {
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ASKPASS": "",
+    "SSH_ASKPASS": "",
+    "GIT_SSH_COMMAND": "ssh -o BatchMode=yes -o ConnectTimeout=10",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_NO_LAZY_FETCH": "1",
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh",
+}
+_CONFIG = (
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "safe.directory=*",  # named by the user; only plumbing reads it
+    "protocol.ext.allow=never",
+    "http.lowSpeedLimit=1000",
+    "http.lowSpeedTime=20",
+    "gc.autoDetach=false",
+)
+_DEAD_LOCKS = ("shallow.lock", f"{FETCHED}.lock", "packed-refs.lock", "config.lock")
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A commit and the tree of manifests in it; `tree` is empty if the sub-path is not there."""
+
+    id: str
+    tree: str
+    author: str
+    time: datetime
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class TreeEntry:
+    """One file of a tree; `mode` is Git's (100644, 100755, 120000 link, 160000 submodule)."""
+
+    path: str
+    mode: str
+    blob: str
+    size: int
+
+
+class GitRepository:
+    """One repository on this host: the user's own, which is only read, or our mirror."""
+
+    def __init__(self, git_dir: Path, timeout: float) -> None:
+        self.git_dir = git_dir
+        self._timeout = timeout
+        # GitPython ends a process whose wrapper is collected: hold both.
+        self._running: dict[subprocess.Popen[bytes], git.Git.AutoInterrupt] = {}
+        self._git = git.Git(str(git_dir if git_dir.is_dir() else git_dir.parent))
+
+    @classmethod
+    def discover(cls, path: Path, timeout: float) -> GitRepository:
+        """Open the repository at `path`: a work tree, a bare one or a linked one.
+
+        Raises `SourceError` if there is none.
+        """
+        if not path.is_dir():
+            raise SourceError("SourceMissing", f"repository {path} does not exist")
+        probe = cls(path, timeout)
+        for candidate in (path / ".git", path):
+            arguments = [f"--git-dir={candidate}", "rev-parse", "--absolute-git-dir"]
+            with suppress(SourceError):
+                found = probe._run(arguments, "RepositoryMissing", bare=True)
+                return cls(Path(os.fsdecode(found.rstrip(b"\n"))), timeout)
+        raise SourceError("RepositoryMissing", f"{path} is not a Git repository")
+
+    @classmethod
+    def mirror(cls, git_dir: Path, timeout: float) -> GitRepository:
+        """Open the bare mirror at `git_dir`; make it when it is not there."""
+        if not (git_dir / "HEAD").exists():
+            git_dir.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            arguments = ["init", "--quiet", "--bare", "--template=", str(git_dir)]
+            maker = cls(git_dir, timeout)
+            maker._run(arguments, "MirrorFailed", bare=True)
+        return cls(git_dir, timeout)
+
+    def common_dir(self) -> Path:
+        """Return where the refs are: another place than `git_dir` for a linked work tree."""
+        found = os.fsdecode(self._run(["rev-parse", "--git-common-dir"], "RepositoryMissing"))
+        return self.git_dir.joinpath(found.rstrip("\n"))
+
+    def fetch(self, address: Address) -> None:
+        """Bring the tip of the branch of a remote repository to `FETCHED`.
+
+        The first fetch is shallow; later ones bring what came since, so that a rewritten history
+        can be told. Raises `SourceError`: `BranchMissing` or `Unreachable`.
+        """
+        for lock in _DEAD_LOCKS:  # of a fetch that was killed; there is no other one
+            (self.git_dir / lock).unlink(missing_ok=True)
+        depth = [] if self._has(FETCHED) else ["--depth=1"]
+        arguments = [
+            "fetch", "--quiet", "--force", "--no-tags", "--no-auto-gc", "--no-write-fetch-head",
+            "--no-recurse-submodules", *depth, "--end-of-options",
+            address.location, f"{address.ref}:{FETCHED}",
+        ]  # fmt: skip
+        try:
+            self._run(arguments, "Unreachable")
+        except SourceError as error:
+            if "find remote ref" not in error.message:
+                raise
+            message = f"{address.branch_shown} does not exist in {address.shown}"
+            raise SourceError("BranchMissing", message) from error
+
+    def kill(self) -> None:
+        """End the git processes that run now; called from another thread to close."""
+        for process in tuple(self._running):
+            _kill(process)
+
+    def tidy(self) -> None:
+        """Pack the mirror when it has grown."""
+        self._run(["gc", "--auto", "--quiet"], "MirrorFailed")
+
+    def _has(self, ref: str) -> bool:
+        """Return whether `ref` names an object here."""
+        return not self._batch("--batch-check", [ref]).rstrip().endswith(b"missing")
+
+    def commit(self, ref: str, sub_path: str) -> Commit | None:
+        """Return the commit that `ref` names now, or `None` when there is no such ref."""
+        tree = f"{ref}^{{commit}}:{sub_path}" if sub_path else f"{ref}^{{tree}}"
+        answers = list(_answers(self._batch("--batch", [f"{ref}^{{commit}}", tree])))
+        if answers[0].kind != "commit":
+            return None
+        tree_id = answers[1].id if answers[1].kind == "tree" else ""
+        return _parse_commit(answers[0], tree_id)
+
+    def is_ancestor(self, old: str, new: str) -> bool:
+        """Return whether `new` builds on `old`, so that no history was rewritten."""
+        arguments = [f"--git-dir={self.git_dir}", "merge-base", "--is-ancestor", old, new]
+        status, _, _ = self._execute(arguments, None)
+        return status == 0
+
+    def tree(self, tree: str) -> list[TreeEntry]:
+        """Return every file below `tree`, with its size."""
+        listing = self._run(["ls-tree", "-r", "-z", "-l", "--full-tree", tree], "Unreadable")
+        entries = []
+        for line in _records(listing):
+            facts, _, path = line.partition("\t")
+            mode, _, blob, size = facts.split()
+            entries.append(TreeEntry(path, mode, blob, int(size) if size != "-" else 0))
+        return entries
+
+    def changes(self, old: str, new: str) -> tuple[list[TreeEntry], list[str]]:
+        """Return the files of tree `new` that differ from `old`, and the paths that are gone."""
+        raw = self._run(["diff-tree", "-r", "-z", "--no-renames", old, new], "Unreadable")
+        fields = list(_records(raw))
+        changed, gone = [], []
+        for facts, path in zip(fields[::2], fields[1::2], strict=True):
+            _, mode, _, blob, status = facts.split()
+            if status == "D":
+                gone.append(path)
+            else:
+                changed.append((path, mode, blob))
+        sizes = self._sizes([blob for _, _, blob in changed])
+        return [TreeEntry(*entry, size) for entry, size in zip(changed, sizes, strict=True)], gone
+
+    def blobs(self, ids: Sequence[str]) -> Iterable[bytes]:
+        """Yield the contents of the blobs, in order."""
+        for wanted, answer in zip(ids, _answers(self._batch("--batch", ids)), strict=True):
+            if answer.kind != "blob":
+                raise SourceError("Unreadable", f"object {wanted} is missing in {self.git_dir}")
+            yield answer.content
+
+    def _sizes(self, ids: Sequence[str]) -> list[int]:
+        lines = self._batch("--batch-check", ids).decode().splitlines()
+        words = [line.split() for line in lines]
+        return [int(each[2]) if len(each) == 3 and each[1] == "blob" else 0 for each in words]  # noqa: PLR2004 - id, type, size
+
+    def _batch(self, mode: str, objects: Sequence[str]) -> bytes:
+        """Ask one `git cat-file` for many objects, named one a line."""
+        if not objects:
+            return b""
+        names = "".join(f"{name}\n" for name in objects).encode("utf-8", "surrogateescape")
+        return self._run(["cat-file", mode], "Unreadable", stdin=names)
+
+    def _run(
+        self, arguments: list[str], reason: str, *, bare: bool = False, stdin: bytes | None = None
+    ) -> bytes:
+        """Return what git prints; raises `SourceError(reason)` with git's words if it fails."""
+        place = [] if bare else [f"--git-dir={self.git_dir}"]
+        status, output, errors = self._execute([*place, *arguments], stdin)
+        if status != 0:
+            raise SourceError(reason, _first_line(errors))
+        return output
+
+    def _execute(self, arguments: list[str], stdin: bytes | None) -> tuple[int, bytes, str]:
+        process = self._start(arguments, stdin is not None)
+        try:
+            output, errors = process.communicate(stdin, timeout=self._timeout)
+        except subprocess.TimeoutExpired as error:
+            _kill(process)
+            process.communicate()
+            message = f"git did not end within {self._timeout:g} s"
+            raise SourceError("TimedOut", message) from error
+        finally:
+            self._running.pop(process, None)
+        return process.returncode, output, errors.decode("utf-8", "replace")
+
+    def _start(self, arguments: list[str], with_input: bool) -> subprocess.Popen[bytes]:
+        """Start git in a session of its own, so that its transport helpers die with it."""
+        config = [word for pair in _CONFIG for word in ("-c", pair)]
+        try:
+            started = self._git.execute(
+                ["git", *config, *arguments],
+                istream=subprocess.PIPE if with_input else None,
+                env=_ENVIRONMENT,
+                as_process=True,
+                start_new_session=True,
+            )
+        except git.GitCommandNotFound as error:
+            raise SourceError("GitMissing", "the program git is not installed") from error
+        except OSError as error:
+            raise SourceError("GitFailed", f"cannot run git: {error}") from error
+        process = started.proc
+        if process is None:
+            raise SourceError("GitFailed", "git did not start")
+        self._running[process] = started
+        return process
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End a git process and its helpers, which share its session."""
+    if process.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What `git cat-file --batch` says of one object; `kind` is "missing" if it has none."""
+
+    id: str
+    kind: str
+    content: bytes
+
+
+def _answers(output: bytes) -> Iterable[_Answer]:
+    at = 0
+    while at < len(output):
+        end = output.index(b"\n", at)
+        words = output[at:end].decode("utf-8", "replace").split(" ")
+        at = end + 1
+        if len(words) != 3 or not words[2].isdigit():  # noqa: PLR2004 - id, type, size
+            yield _Answer(words[0], words[-1], b"")
+            continue
+        size = int(words[2])
+        yield _Answer(words[0], words[1], output[at : at + size])
+        at += size + 1
+
+
+def _records(output: bytes) -> Iterable[str]:
+    """Return the NUL-ended records of `-z` output."""
+    return output.decode("utf-8", "surrogateescape").split("\0")[:-1]
+
+
+def _parse_commit(answer: _Answer, tree: str) -> Commit:
+    head, _, message = answer.content.decode("utf-8", "replace").partition("\n\n")
+    author, when = "", datetime.fromtimestamp(0, UTC)
+    for line in head.split("\n"):
+        word, _, rest = line.partition(" ")
+        if word == "author":
+            author = rest.rpartition(">")[0] + ">"
+        elif word == "committer":
+            with suppress(ValueError, OverflowError, IndexError, OSError):
+                seconds = int(rest.rpartition(">")[2].split()[0])
+                when = datetime.fromtimestamp(seconds, UTC)
+    return Commit(answer.id, tree, author, when, message.strip())
+
+
+def _first_line(errors: str) -> str:
+    """Return Git's own words, one line of them, without credentials."""
+    lines = [line.strip() for line in errors.splitlines() if line.strip()]
+    chosen = next((line for line in lines if line.startswith("fatal:")), lines[0] if lines else "")
+    words = chosen.removeprefix("fatal:").strip() or "git failed and gave no reason"
+    return " ".join(redact(word) for word in words.split(" "))

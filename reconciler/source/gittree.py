@@ -1,0 +1,89 @@
+"""From the entries of a Git tree to the manifest files of a snapshot. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from reconciler.source.files import (
+    TreeLimits,
+    is_hidden,
+    is_manifest,
+    leaves_tree,
+    resolve_link,
+    too_large,
+)
+from reconciler.source.git import TreeEntry
+from reconciler.source.snapshot import FileRef
+
+LINK = "120000"
+_SUBMODULE = "160000"
+_NOT_UTF8 = "its name is not UTF-8"
+
+
+def manifest_files(
+    entries: Iterable[TreeEntry],
+    link_targets: Mapping[str, str],
+    prefix: str,
+    limits: TreeLimits,
+) -> dict[str, FileRef]:
+    """Return the manifest files among `entries`, by path with `prefix` ("" or "folder/").
+
+    `link_targets` has the target of each symbolic link among them. Links are treated as a
+    directory source treats them; a submodule is refused, because its files would be missing.
+    """
+    entries = list(entries)
+    by_path = {entry.path: entry for entry in entries} if link_targets else {}
+    refs = (_file(entry, by_path, link_targets, prefix, limits) for entry in entries)
+    return {ref.path: ref for ref in refs if ref is not None}
+
+
+def is_plain(entry: TreeEntry) -> bool:
+    """Return whether `entry` can be judged without the rest of its tree."""
+    return entry.mode not in (LINK, _SUBMODULE)
+
+
+def _file(
+    entry: TreeEntry,
+    by_path: Mapping[str, TreeEntry],
+    links: Mapping[str, str],
+    prefix: str,
+    limits: TreeLimits,
+) -> FileRef | None:
+    if is_hidden(entry.path):
+        return None
+    if entry.mode == LINK:
+        return _link(entry, by_path, links, prefix, limits)
+    if entry.mode == _SUBMODULE:
+        return _refused(prefix + entry.path, "a submodule is not supported yet")
+    return _plain(prefix + entry.path, entry, limits) if is_manifest(entry.path) else None
+
+
+def _link(
+    entry: TreeEntry,
+    by_path: Mapping[str, TreeEntry],
+    links: Mapping[str, str],
+    prefix: str,
+    limits: TreeLimits,
+) -> FileRef | None:
+    path = prefix + entry.path
+    end = resolve_link(entry.path, links)
+    if end is None:
+        return _refused(path, leaves_tree(links[entry.path]))
+    if not is_manifest(entry.path) or (is_manifest(end) and end in by_path):
+        return None
+    if end not in by_path:
+        return _refused(path, "the symbolic link leads to a file that does not exist")
+    return _plain(path, by_path[end], limits)
+
+
+def _plain(path: str, entry: TreeEntry, limits: TreeLimits) -> FileRef:
+    if not path.isascii() and any("\udc80" <= letter <= "\udcff" for letter in path):
+        return _refused(path, _NOT_UTF8)
+    if reason := too_large(entry.size, limits):
+        return _refused(path, reason)
+    return FileRef(path, entry.blob, entry.size)
+
+
+def _refused(path: str, reason: str) -> FileRef:
+    display = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return FileRef(display, "", 0, refused=reason)

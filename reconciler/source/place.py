@@ -1,0 +1,47 @@
+"""From what a user calls a source to the adapter that watches it. Called by the composition root."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reconciler.core.clock import Clock
+from reconciler.source.address import Address, AddressError, check_sub_path, is_remote
+from reconciler.source.snapshot import Source
+
+
+def open_source(  # noqa: PLR0913 - the user's own settings, one by one
+    location: str,
+    *,
+    clock: Clock,
+    state_dir: Path,
+    branch: str = "",
+    sub_path: str = "",
+    interval: float = 10.0,
+    last_revision: str = "",
+) -> Source:
+    """Return the source at `location`: a Git URL, a local Git repository, or a plain directory.
+
+    A local path is a repository if it holds `.git` or is a bare one; a directory inside a work
+    tree is a plain directory, watched as it is on disk. Raises `AddressError`.
+    """
+    if is_remote(location) or "://" in location or is_repository(Path(location)) or branch:
+        from reconciler.source.branch import GitOptions, GitSource  # noqa: PLC0415 - GitPython is heavy
+
+        return GitSource(
+            Address(location, branch, sub_path),
+            clock=clock,
+            state_dir=state_dir,
+            options=GitOptions(interval=interval),
+            last_revision=last_revision,
+        )
+    if location.startswith("-"):
+        raise AddressError(f"source {location!r}: a path may not start with a hyphen; use ./")
+    from reconciler.source.directory import DirectorySource  # noqa: PLC0415 - its watch library
+
+    return DirectorySource(Path(location) / check_sub_path(sub_path), clock=clock)
+
+
+def is_repository(path: Path) -> bool:
+    """Return whether `path` is the root of a Git work tree or a bare repository."""
+    bare = (path / "HEAD").is_file() and (path / "objects").is_dir() and (path / "refs").is_dir()
+    return bare or (path / ".git").exists()
