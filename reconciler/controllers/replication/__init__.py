@@ -1,0 +1,1 @@
+"""ReplicationControllers: count, rollout and status plans, and the loop that carries them out."""

@@ -1,0 +1,40 @@
+"""What the replication plans ask for. Values only; `effects.py` carries them out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reconciler.model.pod import Pod
+
+
+@dataclass(frozen=True, slots=True)
+class CreatePods:
+    """Make `count` pods from the controller's template (slow start: 1, 2, 4, ... at a time)."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeletePod:
+    """Delete `pod`; `reason` says which rule chose it, for the log."""
+
+    pod: Pod
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptPod:
+    """Make the controller the owner of an orphan that its selector matches."""
+
+    pod: Pod
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasePod:
+    """Give up a pod whose labels no longer match the selector."""
+
+    pod: Pod
+
+
+ClaimAction = AdoptPod | ReleasePod
+PodAction = CreatePods | DeletePod

@@ -1,0 +1,65 @@
+"""Pods from a template: their names, owners and the hash that tells templates apart. Pure.
+
+Called by the plans (hash) and by `effects.py` (pods). The hash is over the canonical JSON of the
+template as it is stored, so that it is the same in every version of the daemon.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import orjson
+
+from reconciler.model.meta import ObjectMeta, OwnerReference
+from reconciler.model.pod import Pod, PodTemplateSpec
+from reconciler.model.replication import ReplicationController
+
+TEMPLATE_HASH = "reconciler.dev/template-hash"
+"""Annotation on pods: the template that they were made from."""
+
+_HASH_LENGTH = 16
+
+
+def template_hash(template: PodTemplateSpec) -> str:
+    """Return 16 hexadecimal digits that name what a pod takes from `template`."""
+    content = {
+        "labels": template.metadata.labels,
+        "annotations": template.metadata.annotations,
+        "finalizers": template.metadata.finalizers,
+        "spec": template.spec.to_dict(),
+    }
+    canonical = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(canonical).hexdigest()[:_HASH_LENGTH]
+
+
+def owner_reference(rc: ReplicationController) -> OwnerReference:
+    """Return the reference that makes `rc` the controller of a pod."""
+    return OwnerReference(
+        api_version=rc.api_version,
+        kind=rc.kind,
+        name=rc.metadata.name,
+        uid=rc.metadata.uid,
+        controller=True,
+        block_owner_deletion=True,
+    )
+
+
+def pod_from_template(rc: ReplicationController, digest: str) -> Pod:
+    """Return a pod to create for `rc`, as GetPodFromTemplate makes it.
+
+    It has the template's labels, annotations and finalizers, a generated name, the controller as
+    owner and `digest` as its template hash. Raises `ValueError` when there is no template.
+    """
+    template = rc.spec.template
+    if template is None:
+        raise ValueError(f"{rc.key} has no template")
+    source = template.metadata
+    metadata = ObjectMeta(
+        generate_name=f"{rc.metadata.name}-",
+        namespace=rc.metadata.namespace,
+        labels=source.labels,
+        annotations={**source.annotations, TEMPLATE_HASH: digest},
+        finalizers=source.finalizers,
+        owner_references=(owner_reference(rc),),
+    )
+    return Pod(metadata=metadata, spec=template.spec)

@@ -1,0 +1,372 @@
+"""Whole plans of claim, ranking, count, rollout, progress and status."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from reconciler.controllers.replication import count, rollout
+from reconciler.controllers.replication.actions import (
+    AdoptPod,
+    CreatePods,
+    DeletePod,
+    ReleasePod,
+)
+from reconciler.controllers.replication.claim import claim
+from reconciler.controllers.replication.policy import (
+    MAX_SURGE,
+    MAX_UNAVAILABLE,
+    MIN_READY,
+    RolloutPolicy,
+    is_rolled,
+    policy_of,
+)
+from reconciler.controllers.replication.progress import Progress, assess
+from reconciler.controllers.replication.ranking import DELETION_COST, by_deletion_order
+from reconciler.controllers.replication.status import next_available, status_of
+from reconciler.controllers.replication.template import (
+    TEMPLATE_HASH,
+    pod_from_template,
+    template_hash,
+)
+from reconciler.model.pod import Pod
+from reconciler.model.replication import ReplicationControllerStatus
+from reconciler.model.time import format_time
+from tests.unit.controllers.builders import make_pod, make_rc
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+OLD, NEW = "0ld", "new"
+
+
+def ago(seconds: float) -> datetime:
+    return NOW - timedelta(seconds=seconds)
+
+
+def ready(name: str, digest: str = "", seconds: float = 100) -> Pod:
+    return make_pod(name, digest=digest, ready=ago(seconds), created=ago(seconds + 5))
+
+
+def unready(name: str, digest: str = "", seconds: float = 100) -> Pod:
+    return make_pod(name, digest=digest, created=ago(seconds))
+
+
+class TestClaim:
+    def test_owned_orphans_and_strangers(self) -> None:
+        rc, other = make_rc(), make_rc("other")
+        mine = make_pod("mine", rc=rc)
+        orphan = make_pod("orphan", labels={"app": "web"})
+        lost = make_pod("lost", rc=rc, labels={"app": "changed"})
+        theirs = make_pod("theirs", rc=other, labels={"app": "web"})
+        stranger = make_pod("stranger", labels={"app": "db"})
+
+        result = claim(rc, [theirs, stranger, lost, orphan, mine])
+
+        assert result.owned == (mine,)
+        assert result.actions == (ReleasePod(lost), AdoptPod(orphan))
+
+    def test_a_pod_that_ends_is_not_adopted(self) -> None:
+        pods = [make_pod("a", deleting=NOW), make_pod("b", phase="Failed")]
+        assert claim(make_rc(), pods).actions == ()
+
+    def test_a_controller_being_deleted_claims_nothing_new(self) -> None:
+        rc = make_rc()
+        rc = rc.replace(metadata=rc.metadata.replace(deletion_timestamp=format_time(NOW)))
+        mine, orphan = make_pod("mine", rc=rc), make_pod("orphan")
+        lost = make_pod("lost", rc=rc, labels={"x": "y"})
+        result = claim(rc, [mine, orphan, lost])
+        assert (result.owned, result.actions) == ((mine,), ())
+
+    def test_an_empty_selector_takes_nothing(self) -> None:
+        rc = make_rc()
+        rc = rc.replace(spec=rc.spec.replace(selector={}))
+        assert claim(rc, [make_pod("a", labels={})]).actions == ()
+
+
+class TestRanking:
+    def names(self, *pods: Pod) -> list[str]:
+        return [pod.metadata.name for pod in by_deletion_order(pods, pods, NOW)]
+
+    def test_each_rule_in_turn(self) -> None:
+        unassigned = make_pod("unassigned", node="", phase="Pending")
+        pending = make_pod("pending", phase="Pending")
+        unknown = make_pod("unknown", phase="Unknown")
+        not_ready = make_pod("not-ready")
+        fine = make_pod("fine", ready=ago(100))
+        assert self.names(fine, unknown, not_ready, pending, unassigned) == [
+            "unassigned", "pending", "unknown", "not-ready", "fine",
+        ]  # fmt: skip
+
+    def test_lower_deletion_cost_goes_first(self) -> None:
+        dear = make_pod("dear", ready=ago(100), annotations={DELETION_COST: "10"})
+        cheap = make_pod("cheap", ready=ago(100), annotations={DELETION_COST: "-10"})
+        wrong = make_pod("wrong", ready=ago(100), annotations={DELETION_COST: "+99"})
+        assert self.names(dear, wrong, cheap) == ["cheap", "wrong", "dear"]
+
+    def test_doubled_up_nodes_go_first(self) -> None:
+        alone = make_pod("alone", ready=ago(100), node="n2")
+        first = make_pod("b-first", ready=ago(100))
+        second = make_pod("a-second", ready=ago(100))
+        assert self.names(alone, first, second) == ["a-second", "b-first", "alone"]
+
+    def test_ready_for_a_shorter_time_goes_first_by_magnitude(self) -> None:
+        long = make_pod("long", ready=ago(10_000))
+        short = make_pod("short", ready=ago(10))
+        assert self.names(long, short) == ["short", "long"]
+
+    def test_about_equal_ages_go_by_uid(self) -> None:
+        older = make_pod("a", ready=ago(1000))
+        newer = make_pod("b", ready=ago(900))
+        assert self.names(newer, older) == ["a", "b"]
+
+    def test_more_restarts_then_later_creation_go_first(self) -> None:
+        restarted = make_pod("restarted", restarts=3, created=ago(10_000))
+        fresh = make_pod("fresh", created=ago(10))
+        old = make_pod("old", created=ago(10_000))
+        assert self.names(old, fresh, restarted) == ["restarted", "fresh", "old"]
+
+
+class TestCount:
+    def test_too_few(self) -> None:
+        assert count.plan(5, [ready("a"), unready("b")], NOW) == (CreatePods(3),)
+
+    def test_enough(self) -> None:
+        assert count.plan(2, [ready("a"), unready("b")], NOW) == ()
+
+    def test_too_many_in_deletion_order(self) -> None:
+        pods = [ready("a", seconds=10_000), unready("b"), ready("c", seconds=10)]
+        assert count.plan(1, pods, NOW) == (
+            DeletePod(pods[1], "surplus"),
+            DeletePod(pods[2], "surplus"),
+        )
+
+    def test_ended_and_deleted_pods_do_not_count(self) -> None:
+        pods = [make_pod("a", phase="Failed"), make_pod("b", deleting=NOW), ready("c")]
+        assert count.plan(2, pods, NOW) == (CreatePods(1),)
+
+    def test_one_plan_is_bounded(self) -> None:
+        assert count.plan(10_000, [], NOW) == (CreatePods(500),)
+
+
+class TestPolicy:
+    def test_defaults(self) -> None:
+        assert policy_of(make_rc()) == RolloutPolicy(1, 0, 0, 600)
+        assert not is_rolled(make_rc())
+        assert is_rolled(make_rc(rolled=True))
+
+    def test_percentages_round_as_a_deployment_does(self) -> None:
+        notes = {MAX_SURGE: "25%", MAX_UNAVAILABLE: "25%", MIN_READY: "7"}
+        assert policy_of(make_rc(replicas=10, annotations=notes)) == RolloutPolicy(3, 2, 7, 600)
+
+    def test_both_zero_leaves_one_unavailable(self) -> None:
+        notes = {MAX_SURGE: "0", MAX_UNAVAILABLE: "0"}
+        assert policy_of(make_rc(annotations=notes)).unavailable == 1
+
+    @pytest.mark.parametrize("text", ["many", "-1", "1.5", "%", "", "٣"])
+    def test_what_cannot_be_read_is_said_and_ignored(self, text: str) -> None:
+        policy = policy_of(make_rc(annotations={MAX_SURGE: text}))
+        assert policy.surge == 1
+        assert policy.ignored[0] == (
+            f'annotation {MAX_SURGE}: "{text}" is not a number of pods or a percentage, '
+            "such as 1 or 25%; the default holds"
+        )
+
+
+class TestRollout:
+    POLICY = RolloutPolicy()
+
+    def plan(
+        self, replicas: int, *pods: Pod, policy: RolloutPolicy = POLICY, stopped: bool = False
+    ) -> tuple[object, ...]:
+        split = rollout.generations(pods, NEW)
+        return rollout.plan(replicas, split, policy, NOW, stopped=stopped)
+
+    def test_a_first_roll_out_makes_all_at_once(self) -> None:
+        assert self.plan(3) == (CreatePods(3),)
+
+    def test_it_surges_by_one_and_removes_nothing_yet(self) -> None:
+        assert self.plan(3, *[ready(n, OLD) for n in "abc"]) == (CreatePods(1),)
+
+    def test_it_waits_for_the_new_pod(self) -> None:
+        assert self.plan(3, *[ready(n, OLD) for n in "abc"], unready("d", NEW)) == ()
+
+    def test_a_ready_new_pod_lets_one_old_go(self) -> None:
+        olds = [ready(n, OLD) for n in "abc"]
+        assert self.plan(3, *olds, ready("d", NEW)) == (DeletePod(olds[0], "old template"),)
+
+    def test_ready_is_not_enough_before_min_ready_seconds(self) -> None:
+        olds = [ready(n, OLD) for n in "abc"]
+        policy = RolloutPolicy(min_ready_seconds=30)
+        assert self.plan(3, *olds, ready("d", NEW, seconds=20), policy=policy) == ()
+        assert self.plan(3, *olds, ready("d", NEW, seconds=30), policy=policy) != ()
+
+    def test_a_broken_old_pod_goes_first(self) -> None:
+        olds = [ready("a", OLD), unready("b", OLD), ready("c", OLD)]
+        assert self.plan(2, *olds) == (DeletePod(olds[1], "broken pod of an old template"),)
+
+    def test_old_pods_that_are_all_unready_are_not_given_up_for_an_unproven_template(self) -> None:
+        assert self.plan(3, *[unready(n, OLD) for n in "abc"]) == (CreatePods(1),)
+
+    def test_a_new_template_supersedes_a_broken_rollout(self) -> None:
+        broken = unready("d", "mid")
+        olds = [ready(n, OLD) for n in "abc"]
+        assert self.plan(3, *olds, broken) == (DeletePod(broken, "broken pod of an old template"),)
+
+    def test_unavailable_lets_old_pods_go_before_new_ones_are_ready(self) -> None:
+        olds = [ready(n, OLD) for n in "abc"]
+        policy = RolloutPolicy(surge=0, unavailable=2)
+        assert self.plan(3, *olds, policy=policy) == (
+            DeletePod(olds[0], "old template"),
+            DeletePod(olds[1], "old template"),
+        )
+
+    def test_a_stopped_rollout_makes_no_more(self) -> None:
+        olds = [ready(n, OLD) for n in "abc"]
+        assert self.plan(3, *olds, stopped=True) == ()
+        assert self.plan(3, *olds[:2], unready("d", NEW), stopped=True) == ()
+        assert self.plan(3, *olds[:1], unready("d", NEW), stopped=True) == (CreatePods(1),)
+
+    def test_zero_replicas_remove_all(self) -> None:
+        pods = [ready("a", OLD), unready("b", OLD), ready("c", NEW)]
+        assert {a.pod.metadata.name for a in self.plan(0, *pods)} == {"a", "b", "c"}
+
+    def test_a_pod_of_unknown_template_is_old(self) -> None:
+        assert rollout.generations([ready("a")], NEW).old
+
+
+class TestProgress:
+    POLICY = RolloutPolicy(progress_deadline_seconds=60)
+
+    def assess(
+        self, pods: list[Pod], status: ReplicationControllerStatus, **known: object
+    ) -> Progress:
+        rc = make_rc(rolled=True, generation=2, status=status)
+        since = known.get("watched_since", ago(10_000))
+        assert isinstance(since, datetime)
+        return assess(rc, rollout.generations(pods, NEW), self.POLICY, NOW, since)
+
+    def status(self, reason: str, seconds: float, observed: int = 2) -> ReplicationControllerStatus:
+        base = self.assess([], ReplicationControllerStatus()).condition
+        state = base.replace(reason=reason, last_transition_time=format_time(ago(seconds)))
+        return ReplicationControllerStatus(observed_generation=observed, conditions=(state,))
+
+    def test_a_new_controller_is_rolling_out(self) -> None:
+        progress = self.assess([], ReplicationControllerStatus())
+        assert progress.condition.reason == "RollingOut"
+        assert progress.condition.status == "True"
+        assert progress.check_in == 60
+        assert progress.condition.message == "0 of 3 pods of the present template available"
+
+    def test_complete_when_all_are_new_and_available(self) -> None:
+        progress = self.assess([ready(n, NEW) for n in "abc"], self.status("RollingOut", 30))
+        assert (progress.condition.reason, progress.check_in) == ("RolloutComplete", None)
+        assert progress.condition.last_transition_time == format_time(NOW)
+
+    def test_complete_stays_complete_when_a_pod_breaks_later(self) -> None:
+        before = self.status("RolloutComplete", 1000)
+        progress = self.assess([ready("a", NEW), unready("b", NEW)], before)
+        assert progress.condition is before.conditions[0]
+
+    def test_an_old_pod_reopens_it(self) -> None:
+        progress = self.assess([ready("a", OLD)], self.status("RolloutComplete", 1000))
+        assert progress.condition.reason == "RollingOut"
+
+    def test_the_deadline_counts_from_the_last_progress(self) -> None:
+        pods = [ready("a", NEW, seconds=50), unready("b", NEW), ready("c", OLD)]
+        progress = self.assess(pods, self.status("RollingOut", 100))
+        assert (progress.condition.reason, progress.check_in) == ("RollingOut", 10)
+
+    def test_exceeded(self) -> None:
+        pods = [ready("a", NEW, seconds=60), unready("b", NEW), ready("c", OLD)]
+        progress = self.assess(pods, self.status("RollingOut", 100))
+        assert progress.stopped
+        assert progress.condition.status == "False"
+        assert progress.condition.message == (
+            "no progress for 60 s: 1 of 3 pods of the present template available, "
+            "1 of an old template left"
+        )
+
+    def test_time_in_which_nobody_acted_does_not_count(self) -> None:
+        progress = self.assess([], self.status("RollingOut", 5000), watched_since=ago(20))
+        assert (progress.condition.reason, progress.check_in) == ("RollingOut", 40)
+
+    def test_exceeded_stays_until_there_is_progress(self) -> None:
+        before = self.status("ProgressDeadlineExceeded", 100)
+        assert self.assess([unready("a", NEW)], before).condition is before.conditions[0]
+        again = self.assess([ready("a", NEW, seconds=5)], before)
+        assert (again.condition.reason, again.stopped) == ("RollingOut", False)
+
+    def test_a_new_spec_starts_afresh(self) -> None:
+        before = self.status("ProgressDeadlineExceeded", 100, observed=1)
+        progress = self.assess([ready("a", OLD)], before)
+        assert (progress.condition.reason, progress.check_in) == ("RollingOut", 60)
+
+
+class TestStatus:
+    def test_counts_and_conditions(self) -> None:
+        rc = make_rc(generation=4)
+        pods = [ready("a", seconds=5), ready("b", seconds=50), unready("c")]
+        pods.append(make_pod("d", labels={"app": "web", "x": "y"}, phase="Failed"))
+        status = status_of(rc, pods, 10, NOW, failure=("FailedCreate", "quota"), progressing=None)
+        assert status.to_dict() == {
+            "replicas": 3,
+            "fullyLabeledReplicas": 3,
+            "readyReplicas": 2,
+            "availableReplicas": 1,
+            "observedGeneration": 4,
+            "conditions": [
+                {
+                    "type": "ReplicaFailure",
+                    "status": "True",
+                    "lastTransitionTime": format_time(NOW),
+                    "reason": "FailedCreate",
+                    "message": "quota",
+                }
+            ],
+        }
+        assert next_available(pods, 10, NOW) == 5
+
+    def test_the_same_failure_keeps_its_time(self) -> None:
+        rc = make_rc()
+        first = status_of(rc, [], 0, ago(100), failure=("R", "m"), progressing=None)
+        rc = rc.replace(status=first)
+        assert status_of(rc, [], 0, NOW, failure=("R", "m"), progressing=None) == first
+
+
+class TestTemplate:
+    def test_the_hash_is_fixed_for_ever(self) -> None:
+        template = make_rc().spec.template
+        assert template is not None
+        # A change here would replace every running pod on an upgrade of the daemon.
+        assert template_hash(template) == "5ed2c00526661b23"
+
+    def test_the_hash_does_not_depend_on_the_order_of_maps(self) -> None:
+        template = make_rc().spec.template
+        assert template is not None
+        meta = template.metadata
+        one = template.replace(metadata=meta.replace(labels={"a": "1", "b": "2"}))
+        two = template.replace(metadata=meta.replace(labels={"b": "2", "a": "1"}))
+        assert template_hash(one) == template_hash(two) != template_hash(template)
+
+    def test_a_pod_from_the_template(self) -> None:
+        rc = make_rc()
+        pod = pod_from_template(rc, "h")
+        assert pod.metadata.to_dict() == {
+            "creationTimestamp": None,
+            "generateName": "web-",
+            "namespace": "default",
+            "labels": {"app": "web"},
+            "annotations": {TEMPLATE_HASH: "h"},
+            "ownerReferences": [
+                {
+                    "apiVersion": "v1",
+                    "kind": "ReplicationController",
+                    "name": "web",
+                    "uid": "uid-web",
+                    "controller": True,
+                    "blockOwnerDeletion": True,
+                }
+            ],
+        }
+        assert rc.spec.template is not None
+        assert pod.spec is rc.spec.template.spec
