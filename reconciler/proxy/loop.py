@@ -1,0 +1,274 @@
+"""Keeps the kernel's service table as the Service and Endpoints objects say. Built by `app.py`.
+
+Changes that come together become one transaction. After each, the proxy publishes how far it is
+as a ProxyState object, which lets the kubelets end a pod without losing a request. A table that
+somebody else changed or flushed is mended. When the loop ends the rules stay, so that the pods
+stay served while the daemon is away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import structlog
+
+from reconciler.client.informer import Informer
+from reconciler.client.protocol import Client, EventType
+from reconciler.core.errors import ReconcilerError
+from reconciler.model.meta import KubeObject
+from reconciler.model.service import Endpoints, Service
+from reconciler.proxy.bridge import let_loopback_out
+from reconciler.proxy.conntrack import Conntrack
+from reconciler.proxy.nft import NftError
+from reconciler.proxy.progress import Progress
+from reconciler.proxy.rules import Element, Node, compile_service
+from reconciler.proxy.ruleset import Owner, Pools, RuleSet, Transaction
+from reconciler.proxy.skeleton import BRIDGE, Network
+from reconciler.proxy.table import open_table
+
+R = TypeVar("R")
+
+
+class Kernel(Protocol):
+    """The table as the loop uses it; `table.Table` is the real one. Every method blocks."""
+
+    def replace(self, everything: Transaction) -> None:
+        """Make the table hold exactly this, in one step."""
+        ...
+
+    def apply(self, transaction: Transaction) -> None:
+        """Carry out a change in one step, or nothing of it and raise `NftError`."""
+        ...
+
+    def is_undisturbed(self) -> bool:
+        """Tell cheaply that nobody changed any rule since we did."""
+        ...
+
+    def matches(self, elements: set[Element]) -> bool:
+        """Read the table and tell whether it is as it should be."""
+        ...
+
+    def forget_affinity(self, pools: Pools) -> None:
+        """Delete the clients' affinity to backends that left."""
+        ...
+
+
+class Flows(Protocol):
+    """Connection tracking as the loop uses it; `conntrack.Conntrack` is the real one."""
+
+    def forget_udp(self, pools: Pools) -> int:
+        """Delete the UDP flows that go to backends outside these pools; return how many."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long the loop waits, in seconds."""
+
+    coalesce: float = 0.001  # after a change, for its companions
+    check: float = 1.0  # between two looks at whether somebody changed our rules
+    check_share: float = 20.0  # full readings take at most 1/20 of the time
+    retry: float = 1.0  # after the kernel refused the whole table
+
+
+_Key = tuple[str, str]
+
+
+class Proxy:
+    """One node's service proxy.
+
+    `kernel` and `flows` open the host's; `run` raises `NftUnavailable` when there is none.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        services: Informer[Service],
+        endpoints: Informer[Endpoints],
+        node: Node,
+        network: Network,
+        *,
+        timing: Timing | None = None,
+        kernel: Callable[[Network], Kernel] = open_table,
+        flows: Callable[[], Flows] = Conntrack,
+    ) -> None:
+        self._services = services
+        self._endpoints = endpoints
+        self._node = node
+        self._network = network
+        self._timing = timing or Timing()
+        self._open_kernel = kernel
+        self._open_flows = flows
+        self._rules = RuleSet()
+        self._owners: dict[_Key, Owner] = {}
+        self._dirty: set[_Key] = set()
+        self._changed = asyncio.Event()
+        self._seen = 0
+        self._next_check = 0.0
+        self._loopback_warned = False
+        self._kernel: Kernel
+        self._flows: Flows
+        self._progress = Progress(client, node.name)
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="nftables")
+        self._log = structlog.get_logger(component="proxy")
+
+    async def run(self) -> None:
+        """Program the kernel until cancelled; leave the rules in place."""
+        self._services.subscribe(self._on_service)
+        self._endpoints.subscribe(self._on_endpoints)
+        try:
+            await self._services.synced.wait()
+            await self._endpoints.synced.wait()
+            await self._start()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._progress.run())
+                group.create_task(self._follow())
+        finally:
+            self._worker.shutdown(wait=True)
+
+    async def _start(self) -> None:
+        self._kernel = await self._blocking(self._open_kernel, self._network)
+        self._flows = await self._blocking(self._open_flows)
+        self._let_loopback_out()
+        self._dirty.update(_key(service) for service in self._services.items())
+        self._seen = max(map(_version, self._endpoints.items()), default=0)
+        await self._program(self._replace)
+        self._log.info("proxy.started", services=len(self._owners))
+
+    async def _follow(self) -> None:
+        while True:
+            await self._wait()
+            if self._dirty or self._changed.is_set():
+                await asyncio.sleep(self._timing.coalesce)
+                await self._program(self._apply)
+            else:
+                await self._check()
+
+    async def _wait(self) -> None:
+        timeout = max(0.0, self._next_check - self._now())
+        try:
+            async with asyncio.timeout(timeout):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+
+    async def _program(self, send: Callable[[], Awaitable[None]]) -> None:
+        """Compile what changed, send it, and publish the endpoints that it came from."""
+        self._changed.clear()
+        seen, dirty = self._seen, self._dirty
+        self._dirty = set()
+        for key in dirty:
+            self._compile(key)
+        await send()
+        self._progress.reached(seen)
+
+    def _compile(self, key: _Key) -> None:
+        namespace, name = key
+        service = self._services.get(name, namespace)
+        former = self._owners.pop(key, None)
+        owner = service and Owner(service.metadata.creation_timestamp or "", namespace, name)
+        if former and former != owner:
+            self._rules.put(former, ())
+        if service and owner:
+            endpoints = self._endpoints.get(name, namespace)
+            self._rules.put(owner, compile_service(service, endpoints, self._node))
+            self._owners[key] = owner
+
+    async def _apply(self) -> None:
+        transaction = self._rules.take()
+        if not transaction:
+            return
+        try:
+            await self._blocking(self._kernel.apply, transaction)
+        except NftError as error:
+            self._log.warning("proxy.change_refused", reason=str(error))
+            await self._replace()
+            return
+        await self._forget(transaction)
+        self._log.debug(
+            "proxy.programmed",
+            added=len(transaction.additions),
+            deleted=len(transaction.deletions),
+        )
+
+    async def _replace(self) -> None:
+        """Load the whole table; a kernel that refuses it is asked again until it takes it."""
+        while True:
+            everything = self._rules.everything()
+            try:
+                await self._blocking(self._kernel.replace, everything)
+            except NftError as error:
+                self._log.error("proxy.table_refused", reason=str(error))
+                await asyncio.sleep(self._timing.retry)
+            else:
+                break
+        self._next_check = self._now() + self._timing.check
+        await self._forget(everything)
+
+    async def _forget(self, transaction: Transaction) -> None:
+        """Let go of the clients that would stay with a backend that left."""
+        sticky = self._rules.sticky(transaction)
+        try:
+            if sticky:
+                await self._blocking(self._kernel.forget_affinity, sticky)
+            forgotten = await self._blocking(self._flows.forget_udp, self._rules.pools(transaction))
+        except (OSError, NftError) as error:
+            self._log.warning("proxy.flows_kept", reason=str(error))
+            return
+        if forgotten:
+            self._log.info("proxy.flows_forgotten", count=forgotten)
+
+    async def _check(self) -> None:
+        started = self._now()
+        self._let_loopback_out()
+        try:
+            disturbed = not await self._blocking(self._kernel.is_undisturbed)
+            if disturbed and not await self._blocking(self._kernel.matches, self._rules.elements()):
+                self._log.warning("proxy.table_mended", reason="changed by another program")
+                await self._replace()
+        except (OSError, ReconcilerError) as error:
+            self._log.warning("proxy.check_failed", reason=str(error))
+        spent = self._now() - started
+        self._next_check = started + max(self._timing.check, spent * self._timing.check_share)
+
+    def _let_loopback_out(self) -> None:
+        try:
+            let_loopback_out(BRIDGE)
+        except OSError as error:
+            if not self._loopback_warned:
+                self._log.warning("proxy.loopback_closed", reason=str(error))
+            self._loopback_warned = True
+
+    def _on_service(self, _type: EventType, old: Service | None, new: Service | None) -> None:
+        changed = new or old
+        if changed:
+            self._mark(_key(changed))
+
+    def _on_endpoints(self, _type: EventType, old: Endpoints | None, new: Endpoints | None) -> None:
+        changed = new or old
+        if changed:
+            self._seen = max(self._seen, _version(changed))
+            self._mark(_key(changed))
+
+    def _mark(self, key: _Key) -> None:
+        self._dirty.add(key)
+        self._changed.set()
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def _blocking(self, function: Callable[..., R], *arguments: object) -> R:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._worker, function, *arguments)
+
+
+def _key(obj: KubeObject) -> _Key:
+    return obj.metadata.namespace, obj.metadata.name
+
+
+def _version(obj: KubeObject) -> int:
+    return int(obj.metadata.resource_version or 0)

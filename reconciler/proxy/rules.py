@@ -1,0 +1,211 @@
+"""One service and its endpoints as elements of the kernel's maps. Pure; the loop is the caller.
+
+A *frontend* is what a client dials: an address, protocol and port, or, for a node port, a
+protocol and port on every local address. Each frontend has a pool of ready backends. The maps
+(their packet path is in `skeleton.py`):
+
+    services        address . protocol . port            -> the chain that serves it
+    node-ports      protocol . port                      -> the chain that serves it
+    endpoints       address . protocol . port . slot     -> backend address . port
+    node-endpoints  protocol . port . slot               -> backend address . port
+
+**The spread is exact.** A pool of n backends fills the slots 0 to n-1, and its frontend points at
+the chain `spread-n`, whose one rule draws `numgen random mod n` and looks the slot up. Each
+backend is drawn with probability 1/n for every n; there is no rounding, a pool costs n elements,
+and a packet costs two lookups whatever the number of services. There are as many chains as there
+are different pool sizes, at most 1,000 because Kubernetes caps Endpoints there.
+
+Nothing here reads the kernel or knows nftables' commands: an element is its text in nftables'
+notation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from typing import NamedTuple
+
+from reconciler.model.service import Endpoints, EndpointSubset, Service, ServicePort
+
+SERVICES = "services"
+NODE_PORTS = "node-ports"
+ENDPOINTS = "endpoints"
+NODE_ENDPOINTS = "node-endpoints"
+HAIRPIN = "hairpin"
+REMOTE = "remote"
+STICKY = "sticky"
+STICKY_PORTS = "sticky-ports"
+MAPS = (
+    SERVICES,
+    NODE_PORTS,
+    ENDPOINTS,
+    NODE_ENDPOINTS,
+    HAIRPIN,
+    REMOTE,
+    STICKY,
+    STICKY_PORTS,
+)
+"""Every map and set whose elements come from services; the kernel's own `affinity` does not."""
+
+SETS = (HAIRPIN, REMOTE)
+"""Those of `MAPS` whose elements have no value."""
+
+REFUSE = "refuse"
+DISCARD = "discard"
+
+_DEFAULT_AFFINITY_SECONDS = 10800  # Kubernetes' DefaultClientIPServiceAffinitySeconds
+
+
+class Element(NamedTuple):
+    """One element: its map, key and value in nftables' notation; a set's value is empty."""
+
+    map: str
+    key: str
+    value: str = ""
+
+
+class Backend(NamedTuple):
+    """Where a connection may go: a pod's address and port."""
+
+    address: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Frontend:
+    """What a client dials. `address` is empty for a node port.
+
+    `external` says which traffic policy holds: Kubernetes' externalTrafficPolicy for node ports,
+    external and load-balancer addresses, internalTrafficPolicy for cluster addresses.
+    """
+
+    address: str
+    protocol: str
+    port: int
+    external: bool
+
+    @property
+    def key(self) -> str:
+        """The key of its element in `services` or `node-ports`."""
+        tail = f"{self.protocol} . {self.port}"
+        return f"{self.address} . {tail}" if self.address else tail
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """What the rules need to know of this host."""
+
+    name: str
+    pod_network: IPv4Network
+
+    def has_pod(self, address: str) -> bool:
+        """Tell whether `address` is in this node's podCIDR."""
+        packed = 0
+        for part in address.split("."):
+            packed = packed << 8 | int(part)
+        network = self.pod_network
+        return packed & int(network.netmask) == int(network.network_address)
+
+
+def compile_service(
+    service: Service, endpoints: Endpoints | None, node: Node
+) -> tuple[Element, ...]:
+    """Return the elements that make `service` work on `node`, in a fixed order, none twice.
+
+    A frontend without a ready backend refuses connections (Kubernetes' rule); one whose traffic
+    policy is Local and that has backends on other nodes only discards them silently.
+    """
+    found: dict[Element, None] = {}
+    subsets = endpoints.subsets if endpoints else ()
+    for port in service.spec.ports:
+        everywhere = _backends(subsets, port, "")
+        here = _backends(subsets, port, node.name) if _has_local_policy(service) else ()
+        for frontend in _frontends(service, port):
+            local = _is_local(service, frontend)
+            pool = here if local else everywhere
+            empty = DISCARD if local and everywhere else REFUSE
+            found.update(dict.fromkeys(_serve(frontend, pool, _affinity(service), empty, node)))
+    return tuple(found)
+
+
+def _serve(
+    frontend: Frontend, pool: tuple[Backend, ...], affinity: int, empty: str, node: Node
+) -> Iterator[Element]:
+    entry, slots, sticky, prefix = (
+        (SERVICES, ENDPOINTS, STICKY, "")
+        if frontend.address
+        else (NODE_PORTS, NODE_ENDPOINTS, STICKY_PORTS, "node-")
+    )
+    key = frontend.key
+    if not pool:
+        yield Element(entry, key, f"goto {empty}")
+        return
+    kind = "sticky" if affinity else "spread"
+    yield Element(entry, key, f"goto {prefix}{kind}-{len(pool)}")
+    if affinity:
+        yield Element(sticky, key, f"goto remember-{affinity}")
+    for slot, (address, port) in enumerate(pool):
+        yield Element(slots, f"{key} . {slot}", f"{address} . {port}")
+        if node.has_pod(address):
+            yield Element(HAIRPIN, f"{address} . {address}")
+        else:
+            yield Element(REMOTE, f"{address} . {frontend.protocol} . {frontend.port}")
+
+
+def _frontends(service: Service, port: ServicePort) -> Iterator[Frontend]:
+    spec = service.spec
+    protocol = (port.protocol or "TCP").lower()
+    if spec.type == "ExternalName":
+        return
+    for address in spec.cluster_ips or (spec.cluster_ip,):
+        if _is_v4(address):
+            yield Frontend(address, protocol, port.port, external=False)
+    ingress = service.status.load_balancer.ingress
+    balanced = tuple(entry.ip for entry in ingress if entry.ip_mode != "Proxy")
+    for address in (*spec.external_ips, *balanced):
+        if _is_v4(address):
+            yield Frontend(address, protocol, port.port, external=True)
+    if port.node_port and spec.type in ("NodePort", "LoadBalancer"):
+        yield Frontend("", protocol, port.node_port, external=True)
+
+
+def _backends(
+    subsets: tuple[EndpointSubset, ...], port: ServicePort, node_name: str
+) -> tuple[Backend, ...]:
+    protocol = port.protocol or "TCP"
+    return tuple(
+        sorted(
+            {
+                Backend(address.ip, target.port)
+                for subset in subsets
+                for target in subset.ports
+                if target.name == port.name and (target.protocol or "TCP") == protocol
+                for address in subset.addresses
+                if (not node_name or address.node_name == node_name) and _is_v4(address.ip)
+            }
+        )
+    )
+
+
+def _affinity(service: Service) -> int:
+    if service.spec.session_affinity != "ClientIP":
+        return 0
+    config = service.spec.session_affinity_config
+    seconds = config.client_ip.timeout_seconds if config and config.client_ip else None
+    return seconds or _DEFAULT_AFFINITY_SECONDS
+
+
+def _is_local(service: Service, frontend: Frontend) -> bool:
+    spec = service.spec
+    policy = spec.external_traffic_policy if frontend.external else spec.internal_traffic_policy
+    return policy == "Local"
+
+
+def _has_local_policy(service: Service) -> bool:
+    spec = service.spec
+    return "Local" in (spec.external_traffic_policy, spec.internal_traffic_policy)
+
+
+def _is_v4(address: str) -> bool:
+    return "." in address and ":" not in address

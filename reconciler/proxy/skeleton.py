@@ -1,0 +1,222 @@
+"""The table's fixed part: maps, chains and the rules that walk a packet through them. Pure text.
+
+`commands.py` sends it to the kernel; the unit tests' virtual packets walk the same text.
+
+A new connection meets, in this order (an established one is translated by the kernel's connection
+tracking and meets none of it):
+
+1. `guard` (raw): a packet from a pod that claims a loopback address is dropped. The bridge has
+   `route_localnet`, which node ports on 127.0.0.1 need; without this rule a pod could reach the
+   host's own loopback services (CVE-2020-8558).
+2. `prerouting`, `output` (nat, just before Docker's): the services map, then, for local
+   addresses, the node port map, each one lookup. Their verdicts are `spread-n`, `sticky-n`,
+   `refuse` or `discard`.
+3. `remember`, `remember-output`: for a service with client affinity, the (client, frontend) pair
+   is recorded with the backend that was drawn, and its time-out starts again.
+4. `forward`, `local`: what is still addressed to the service range has no service: refused.
+5. `postrouting` (nat): the source is rewritten only where the answer would otherwise miss this
+   host: a pod that reaches itself, 127.0.0.1, a backend outside the pod network, and pods that
+   leave the cluster.
+
+No packet mark and no connection mark is read or written, so others' marks stay theirs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+TABLE = "ip reconciler"
+BRIDGE = "reconciler0"
+AFFINITY = "affinity"
+
+# The slot has numgen's own type, which only typeof can name. The value's port is spelled
+# `tcp dport` for every protocol: libnftables 1.0 cannot read `th dport` back as a value.
+_SLOT = "meta l4proto . th dport . numgen random mod 65536 : ip daddr . tcp dport;"
+_CLIENT = "type ipv4_addr . ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service"
+
+_DEFINITIONS = (
+    # A frontend's protocol and port, with the address for all but node ports.
+    "add map ip reconciler services { type ipv4_addr . inet_proto . inet_service : verdict; }",
+    "add map ip reconciler node-ports { type inet_proto . inet_service : verdict; }",
+    f"add map ip reconciler endpoints {{ typeof ip daddr . {_SLOT} }}",
+    f"add map ip reconciler node-endpoints {{ typeof {_SLOT} }}",
+    "add set ip reconciler hairpin { type ipv4_addr . ipv4_addr; }",
+    "add set ip reconciler remote { type ipv4_addr . inet_proto . inet_service; }",
+    "add map ip reconciler sticky { type ipv4_addr . inet_proto . inet_service : verdict; }",
+    "add map ip reconciler sticky-ports { type inet_proto . inet_service : verdict; }",
+    # (client, frontend) -> backend, filled by the kernel itself
+    f"add map ip reconciler affinity {{ {_CLIENT}; size 262144; flags dynamic,timeout; }}",
+)
+
+_CHAINS = {
+    "guard": "type filter hook prerouting priority raw;",
+    "prerouting": "type nat hook prerouting priority dstnat - 10;",
+    "output": "type nat hook output priority -110;",
+    "remember": "type filter hook prerouting priority dstnat + 10;",
+    "remember-output": "type filter hook output priority -90;",
+    "forward": "type filter hook forward priority filter - 10;",
+    "local": "type filter hook output priority filter - 10;",
+    "postrouting": "type nat hook postrouting priority srcnat - 10;",
+    "frontends": "",
+    "frontend-ports": "",
+    "affine": "",
+    "refuse": "",
+    "discard": "",
+}
+
+_PROTOCOLS = ("tcp", "udp", "sctp")
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """The address ranges that the fixed rules name, as CIDR text.
+
+    `pod_cidr` holds this node's pods, `cluster_cidr` all nodes' pods, `service_cidr` the services'
+    cluster addresses. `node_port_addresses` are the local ranges on which node ports answer; empty
+    means every local address (kube-proxy's --nodeport-addresses).
+    """
+
+    pod_cidr: str = "10.244.0.0/24"
+    cluster_cidr: str = "10.244.0.0/16"
+    service_cidr: str = "10.96.0.0/16"
+    node_port_addresses: tuple[str, ...] = ()
+
+
+def definitions() -> tuple[str, ...]:
+    """Return the commands that make every map, set and chain; each may be run again."""
+    chains = (
+        f"add chain {TABLE} {name} {{ {hook} policy accept; }}"
+        if hook
+        else f"add chain {TABLE} {name}"
+        for name, hook in _CHAINS.items()
+    )
+    return (*_DEFINITIONS, *chains)
+
+
+def fixed_chains() -> tuple[str, ...]:
+    """Return the names of the chains that every table of ours has."""
+    return tuple(_CHAINS)
+
+
+def fixed_rules(network: Network) -> tuple[tuple[str, str], ...]:
+    """Return (chain, rule) pairs in the order in which they are appended."""
+    return (
+        *_guard_rules(),
+        *_service_rules(network),
+        *_affinity_rules(),
+        *_stray_rules(network),
+        *_source_rules(network),
+        ("refuse", "meta l4proto tcp reject with tcp reset"),
+        ("refuse", "reject with icmp type port-unreachable"),
+        ("discard", "drop"),
+    )
+
+
+def _guard_rules() -> tuple[tuple[str, str], ...]:
+    return (
+        ("guard", f'iifname "{BRIDGE}" ip daddr 127.0.0.0/8 drop'),
+        ("guard", f'iifname "{BRIDGE}" ip saddr 127.0.0.0/8 drop'),
+    )
+
+
+def _service_rules(network: Network) -> tuple[tuple[str, str], ...]:
+    where = network.node_port_addresses
+    local = f"ip daddr {{ {', '.join(where)} }} " if where else ""
+    return (
+        ("prerouting", "jump frontends"),
+        ("output", "jump frontends"),
+        ("frontends", "ip daddr . meta l4proto . th dport vmap @services"),
+        ("frontends", f"{local}fib daddr type local goto frontend-ports"),
+        ("frontend-ports", "meta l4proto . th dport vmap @node-ports"),
+    )
+
+
+def _affinity_rules() -> tuple[tuple[str, str], ...]:
+    # connection tracking names a port only for a protocol that the rule has settled
+    original = "ct original ip daddr . meta l4proto . ct original proto-dst vmap @sticky"
+    ports = "meta l4proto . ct original proto-dst vmap @sticky-ports"
+    return (
+        ("remember", "ct state new ct status dnat jump affine"),
+        ("remember-output", "ct state new ct status dnat jump affine"),
+        *(("affine", f"meta l4proto {proto} {original}") for proto in _PROTOCOLS),
+        *(("affine", f"meta l4proto {proto} {ports}") for proto in _PROTOCOLS),
+    )
+
+
+def _stray_rules(network: Network) -> tuple[tuple[str, str], ...]:
+    stray = f"ip daddr {network.service_cidr} fib daddr type != local goto refuse"
+    return (
+        # an answer that connection tracking disowns would reach the client untranslated
+        ("forward", f'iifname "{BRIDGE}" meta l4proto tcp ct state invalid drop'),
+        ("forward", stray),
+        ("local", stray),
+    )
+
+
+def _source_rules(network: Network) -> tuple[tuple[str, str], ...]:
+    remote = "ip daddr . meta l4proto . ct original proto-dst @remote masquerade"
+    outside = f'oifname != {{ "{BRIDGE}", "lo" }}'
+    return (
+        ("postrouting", "ct status dnat ip saddr . ip daddr @hairpin masquerade"),
+        ("postrouting", f'oifname "{BRIDGE}" ip saddr 127.0.0.0/8 masquerade'),
+        (
+            "postrouting",
+            f"ip saddr {network.pod_cidr} ip daddr != {network.cluster_cidr} {outside} masquerade",
+        ),
+        *(
+            ("postrouting", f"{outside} ct status dnat meta l4proto {proto} {remote}")
+            for proto in _PROTOCOLS
+        ),
+    )
+
+
+def chains_behind(verdict: str) -> tuple[str, ...]:
+    """Return the chains made on demand that a verdict's chain needs, itself included."""
+    kind, _, number = verdict.rpartition("-")
+    match kind:
+        case "spread" | "node-spread" | "remember":
+            return (verdict,)
+        case "sticky":
+            return (f"spread-{number}", verdict)
+        case "node-sticky":
+            return (f"node-spread-{number}", verdict)
+        case _:
+            return ()
+
+
+def chain_rules(chain: str) -> tuple[str, ...]:
+    """Return the rules of a chain made on demand.
+
+    `spread-n` draws one of n slots; `sticky-n` first looks for the backend that the client had;
+    `remember-s` keeps that backend for s seconds after the client's last new connection.
+    """
+    kind, _, number = chain.rpartition("-")
+    affinity = "dnat ip to ip saddr . ip daddr . meta l4proto . th dport map @affinity"
+    slot = f"numgen random mod {number} map"
+    match kind:
+        case "spread":
+            return (f"dnat ip to ip daddr . meta l4proto . th dport . {slot} @endpoints",)
+        case "node-spread":
+            return (f"dnat ip to meta l4proto . th dport . {slot} @node-endpoints",)
+        case "sticky":
+            return (affinity, f"goto spread-{number}")
+        case "node-sticky":
+            return (affinity, f"goto node-spread-{number}")
+        case "remember":
+            return tuple(_remember(proto, number) for proto in _PROTOCOLS)
+        case _:
+            raise ValueError(f"no chain of ours is called {chain!r}")
+
+
+def _remember(protocol: str, seconds: str) -> str:
+    return (
+        f"meta l4proto {protocol} update @affinity {{ ip saddr . ct original ip daddr"
+        f" . meta l4proto . ct original proto-dst timeout {seconds}s : ip daddr . th dport }}"
+    )
+
+
+def signature(network: Network) -> str:
+    """Return the table's comment: equal when maps and fixed rules are the same."""
+    text = "\n".join((*definitions(), *(f"{c} {r}" for c, r in fixed_rules(network))))
+    return f"reconciler {hashlib.sha256(text.encode()).hexdigest()[:16]}"

@@ -1,0 +1,172 @@
+"""Our table in the kernel: carries transactions out, and tells whether somebody changed it.
+
+Called by `loop.py`, from one worker thread at a time, because everything here blocks. Takes
+decisions about the table only, never about services.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import orjson
+
+from reconciler.proxy import commands
+from reconciler.proxy.generation import Generation
+from reconciler.proxy.nft import Nft, NftError
+from reconciler.proxy.rules import MAPS, SETS, Element
+from reconciler.proxy.ruleset import Pools, Transaction
+from reconciler.proxy.skeleton import AFFINITY, TABLE, Network, signature
+
+_CHAIN = re.compile(r"^\tchain (\S+) {", re.MULTILINE)
+_AFFINITY_TRIES = 5
+
+
+class Rules(Protocol):
+    """What the table needs of `Nft`."""
+
+    def run(self, commands: str) -> None:
+        """Carry out commands as one transaction."""
+        ...
+
+    def list_rules(self, table: str) -> str:
+        """Return chains and rules as text, empty when there is no table."""
+        ...
+
+    def list_json(self, what: str) -> str:
+        """Return `what` ("map ip t name") as JSON text, empty when it is not there."""
+        ...
+
+
+class Counter(Protocol):
+    """What the table needs of `Generation`."""
+
+    def read(self) -> int:
+        """Return the kernel's count of transactions."""
+        ...
+
+
+def open_table(network: Network) -> Table:
+    """Return the table of the calling thread's network namespace.
+
+    Raises `NftUnavailable` when this host has no libnftables or this process lacks the rights.
+    """
+    return Table(Nft(), Generation(), network)
+
+
+class Table:
+    """The table `ip reconciler` of one network namespace."""
+
+    def __init__(self, rules: Rules, generation: Counter, network: Network) -> None:
+        self._nft = rules
+        self._generation = generation
+        self._network = network
+        self._count = -1
+        self._rules = ""
+
+    def replace(self, everything: Transaction) -> None:
+        """Make the table hold exactly `everything`, in one step, whatever it holds now.
+
+        A table of ours with the same fixed rules keeps its clients' affinity. Raises `NftError`.
+        """
+        present = self._nft.list_rules(TABLE)
+        if f'comment "{signature(self._network)}"' in present:
+            chains = _CHAIN.findall(present)
+            self._nft.run(commands.refill(self._network, everything, chains))
+        else:
+            self._nft.run(commands.fresh(self._network, everything))
+        self._remember_rules()
+
+    def apply(self, transaction: Transaction) -> None:
+        """Carry out a change in one step. Raises `NftError`; then nothing of it happened."""
+        before = self._generation.read()
+        self._nft.run(commands.change(transaction))
+        if transaction.chains:
+            self._rules = self._nft.list_rules(TABLE)
+        if before == self._count:
+            # reading the count again would hide a foreign commit that came just after ours
+            self._count += 1
+
+    def is_undisturbed(self) -> bool:
+        """Tell, at no cost, that nobody committed any nftables change since ours."""
+        return self._generation.read() == self._count
+
+    def matches(self, elements: set[Element]) -> bool:
+        """Read the whole table and tell whether it is as we left it and holds `elements`."""
+        count = self._generation.read()
+        if self._nft.list_rules(TABLE) != self._rules or self._elements() != elements:
+            return False
+        self._count = count
+        return True
+
+    def forget_affinity(self, pools: Pools) -> None:
+        """Delete the clients' affinity to backends that left.
+
+        `pools` has the backends that each frontend has now; other frontends are left alone.
+        """
+        for _ in range(_AFFINITY_TRIES):
+            stale = [
+                key
+                for key, value in self._listed(AFFINITY)
+                if value not in _pool(pools, key, value)
+            ]
+            if not stale or self._forget(stale):
+                return
+
+    def remove(self) -> None:
+        """Remove the table, whether it is there or not."""
+        self._nft.run(commands.remove())
+
+    def _forget(self, keys: Sequence[str]) -> bool:
+        try:
+            self._nft.run(commands.forget_affinity(keys))
+        except NftError:
+            return False  # one ran out meanwhile, and deletions are all or nothing
+        self._count += 1
+        return True
+
+    def _remember_rules(self) -> None:
+        self._count = self._generation.read()
+        self._rules = self._nft.list_rules(TABLE)
+
+    def _elements(self) -> set[Element]:
+        return {Element(name, key, value) for name in MAPS for key, value in self._listed(name)}
+
+    def _listed(self, name: str) -> list[tuple[str, str]]:
+        return _decode(self._nft.list_json(f"{_kind(name)} {TABLE} {name}"))
+
+
+def _kind(name: str) -> str:
+    return "set" if name in SETS else "map"
+
+
+def _pool(pools: Pools, key: str, value: str) -> frozenset[str]:
+    """Return the pool of an affinity's frontend; its own backend when nothing is known of it."""
+    _, address, protocol, port = key.split(" . ")
+    node_port = pools.get(f"{protocol} . {port}", frozenset((value,)))
+    return pools.get(f"{address} . {protocol} . {port}", node_port)
+
+
+def _decode(listing: str) -> list[tuple[str, str]]:
+    """Return a listed map's keys and values (a set's values are empty) in nftables' notation."""
+    if not listing:
+        return []
+    for entry in orjson.loads(listing)["nftables"]:
+        if "map" in entry:
+            return [(_text(key), _text(value)) for key, value in entry["map"].get("elem", ())]
+        if "set" in entry:
+            return [(_text(key), "") for key in entry["set"].get("elem", ())]
+    return []
+
+
+def _text(value: Any) -> str:
+    match value:
+        case {"concat": parts}:
+            return " . ".join(map(str, parts))
+        case {"goto": {"target": chain}}:
+            return f"goto {chain}"
+        case {"elem": {"val": inner}}:
+            return _text(inner)
+        case _:
+            return str(value)
