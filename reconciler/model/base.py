@@ -78,6 +78,9 @@ class Atomic:
     """
 
 
+_assign = object.__setattr__
+
+
 def always(factory: Callable[[], Any]) -> Any:
     """Declare a field that is written even when it has its zero value.
 
@@ -119,4 +122,10 @@ class Model(BaseModel):
 
     def replace(self, **changes: Any) -> Self:
         """Return a copy with `changes` (Python field names); values must already be valid."""
-        return self.model_copy(update=changes)
+        copy = object.__new__(type(self))
+        # The four slots that pydantic's own copy fills, without its deep machinery: this is hot.
+        _assign(copy, "__dict__", {**self.__dict__, **changes})
+        _assign(copy, "__pydantic_fields_set__", self.__pydantic_fields_set__ | changes.keys())
+        _assign(copy, "__pydantic_extra__", None)
+        _assign(copy, "__pydantic_private__", None)
+        return copy

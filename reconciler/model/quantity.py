@@ -99,7 +99,7 @@ def _is_exact(whole: str, fraction: str, exponent: int, form: Format) -> bool:
         short = len(whole) + exponent * 3 // 10 <= _SHORT_BINARY
         return short and not fraction and int(whole or "0") % 8 != 0
     power = exponent - len(fraction)
-    if not digits or len(digits) > _SHORT or not _NANO_POWER <= power or power % 3:
+    if not digits or len(digits) > _SHORT or power < _NANO_POWER or power % 3:
         return False
     return digits[0] != "0" and not digits.endswith("000")
 

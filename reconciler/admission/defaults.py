@@ -1,0 +1,212 @@
+"""The defaults of each kind, as kube-apiserver's SetDefaults functions give them.
+
+Called by `admit`. Pure: the object comes back itself when nothing is to be added. Defaults of pods
+are in `defaultpod.py`, of volumes in `defaultvolume.py`.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from reconciler.admission.defaultpod import container_port_protocol, default_pod, default_pod_spec
+from reconciler.admission.defaultvolume import default_claim_spec, default_volume_source
+from reconciler.model.account import LimitRange, LimitRangeItem
+from reconciler.model.claim import PersistentVolumeClaim
+from reconciler.model.config import Secret
+from reconciler.model.meta import KubeObject
+from reconciler.model.namespace import Namespace
+from reconciler.model.node import Node
+from reconciler.model.pod import Pod, PodTemplate, PodTemplateSpec
+from reconciler.model.replication import ReplicationController
+from reconciler.model.service import (
+    ClientIPConfig,
+    Endpoints,
+    EndpointSubset,
+    Service,
+    ServicePort,
+    ServiceSpec,
+    SessionAffinityConfig,
+)
+from reconciler.model.storage import PersistentVolume
+
+T = TypeVar("T", bound=KubeObject)
+
+SESSION_AFFINITY_SECONDS = 10800
+METADATA_NAME = "kubernetes.io/metadata.name"
+
+
+def apply_defaults(obj: T) -> T:
+    """Return `obj` with what its manifest left to the server, or `obj` itself."""
+    rule = _RULES.get(type(obj))
+    return rule(obj) if rule is not None else obj
+
+
+def _replication_controller(obj: ReplicationController) -> ReplicationController:
+    """SetDefaults_ReplicationController: selector and labels come from the template."""
+    changes: dict[str, Any] = {}
+    spec = obj.spec
+    template = spec.template
+    if template is not None:
+        defaulted = _template(template)
+        if defaulted is not template:
+            changes["template"] = defaulted
+        if template.metadata.labels and not spec.selector:
+            changes["selector"] = template.metadata.labels
+    if spec.replicas is None:
+        changes["replicas"] = 1
+    outer: dict[str, Any] = {"spec": spec.replace(**changes)} if changes else {}
+    if template is not None and template.metadata.labels and not obj.metadata.labels:
+        outer["metadata"] = obj.metadata.replace(labels=template.metadata.labels)
+    return obj.replace(**outer) if outer else obj
+
+
+def _template(template: PodTemplateSpec) -> PodTemplateSpec:
+    spec = default_pod_spec(template.spec)
+    return template if spec is template.spec else template.replace(spec=spec)
+
+
+def _pod_template(obj: PodTemplate) -> PodTemplate:
+    template = _template(obj.template)
+    return obj if template is obj.template else obj.replace(template=template)
+
+
+def _service(obj: Service) -> Service:
+    changes = _service_changes(obj.spec)
+    return obj.replace(spec=obj.spec.replace(**changes)) if changes else obj
+
+
+def _service_changes(spec: ServiceSpec) -> dict[str, Any]:
+    """SetDefaults_Service, as the members of the spec to change."""
+    kind = spec.type or "ClusterIP"
+    changes: dict[str, Any] = {}
+    if not spec.type:
+        changes["type"] = kind
+    changes.update(_affinity_changes(spec))
+    ports = tuple(_service_port(port) for port in spec.ports)
+    if any(new is not old for new, old in zip(ports, spec.ports, strict=True)):
+        changes["ports"] = ports
+    outside = kind in ("NodePort", "LoadBalancer") or (
+        kind == "ClusterIP" and bool(spec.external_ips)
+    )
+    if outside and not spec.external_traffic_policy:
+        changes["external_traffic_policy"] = "Cluster"
+    if kind in ("ClusterIP", "NodePort", "LoadBalancer") and spec.internal_traffic_policy is None:
+        changes["internal_traffic_policy"] = "Cluster"
+    if kind == "LoadBalancer" and spec.allocate_load_balancer_node_ports is None:
+        changes["allocate_load_balancer_node_ports"] = True
+    return changes
+
+
+def _affinity_changes(spec: ServiceSpec) -> dict[str, Any]:
+    changes: dict[str, Any] = {}
+    affinity = spec.session_affinity or "None"
+    if not spec.session_affinity:
+        changes["session_affinity"] = affinity
+    if affinity == "None" and spec.session_affinity_config is not None:
+        changes["session_affinity_config"] = None
+    config = spec.session_affinity_config
+    given = config and config.client_ip and config.client_ip.timeout_seconds is not None
+    if affinity == "ClientIP" and not given:
+        changes["session_affinity_config"] = SessionAffinityConfig(
+            client_ip=ClientIPConfig(timeout_seconds=SESSION_AFFINITY_SECONDS)
+        )
+    return changes
+
+
+def _service_port(port: ServicePort) -> ServicePort:
+    changes: dict[str, Any] = {}
+    if not port.protocol:
+        changes["protocol"] = "TCP"
+    if port.target_port in (0, ""):
+        changes["target_port"] = port.port
+    return port.replace(**changes) if changes else port
+
+
+def _endpoints(obj: Endpoints) -> Endpoints:
+    subsets = tuple(_subset(subset) for subset in obj.subsets)
+    return obj if subsets == obj.subsets else obj.replace(subsets=subsets)
+
+
+def _subset(subset: EndpointSubset) -> EndpointSubset:
+    if all(port.protocol for port in subset.ports):
+        return subset
+    return subset.replace(ports=tuple(container_port_protocol(port) for port in subset.ports))
+
+
+def _secret(obj: Secret) -> Secret:
+    """SetDefaults_Secret; `stringData` goes into `data`, as the v1 conversion does."""
+    changes: dict[str, Any] = {}
+    if not obj.type:
+        changes["type"] = "Opaque"
+    if obj.string_data:
+        encoded = {key: b64encode(text.encode()).decode() for key, text in obj.string_data.items()}
+        changes |= {"data": {**obj.data, **encoded}, "string_data": {}}
+    return obj.replace(**changes) if changes else obj
+
+
+def _namespace(obj: Namespace) -> Namespace:
+    changes: dict[str, Any] = {}
+    name = obj.metadata.name
+    if name and obj.metadata.labels.get(METADATA_NAME) != name:
+        labels = {**obj.metadata.labels, METADATA_NAME: name}
+        changes["metadata"] = obj.metadata.replace(labels=labels)
+    if not obj.status.phase:
+        changes["status"] = obj.status.replace(phase="Active")
+    return obj.replace(**changes) if changes else obj
+
+
+def _node(obj: Node) -> Node:
+    if obj.status.allocatable or not obj.status.capacity:
+        return obj
+    return obj.replace(status=obj.status.replace(allocatable=obj.status.capacity))
+
+
+def _persistent_volume(obj: PersistentVolume) -> PersistentVolume:
+    changes = default_volume_source(obj.spec)
+    if not obj.spec.persistent_volume_reclaim_policy:
+        changes["persistent_volume_reclaim_policy"] = "Retain"
+    if obj.spec.volume_mode is None:
+        changes["volume_mode"] = "Filesystem"
+    outer: dict[str, Any] = {"spec": obj.spec.replace(**changes)} if changes else {}
+    if not obj.status.phase:
+        outer["status"] = obj.status.replace(phase="Pending")
+    return obj.replace(**outer) if outer else obj
+
+
+def _persistent_volume_claim(obj: PersistentVolumeClaim) -> PersistentVolumeClaim:
+    spec = default_claim_spec(obj.spec)
+    outer: dict[str, Any] = {} if spec is obj.spec else {"spec": spec}
+    if not obj.status.phase:
+        outer["status"] = obj.status.replace(phase="Pending")
+    return obj.replace(**outer) if outer else obj
+
+
+def _limit_range(obj: LimitRange) -> LimitRange:
+    limits = tuple(_limit(item) for item in obj.spec.limits)
+    return obj if limits == obj.spec.limits else obj.replace(spec=obj.spec.replace(limits=limits))
+
+
+def _limit(item: LimitRangeItem) -> LimitRangeItem:
+    """SetDefaults_LimitRangeItem: max gives default, default and min give defaultRequest."""
+    if item.type != "Container":
+        return item
+    default = {**item.max, **item.default}
+    request = {**item.min, **default, **item.default_request}
+    return item.replace(default=default, default_request=request)
+
+
+_RULES: dict[type[KubeObject], Callable[[Any], Any]] = {
+    Endpoints: _endpoints,
+    LimitRange: _limit_range,
+    Namespace: _namespace,
+    Node: _node,
+    PersistentVolume: _persistent_volume,
+    PersistentVolumeClaim: _persistent_volume_claim,
+    Pod: default_pod,
+    PodTemplate: _pod_template,
+    ReplicationController: _replication_controller,
+    Secret: _secret,
+    Service: _service,
+}
