@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+from reconciler.model.service import (
+    ClientIPConfig,
+    EndpointAddress,
+    EndpointPort,
+    Endpoints,
+    EndpointSubset,
+    LoadBalancerIngress,
+    LoadBalancerStatus,
+    ServicePort,
+    ServiceStatus,
+    SessionAffinityConfig,
+)
+from reconciler.proxy.rules import Element, compile_service
+from tests.unit.proxy.builders import NODE, make_endpoints, make_node_port, make_service
+
+
+def test_a_cluster_address_spreads_over_its_backends() -> None:
+    plan = compile_service(make_service(), make_endpoints("10.244.0.7", "10.244.0.6"), NODE)
+    assert plan == (
+        Element("services", "10.96.0.20 . tcp . 80", "goto spread-2"),
+        Element("endpoints", "10.96.0.20 . tcp . 80 . 0", "10.244.0.6 . 8080"),
+        Element("hairpin", "10.244.0.6 . 10.244.0.6"),
+        Element("endpoints", "10.96.0.20 . tcp . 80 . 1", "10.244.0.7 . 8080"),
+        Element("hairpin", "10.244.0.7 . 10.244.0.7"),
+    )
+
+
+def test_a_node_port_has_its_own_map_and_no_address() -> None:
+    plan = compile_service(make_node_port(), make_endpoints("10.244.0.6"), NODE)
+    assert plan == (
+        Element("services", "10.96.0.20 . tcp . 80", "goto spread-1"),
+        Element("endpoints", "10.96.0.20 . tcp . 80 . 0", "10.244.0.6 . 8080"),
+        Element("hairpin", "10.244.0.6 . 10.244.0.6"),
+        Element("node-ports", "tcp . 30001", "goto node-spread-1"),
+        Element("node-endpoints", "tcp . 30001 . 0", "10.244.0.6 . 8080"),
+    )
+
+
+def test_without_ready_backends_every_frontend_refuses() -> None:
+    refused = (
+        Element("services", "10.96.0.20 . tcp . 80", "goto refuse"),
+        Element("node-ports", "tcp . 30001", "goto refuse"),
+    )
+    assert compile_service(make_node_port(), None, NODE) == refused
+    assert compile_service(make_node_port(), make_endpoints(), NODE) == refused
+
+
+def test_not_ready_addresses_get_nothing() -> None:
+    subset = EndpointSubset(
+        not_ready_addresses=(EndpointAddress(ip="10.244.0.6"),), ports=(EndpointPort(port=8080),)
+    )
+    plan = compile_service(make_service(), Endpoints(subsets=(subset,)), NODE)
+    assert [element.value for element in plan] == ["goto refuse"]
+
+
+def test_a_headless_service_and_an_external_name_have_no_rules() -> None:
+    endpoints = make_endpoints("10.244.0.6")
+    headless = make_service(cluster_ip="None", cluster_ips=("None",))
+    alias = make_service(
+        type="ExternalName", cluster_ip="", cluster_ips=(), external_name="example.org"
+    )
+    assert compile_service(headless, endpoints, NODE) == ()
+    assert compile_service(alias, endpoints, NODE) == ()
+
+
+def test_ports_find_their_backends_by_name_and_protocol() -> None:
+    service = make_service(
+        ports=(
+            ServicePort(name="dns", port=53, protocol="UDP"),
+            ServicePort(name="dns-tcp", port=53, protocol="TCP"),
+        )
+    )
+    subset = EndpointSubset(
+        addresses=(EndpointAddress(ip="10.244.0.6"),),
+        ports=(
+            EndpointPort(name="dns", port=5353, protocol="UDP"),
+            EndpointPort(name="dns-tcp", port=5354, protocol="TCP"),
+        ),
+    )
+    plan = compile_service(service, Endpoints(subsets=(subset,)), NODE)
+    assert {(e.key, e.value) for e in plan if e.map == "endpoints"} == {
+        ("10.96.0.20 . udp . 53 . 0", "10.244.0.6 . 5353"),
+        ("10.96.0.20 . tcp . 53 . 0", "10.244.0.6 . 5354"),
+    }
+
+
+def test_external_and_balanced_addresses_are_frontends() -> None:
+    service = make_service(type="LoadBalancer", external_ips=("192.0.2.7",)).replace(
+        status=ServiceStatus(
+            load_balancer=LoadBalancerStatus(ingress=(LoadBalancerIngress(ip="198.51.100.9"),))
+        )
+    )
+    plan = compile_service(service, make_endpoints("10.244.0.6"), NODE)
+    assert [e.key for e in plan if e.map == "services"] == [
+        "10.96.0.20 . tcp . 80",
+        "192.0.2.7 . tcp . 80",
+        "198.51.100.9 . tcp . 80",
+    ]
+
+
+def test_a_backend_outside_the_pod_network_is_remote_and_never_hairpins() -> None:
+    plan = compile_service(make_service(), make_endpoints("192.0.2.1"), NODE)
+    assert Element("remote", "192.0.2.1 . tcp . 80") in plan
+    assert not [element for element in plan if element.map == "hairpin"]
+
+
+def test_affinity_remembers_for_its_time_out() -> None:
+    config = SessionAffinityConfig(client_ip=ClientIPConfig(timeout_seconds=60))
+    service = make_node_port(session_affinity="ClientIP", session_affinity_config=config)
+    plan = compile_service(service, make_endpoints("10.244.0.6"), NODE)
+    assert {(e.map, e.value) for e in plan if e.value.startswith("goto")} == {
+        ("services", "goto sticky-1"),
+        ("node-ports", "goto node-sticky-1"),
+        ("sticky", "goto remember-60"),
+        ("sticky-ports", "goto remember-60"),
+    }
+
+
+def test_affinity_lasts_three_hours_unless_said() -> None:
+    service = make_service(session_affinity="ClientIP")
+    plan = compile_service(service, make_endpoints("10.244.0.6"), NODE)
+    assert Element("sticky", "10.96.0.20 . tcp . 80", "goto remember-10800") in plan
+
+
+def test_the_local_policy_keeps_to_this_node() -> None:
+    service = make_node_port(external_traffic_policy="Local")
+    elsewhere = compile_service(service, make_endpoints("10.244.1.6", node="node-b"), NODE)
+    assert Element("node-ports", "tcp . 30001", "goto discard") in elsewhere
+    assert Element("services", "10.96.0.20 . tcp . 80", "goto spread-1") in elsewhere
+    here = compile_service(service, make_endpoints("10.244.0.6"), NODE)
+    assert Element("node-ports", "tcp . 30001", "goto node-spread-1") in here
+    nowhere = compile_service(service, make_endpoints(), NODE)
+    assert Element("node-ports", "tcp . 30001", "goto refuse") in nowhere
+
+
+def test_addresses_of_the_other_family_are_left_alone() -> None:
+    service = make_service(cluster_ips=("10.96.0.20", "fd00::20"))
+    plan = compile_service(service, make_endpoints("fd00::6", "10.244.0.6"), NODE)
+    assert [e.value for e in plan if e.map == "endpoints"] == ["10.244.0.6 . 8080"]

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.proxy import commands
+from reconciler.proxy.rules import Element, compile_service
+from reconciler.proxy.ruleset import Owner, RuleSet, Transaction
+from reconciler.proxy.skeleton import Network
+from tests.unit.proxy.builders import NODE, make_endpoints, make_service
+from tests.unit.proxy.trace import Table
+
+WEB = Owner("2026-01-01T00:00:00Z", "shop", "web")
+NEWER = Owner("2026-01-02T00:00:00Z", "shop", "api")
+
+
+def plan(*addresses: str, **spec: object) -> tuple[Element, ...]:
+    return compile_service(make_service(**spec), make_endpoints(*addresses), NODE)
+
+
+def test_one_more_backend_touches_that_services_elements_only() -> None:
+    rules = RuleSet()
+    rules.put(WEB, plan("10.244.0.6"))
+    rules.put(NEWER, plan("10.244.0.9", cluster_ip="10.96.0.30"))
+    rules.take()
+    rules.put(WEB, plan("10.244.0.6", "10.244.0.7"))
+    assert rules.take() == Transaction(
+        chains=("spread-2",),
+        deletions=(Element("services", "10.96.0.20 . tcp . 80", "goto spread-1"),),
+        additions=(
+            Element("endpoints", "10.96.0.20 . tcp . 80 . 1", "10.244.0.7 . 8080"),
+            Element("hairpin", "10.244.0.7 . 10.244.0.7"),
+            Element("services", "10.96.0.20 . tcp . 80", "goto spread-2"),
+        ),
+    )
+
+
+def test_equal_input_is_no_transaction() -> None:
+    rules = RuleSet()
+    rules.put(WEB, plan("10.244.0.6"))
+    rules.take()
+    rules.put(WEB, plan("10.244.0.6"))
+    assert not rules.take()
+    rules.put(WEB, plan("10.244.0.7"))
+    rules.put(WEB, plan("10.244.0.6"))
+    assert not rules.take()
+
+
+def test_a_shared_element_stays_until_its_last_owner_goes() -> None:
+    rules = RuleSet()
+    rules.put(WEB, plan("10.244.0.6"))
+    rules.put(NEWER, plan("10.244.0.6", cluster_ip="10.96.0.30"))
+    rules.take()
+    hairpin = Element("hairpin", "10.244.0.6 . 10.244.0.6")
+    rules.put(WEB, ())
+    assert hairpin not in rules.take().deletions
+    rules.put(NEWER, ())
+    assert hairpin in rules.take().deletions
+    assert rules.elements() == set()
+
+
+def test_of_two_claims_to_one_address_the_older_holds() -> None:
+    rules = RuleSet()
+    rules.put(NEWER, plan("10.244.0.9"))
+    rules.put(WEB, plan("10.244.0.6"))
+    slot = Element("endpoints", "10.96.0.20 . tcp . 80 . 0", "10.244.0.6 . 8080")
+    assert slot in rules.elements()
+    rules.put(WEB, ())
+    assert slot._replace(value="10.244.0.9 . 8080") in rules.elements()
+
+
+def test_pools_tell_who_is_left() -> None:
+    rules = RuleSet()
+    rules.put(WEB, plan("10.244.0.6", "10.244.0.7", session_affinity="ClientIP"))
+    rules.put(NEWER, plan("10.244.0.6", cluster_ip="10.96.0.30"))
+    rules.take()
+    rules.put(WEB, plan("10.244.0.7", session_affinity="ClientIP"))
+    change = rules.take()
+    assert rules.pools(change) == {"10.96.0.20 . tcp . 80": {"10.244.0.7 . 8080"}}
+    assert rules.sticky(change) == rules.pools(change)
+    rules.put(WEB, ())
+    rules.put(NEWER, ())
+    change = rules.take()
+    assert rules.pools(change) == {"10.96.0.20 . tcp . 80": set(), "10.96.0.30 . tcp . 80": set()}
+    assert set(rules.sticky(change)) == {"10.96.0.20 . tcp . 80"}
+
+
+CHANGES = st.lists(
+    st.tuples(
+        st.sampled_from("abc"),
+        st.sampled_from(("10.96.0.20", "10.96.0.21")),
+        st.sets(st.integers(2, 9), max_size=4),
+        st.sampled_from(("", "ClientIP")),
+        st.booleans(),
+    ),
+    max_size=20,
+)
+
+
+@given(CHANGES)
+def test_the_kernel_always_ends_where_a_full_load_would(
+    changes: list[tuple[str, str, set[int], str, bool]],
+) -> None:
+    rules, kernel = RuleSet(), Table()
+    kernel.load(commands.fresh(Network(), rules.everything()))
+    for name, address, pods, affinity, send in changes:
+        addresses = [f"10.244.0.{pod}" for pod in pods]
+        elements = plan(*addresses, cluster_ip=address, session_affinity=affinity)
+        rules.put(Owner("", "shop", name), elements if pods else ())
+        if send:
+            kernel.load(commands.change(rules.take()))
+    kernel.load(commands.change(rules.take()))
+    whole = Table()
+    whole.load(commands.fresh(Network(), rules.everything()))
+    assert kernel.maps == whole.maps
+    assert set(whole.chains) <= set(kernel.chains)
+
+
+@given(CHANGES)
+def test_a_refill_keeps_affinity_and_leaves_no_stale_chain(
+    changes: list[tuple[str, str, set[int], str, bool]],
+) -> None:
+    rules, kernel = RuleSet(), Table()
+    kernel.load(commands.fresh(Network(), rules.everything()))
+    kernel.maps["affinity"]["1.2.3.4 . 10.96.0.20 . tcp . 80"] = "10.244.0.6 . 8080"
+    for name, address, pods, affinity, _ in changes:
+        addresses = [f"10.244.0.{pod}" for pod in pods]
+        elements = plan(*addresses, cluster_ip=address, session_affinity=affinity)
+        rules.put(Owner("", "shop", name), elements if pods else ())
+        kernel.load(commands.change(rules.take()))
+    kernel.load(commands.refill(Network(), rules.everything(), tuple(kernel.chains)))
+    whole = Table()
+    whole.load(commands.fresh(Network(), rules.everything()))
+    assert len(kernel.maps.pop("affinity")) == 1
+    assert whole.maps.pop("affinity") == {}
+    assert (kernel.maps, kernel.chains) == (whole.maps, whole.chains)

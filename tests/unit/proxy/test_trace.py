@@ -1,0 +1,163 @@
+"""The path of a packet, walked through the very text that the kernel gets."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from reconciler.model.service import Endpoints, Service
+from reconciler.proxy import commands
+from reconciler.proxy.rules import compile_service
+from reconciler.proxy.ruleset import Owner, RuleSet
+from reconciler.proxy.skeleton import Network
+from tests.unit.proxy.builders import NODE, make_endpoints, make_node_port, make_service
+from tests.unit.proxy.trace import Fate, Packet, Table
+
+POD, OTHER, OUTSIDE = "10.244.0.9", "10.244.0.6", "192.168.1.77"
+
+
+def table(*pairs: tuple[Service, Endpoints | None], network: Network | None = None) -> Table:
+    rules = RuleSet()
+    for number, (service, endpoints) in enumerate(pairs):
+        owner = Owner("", "shop", f"{service.metadata.name}-{number}")
+        rules.put(owner, compile_service(service, endpoints, NODE))
+    kernel = Table()
+    kernel.load(commands.fresh(network or Network(), rules.everything()))
+    return kernel
+
+
+def from_pod(destination: str, port: int, source: str = POD) -> Packet:
+    return Packet(source, destination, "tcp", port, enters="reconciler0")
+
+
+def from_host(destination: str, port: int, source: str = "10.244.0.1") -> Packet:
+    return Packet(source, destination, "tcp", port)
+
+
+def from_outside(destination: str, port: int, protocol: str = "tcp") -> Packet:
+    return Packet(OUTSIDE, destination, protocol, port, enters="eth0")
+
+
+def reaches(fate: Fate) -> tuple[str, str, int, bool]:
+    packet = fate.packet
+    return fate.verdict, packet.destination, packet.port, packet.masqueraded
+
+
+WEB = table((make_node_port(), make_endpoints(OTHER)))
+
+
+@pytest.mark.parametrize(
+    ("packet", "masqueraded"),
+    [
+        (from_pod("10.96.0.20", 80), False),
+        (from_pod("10.96.0.20", 80, source=OTHER), True),
+        (from_host("10.96.0.20", 80), False),
+        (from_pod("192.168.1.5", 30001), False),
+        (from_pod("10.244.0.1", 30001), False),
+        (from_host("192.168.1.5", 30001, source="192.168.1.5"), False),
+        (from_host("127.0.0.1", 30001, source="127.0.0.1"), True),
+        (from_outside("192.168.1.5", 30001), False),
+    ],
+)
+def test_every_way_to_the_service_reaches_the_pod(packet: Packet, masqueraded: bool) -> None:
+    assert reaches(WEB.send(packet)) == ("accept", OTHER, 8080, masqueraded)
+
+
+def test_a_pod_that_talks_to_itself_directly_is_not_touched() -> None:
+    fate = WEB.send(from_pod(OTHER, 8080, source=OTHER))
+    assert reaches(fate) == ("accept", OTHER, 8080, False)
+
+
+@pytest.mark.parametrize("port", [80, 30001])
+def test_a_service_without_backends_refuses(port: int) -> None:
+    empty = table((make_node_port(), make_endpoints()))
+    address = "10.96.0.20" if port == 80 else "192.168.1.5"
+    assert empty.send(from_pod(address, port)).verdict == "reset"
+    assert empty.send(from_host(address, port)).verdict == "reset"
+
+
+def test_udp_without_backends_is_told_that_the_port_is_unreachable() -> None:
+    empty = table((make_node_port(), None))
+    udp = Packet(POD, "10.96.0.20", "udp", 80, enters="reconciler0")
+    assert empty.send(udp).verdict == "unreachable"
+
+
+def test_an_unknown_address_or_port_of_the_service_range_is_refused() -> None:
+    assert WEB.send(from_pod("10.96.0.20", 81)).verdict == "reset"
+    assert WEB.send(from_host("10.96.9.9", 80)).verdict == "reset"
+    assert WEB.send(from_pod("10.96.0.10", 53)).verdict == "accept"
+
+
+def test_other_ports_of_the_host_are_left_alone() -> None:
+    assert reaches(WEB.send(from_outside("192.168.1.5", 22))) == (
+        "accept",
+        "192.168.1.5",
+        22,
+        False,
+    )
+
+
+def test_node_ports_keep_to_the_chosen_addresses() -> None:
+    chosen = Network(node_port_addresses=("10.0.0.0/8", "127.0.0.0/8"))
+    kernel = table((make_node_port(), make_endpoints(OTHER)), network=chosen)
+    assert not kernel.send(from_outside("192.168.1.5", 30001)).packet.translated
+    assert kernel.send(from_pod("10.244.0.1", 30001)).packet.translated
+
+
+def test_a_pod_cannot_reach_the_hosts_loopback() -> None:
+    assert WEB.send(from_pod("127.0.0.1", 30001)).verdict == "drop"
+    assert WEB.send(from_pod("127.0.0.1", 6443)).verdict == "drop"
+    assert WEB.send(from_pod("192.168.1.5", 22, source="127.0.0.1")).verdict == "drop"
+
+
+def test_a_pod_leaves_the_cluster_with_the_hosts_address() -> None:
+    assert WEB.send(from_pod("203.0.113.9", 443)).packet.masqueraded
+    assert not WEB.send(from_pod("10.244.0.6", 443)).packet.masqueraded
+    assert not WEB.send(from_pod("10.244.3.6", 443)).packet.masqueraded
+
+
+def test_a_backend_elsewhere_answers_through_this_host() -> None:
+    kernel = table((make_node_port(), make_endpoints("203.0.113.9")))
+    assert reaches(kernel.send(from_outside("192.168.1.5", 30001))) == (
+        "accept",
+        "203.0.113.9",
+        8080,
+        True,
+    )
+    assert kernel.send(from_host("10.96.0.20", 80)).packet.masqueraded
+
+
+def test_translations_of_others_keep_their_source() -> None:
+    kernel = table((make_node_port(), make_endpoints("172.17.0.2")))
+    docker = Packet(OUTSIDE, "172.17.0.2", "tcp", 8080, "eth0", ("192.168.1.5", 8080), True)
+    verdict, packet = kernel._hook("postrouting", docker, "docker0")
+    assert (verdict, packet.masqueraded) == ("accept", False)
+
+
+def test_the_local_policy_discards_silently() -> None:
+    service = make_node_port(external_traffic_policy="Local")
+    kernel = table((service, make_endpoints("10.244.1.6", node="node-b")))
+    assert kernel.send(from_outside("192.168.1.5", 30001)).verdict == "drop"
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
+def test_every_backend_gets_an_equal_share(size: int) -> None:
+    addresses = [f"10.244.0.{number}" for number in range(10, 10 + size)]
+    kernel = table((make_service(), make_endpoints(*addresses)))
+    draws = 400 * size
+    seen = Counter(kernel.send(from_pod("10.96.0.20", 80)).packet.destination for _ in range(draws))
+    assert set(seen) == set(addresses)
+    # a chi-squared statistic has mean size - 1 and variance twice that: five deviations
+    statistic = sum((count - 400) ** 2 / 400 for count in seen.values())
+    assert statistic < (size - 1) + 5 * (2 * size) ** 0.5
+
+
+def test_a_client_with_affinity_stays_with_its_backend() -> None:
+    service = make_node_port(session_affinity="ClientIP")
+    kernel = table((service, make_endpoints(*(f"10.244.0.{n}" for n in range(10, 30)))))
+    for packet in (from_pod("10.96.0.20", 80), from_outside("192.168.1.5", 30001)):
+        backends = {kernel.send(packet).packet.destination for _ in range(20)}
+        assert len(backends) == 1
+    clients = (Packet(f"10.244.0.{n}", "10.96.0.20", "tcp", 80, "reconciler0") for n in range(99))
+    assert len({kernel.send(packet).packet.destination for packet in clients}) > 5
