@@ -32,9 +32,9 @@ from reconciler.kubelet.runtime import (
     ExecResult,
     Happened,
     Image,
-    RuntimeConflict,
     NoSuchContainer,
     NoSuchImage,
+    RuntimeConflict,
     RuntimeFailure,
     RuntimeUnavailable,
     RuntimeVersion,
@@ -149,7 +149,7 @@ class DockerRuntime:
             raise
         finally:
             stream.close()
-        end = await self._call(partial(self._client.exec_inspect, made["Id"]))
+        end: Any = await self._call(partial(self._client.exec_inspect, made["Id"]))
         return ExecResult(end["ExitCode"] if end["ExitCode"] is not None else -1, output)
 
     async def _kill_exec(self, exec_id: str) -> None:
@@ -161,7 +161,7 @@ class DockerRuntime:
 
     async def logs(self, container: str, *, tail: int) -> bytes:
         """See `ContainerRuntime.logs`."""
-        text = await self._call(partial(self._client.logs, container, tail=tail))
+        text: Any = await self._call(partial(self._client.logs, container, tail=tail))
         return bytes(text[-_LOG_TAIL:])
 
     async def image(self, name: str) -> Image:
@@ -205,7 +205,8 @@ class DockerRuntime:
     def _open_events(self) -> Any:
         # The engine answers before it subscribes: begin at its own time of asking.
         since = datetime.fromisoformat(self._slow.info()["SystemTime"]).timestamp()
-        return self._slow.events(since=f"{since:.9f}", filters=dockerapi.EVENT_FILTERS, decode=True)
+        filters = dockerapi.EVENT_FILTERS
+        return self._slow.events(since=int(since), filters=filters, decode=True)
 
     async def close(self) -> None:
         """See `ContainerRuntime.close`."""
