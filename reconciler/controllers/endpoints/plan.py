@@ -1,0 +1,191 @@
+"""The Endpoints object of a service, from the pods that its selector matches. Pure.
+
+Called by `loop.py` for every service with a selector. Follows Kubernetes' endpoints controller:
+ended pods and pods without an address are out; a pod that is being deleted is out at once, so
+that nothing new reaches it before its SIGTERM; the rest are ready or not; addresses with the same
+ports share a subset. The same pods give the same object, whatever their order.
+"""
+
+from __future__ import annotations
+
+import math
+import socket
+from collections.abc import Iterable
+
+from reconciler.controllers.podstate import is_ready, is_terminal
+from reconciler.model.meta import ObjectMeta
+from reconciler.model.pod import Pod
+from reconciler.model.reference import ObjectReference
+from reconciler.model.service import (
+    EndpointAddress,
+    EndpointPort,
+    Endpoints,
+    EndpointSubset,
+    Service,
+    ServicePort,
+)
+
+CAPACITY = 1000
+"""Most addresses in one Endpoints object (Kubernetes' maxCapacity)."""
+
+OVER_CAPACITY = "endpoints.kubernetes.io/over-capacity"
+HEADLESS = "service.kubernetes.io/headless"
+
+Ports = tuple[EndpointPort, ...]
+
+
+def wants_endpoints(service: Service) -> bool:
+    """Say whether the service's endpoints are made here; others' are left as they are."""
+    return bool(service.spec.selector) and service.spec.type != "ExternalName"
+
+
+def plan(service: Service, pods: Iterable[Pod], current: Endpoints | None) -> Endpoints | None:
+    """Return the Endpoints to write, None when `current` says the same already.
+
+    `pods` are those that the selector matches. What others wrote into the annotations of
+    `current` is kept.
+    """
+    every = subsets(service, pods)
+    kept = truncate(every)
+    labels = dict(service.metadata.labels)
+    labels.pop(HEADLESS, None)
+    if service.spec.cluster_ip == "None":
+        labels[HEADLESS] = ""
+    known = current.metadata if current is not None else ObjectMeta()
+    annotations = {k: v for k, v in known.annotations.items() if k != OVER_CAPACITY}
+    if kept is not every:
+        annotations[OVER_CAPACITY] = "truncated"
+    if current is not None and (current.subsets, known.labels, known.annotations) == (
+        kept,
+        labels,
+        annotations,
+    ):
+        return None
+    metadata = known.replace(
+        name=service.metadata.name,
+        namespace=service.metadata.namespace,
+        labels=labels,
+        annotations=annotations,
+    )
+    return Endpoints(metadata=metadata, subsets=kept)
+
+
+def subsets(service: Service, pods: Iterable[Pod]) -> tuple[EndpointSubset, ...]:
+    """Return every address, in subsets of equal ports, all sorted."""
+    ready: dict[Ports, list[EndpointAddress]] = {}
+    unready: dict[Ports, list[EndpointAddress]] = {}
+    tolerant = service.spec.publish_not_ready_addresses
+    for pod in pods:
+        if not _belongs(pod, tolerant=tolerant):
+            continue
+        ports = _ports(service, pod)
+        if ports is not None:
+            group = ready if tolerant or is_ready(pod) else unready
+            group.setdefault(ports, []).append(_address(service, pod))
+    return tuple(
+        EndpointSubset(
+            addresses=_sorted(ready.get(ports, ())),
+            not_ready_addresses=_sorted(unready.get(ports, ())),
+            ports=ports,
+        )
+        for ports in sorted(ready.keys() | unready.keys(), key=_ports_order)
+    )
+
+
+def _belongs(pod: Pod, *, tolerant: bool) -> bool:
+    if is_terminal(pod) or not pod.status.pod_ip:
+        return False
+    return tolerant or pod.metadata.deletion_timestamp is None
+
+
+def _ports(service: Service, pod: Pod) -> Ports | None:
+    """Return the ports at which the pod serves; None when it serves none of the service's."""
+    if not service.spec.ports:
+        return () if service.spec.cluster_ip == "None" else None
+    found = [
+        EndpointPort(
+            name=port.name, port=number, protocol=port.protocol, app_protocol=port.app_protocol
+        )
+        for port in service.spec.ports
+        if (number := target_port(port, pod)) is not None
+    ]
+    return tuple(sorted(found, key=_port_order)) or None
+
+
+def target_port(port: ServicePort, pod: Pod) -> int | None:
+    """Return the pod's port behind a service port (FindPort): a name is looked up per pod."""
+    if isinstance(port.target_port, int):
+        return port.target_port or port.port
+    sidecars = [item for item in pod.spec.init_containers if item.restart_policy == "Always"]
+    for container in (*pod.spec.containers, *sidecars):
+        for candidate in container.ports:
+            if (candidate.name, candidate.protocol) == (port.target_port, port.protocol):
+                return candidate.container_port
+    return None
+
+
+def _address(service: Service, pod: Pod) -> EndpointAddress:
+    named = pod.spec.hostname and pod.spec.subdomain == service.metadata.name
+    return EndpointAddress(
+        ip=pod.status.pod_ip,
+        hostname=pod.spec.hostname if named else "",
+        node_name=pod.spec.node_name,
+        target_ref=ObjectReference(
+            kind="Pod",
+            namespace=pod.metadata.namespace,
+            name=pod.metadata.name,
+            uid=pod.metadata.uid,
+        ),
+    )
+
+
+def _sorted(addresses: Iterable[EndpointAddress]) -> tuple[EndpointAddress, ...]:
+    return tuple(sorted(addresses, key=_address_order))
+
+
+def _address_order(address: EndpointAddress) -> tuple[int, bytes, str]:
+    family = socket.AF_INET6 if ":" in address.ip else socket.AF_INET
+    uid = address.target_ref.uid if address.target_ref is not None else ""
+    return family, socket.inet_pton(family, address.ip), uid
+
+
+def _port_order(port: EndpointPort) -> tuple[int, str, str]:
+    return port.port, port.name, port.protocol
+
+
+def _ports_order(ports: Ports) -> list[tuple[int, str, str]]:
+    return [_port_order(port) for port in ports]
+
+
+def truncate(every: tuple[EndpointSubset, ...]) -> tuple[EndpointSubset, ...]:
+    """Keep at most `CAPACITY` addresses, ready ones before others, each subset its share.
+
+    Returns `every` itself when nothing has to go.
+    """
+    ready = sum(len(subset.addresses) for subset in every)
+    unready = sum(len(subset.not_ready_addresses) for subset in every)
+    if ready + unready <= CAPACITY:
+        return every
+    if ready > CAPACITY:
+        shares = _shares([len(subset.addresses) for subset in every], CAPACITY)
+        kept = [
+            subset.replace(addresses=subset.addresses[:share], not_ready_addresses=())
+            for subset, share in zip(every, shares, strict=True)
+        ]
+    else:
+        shares = _shares([len(s.not_ready_addresses) for s in every], CAPACITY - ready)
+        kept = [
+            subset.replace(not_ready_addresses=subset.not_ready_addresses[:share])
+            for subset, share in zip(every, shares, strict=True)
+        ]
+    return tuple(s for s in kept if s.addresses or s.not_ready_addresses)
+
+
+def _shares(sizes: list[int], room: int) -> list[int]:
+    """Divide `room` in proportion to `sizes`, each rounded up while there is room."""
+    total, left, shares = sum(sizes), room, []
+    for size in sizes:
+        share = min(math.ceil(size / total * room), left)
+        shares.append(share)
+        left -= share
+    return shares
