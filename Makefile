@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 PYTEST_ARGS ?=
 
-.PHONY: help setup docker images daemon-image demo demo-down test test-unit lint format bench lock clean
+.PHONY: help setup docker test-tools images daemon-image demo demo-down test test-unit lint format bench lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -14,6 +14,9 @@ setup: ## make .venv from the lock files
 
 docker: ## make sure that a Docker engine answers
 	@scripts/ensure-docker
+
+test-tools: docker
+	@scripts/ensure-test-tools
 
 images: docker ## build the guestbook's images
 	@scripts/build-images
@@ -27,7 +30,7 @@ demo: setup docker images ## run the guestbook from a Git repository on this hos
 demo-down: setup ## remove all that the demo made, and prove it
 	@$(PYTHON) scripts/demo.py down
 
-test: setup docker images daemon-image ## run all the tests, the real-Docker ones included
+test: setup docker test-tools images daemon-image ## run all the tests, the real-Docker ones included
 	@$(PYTHON) -m pytest $(PYTEST_ARGS)
 
 test-unit: setup ## run the tests that need neither root nor Docker
