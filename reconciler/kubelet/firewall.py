@@ -28,7 +28,7 @@ class ForwardAccept:
         Without the chain (Docker runs with `iptables: false`) there is nothing to do. Raises
         `NetworkFailure` when iptables is absent or refuses.
         """
-        if await self._run("-n", "-L", _CHAIN, "0"):
+        if await self._run("-n", "-L", _CHAIN):
             return False
         changed = False
         for rule in self._rules:

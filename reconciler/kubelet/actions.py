@@ -1,0 +1,97 @@
+"""What the planner may ask for. Each is one effect on the host or the API, done by `worker.py`.
+
+The actions of one plan do not wait for one another: whatever must come later is in a later plan.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class CreateSandbox:
+    """Allocate an address, create and start the sandbox, attach it to the network."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class AttachSandbox:
+    """Plumb the network of a running sandbox whose link is missing (a crash in between)."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class StartContainer:
+    """Create and start a container in the sandbox; `backoff` goes into its label."""
+
+    name: str
+    attempt: int
+    backoff: float
+    sandbox: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class StopContainer:
+    """Send the stop signal, and SIGKILL at `deadline`; `message` tells the user why."""
+
+    id: str
+    name: str
+    deadline: datetime
+    message: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class KillContainer:
+    """Send SIGKILL: the grace is over."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class RemoveContainer:
+    """Remove a container that nobody needs any more."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class RemoveSandbox:
+    """Remove a sandbox, dead or alive, with its link, and free its address."""
+
+    id: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class RemoveFiles:
+    """Remove the pod's folders: nothing of it runs any more."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class DeleteObject:
+    """Delete the pod's object for good: nothing of it is left on the host."""
+
+
+Action = (
+    CreateSandbox
+    | AttachSandbox
+    | StartContainer
+    | StopContainer
+    | KillContainer
+    | RemoveContainer
+    | RemoveSandbox
+    | RemoveFiles
+    | DeleteObject
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do now, and when (at the latest) to plan again though nothing happened."""
+
+    actions: tuple[Action, ...] = ()
+    wake: datetime | None = None
