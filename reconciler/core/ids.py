@@ -22,6 +22,10 @@ class Ids:
         """Return a random version 4 UUID in its 36-character form."""
         return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
 
+    def below(self, bound: int) -> int:
+        """Return a random number from 0 up to, but without, `bound`."""
+        return self._random.randrange(bound)
+
     def suffix(self, length: int = 5) -> str:
         """Return the random tail that Kubernetes appends to a `generateName`."""
         return "".join(self._random.choice(_SUFFIX_ALPHABET) for _ in range(length))

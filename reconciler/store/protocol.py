@@ -118,7 +118,8 @@ class Store(Protocol):
     async def commit(self, operations: Sequence[Operation]) -> Sequence[Record]:
         """Make all operations durable and visible, or none; return their records in order.
 
-        Each operation takes a revision of its own, in order. Raises `Conflict` when an expectation
+        Each operation takes a revision of its own, in order. No operations at all wait for those
+        in flight to become visible. Raises `Conflict` when an expectation
         fails, `StoreFull` or `StoreUnavailable` when the disk refuses.
         """
         ...

@@ -54,8 +54,6 @@ class SqliteStore:
         if self._writer is None:
             raise StoreUnavailable("the store is closed")
         transaction = self._state.prepare(operations)
-        if not transaction.events:
-            return ()
         durable = self._loop.create_future()
         self._writer.submit(Write(transaction, self._take_dropped(), self._epoch, durable))
         await durable

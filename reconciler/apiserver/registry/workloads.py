@@ -1,0 +1,49 @@
+"""Kinds that differ in switches alone: ReplicationControllers, volumes, our own group."""
+
+from __future__ import annotations
+
+from reconciler.apiserver.registry.strategy import Strategy
+from reconciler.model.claim import PersistentVolumeClaim
+from reconciler.model.gitops import ProxyState, Revision, Source
+from reconciler.model.meta import KubeObject
+from reconciler.model.replication import ReplicationController
+from reconciler.model.storage import PersistentVolume
+
+
+class ReplicationControllerStrategy(Strategy[ReplicationController]):
+    """The rules of ReplicationControllers: core/v1 orphans their pods unless told otherwise."""
+
+    generation = True
+    orphan_by_default = True
+
+
+class VolumeStrategy(Strategy[PersistentVolume]):
+    """The rules of PersistentVolumes, born Pending."""
+
+    def for_create(self, new: PersistentVolume) -> PersistentVolume:
+        """Start as Pending."""
+        fresh = super().for_create(new)
+        return fresh.replace(status=fresh.status.replace(phase="Pending"))
+
+
+class ClaimStrategy(Strategy[PersistentVolumeClaim]):
+    """The rules of PersistentVolumeClaims, born Pending."""
+
+    def for_create(self, new: PersistentVolumeClaim) -> PersistentVolumeClaim:
+        """Start as Pending."""
+        fresh = super().for_create(new)
+        return fresh.replace(status=fresh.status.replace(phase="Pending"))
+
+
+class OwnStrategy(Strategy[KubeObject]):
+    """The rules of our own group: those of a custom resource with a status subresource."""
+
+    generation = True
+    status_keeps_metadata = True
+
+    def same_spec(self, new: KubeObject, old: KubeObject) -> bool:
+        """Compare the specs; ProxyState has none."""
+        return bool(getattr(new, "spec", None) == getattr(old, "spec", None))
+
+
+OWN_KINDS: tuple[type[KubeObject], ...] = (Source, Revision, ProxyState)
