@@ -25,10 +25,10 @@ daemon-image: setup docker ## build the image of the daemon, reconciler:latest
 	@scripts/build-daemon
 
 demo: setup docker images ## run the guestbook from a Git repository on this host
-	@$(PYTHON) scripts/demo.py up
+	@$(PYTHON) -m scripts.demo up
 
 demo-down: setup ## remove all that the demo made, and prove it
-	@$(PYTHON) scripts/demo.py down
+	@$(PYTHON) -m scripts.demo down
 
 test: setup docker test-tools images daemon-image ## run all the tests, the real-Docker ones included
 	@$(PYTHON) -m pytest $(PYTEST_ARGS)

@@ -219,7 +219,7 @@ class Daemon:
     def start(self, *flags: str) -> None:
         """Start the daemon in a session of its own; its log is a file for each start."""
         self.starts += 1
-        command = [PROGRAM, "run", "--source", self.source, *self.directories, *flags]
+        command = [str(PROGRAM), "run", "--source", str(self.source), *self.directories, *flags]
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
