@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -56,12 +57,20 @@ class Kernel(Protocol):
         """Delete the clients' affinity to backends that left."""
         ...
 
+    def close(self) -> None:
+        """Let go of the kernel; the rules stay."""
+        ...
+
 
 class Flows(Protocol):
     """Connection tracking as the loop uses it; `conntrack.Conntrack` is the real one."""
 
     def forget_udp(self, pools: Pools) -> int:
         """Delete the UDP flows that go to backends outside these pools; return how many."""
+        ...
+
+    def close(self) -> None:
+        """Close the socket."""
         ...
 
 
@@ -112,27 +121,30 @@ class Proxy:
         self._loopback_warned = False
         self._kernel: Kernel
         self._flows: Flows
+        self._worker: ThreadPoolExecutor
         self._progress = Progress(client, node.name)
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="nftables")
         self._log = structlog.get_logger(component="proxy")
 
     async def run(self) -> None:
         """Program the kernel until cancelled; leave the rules in place."""
         self._services.subscribe(self._on_service)
         self._endpoints.subscribe(self._on_endpoints)
-        try:
-            await self._services.synced.wait()
-            await self._endpoints.synced.wait()
+        await self._services.synced.wait()
+        await self._endpoints.synced.wait()
+        with ExitStack() as stack:
+            self._open(stack)
             await self._start()
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._progress.run())
                 group.create_task(self._follow())
-        finally:
-            self._worker.shutdown(wait=True)
+
+    def _open(self, stack: ExitStack) -> None:
+        self._kernel = stack.enter_context(closing(self._open_kernel(self._network)))
+        self._flows = stack.enter_context(closing(self._open_flows()))
+        # left first, so that nothing is closed under a call that still runs
+        self._worker = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="nftables"))
 
     async def _start(self) -> None:
-        self._kernel = await self._blocking(self._open_kernel, self._network)
-        self._flows = await self._blocking(self._open_flows)
         self._let_loopback_out()
         self._dirty.update(_key(service) for service in self._services.items())
         self._seen = max(map(_version, self._endpoints.items()), default=0)

@@ -4,13 +4,15 @@ A *frontend* is what a client dials: an address, protocol and port, or, for a no
 protocol and port on every local address. Each frontend has a pool of ready backends. The maps
 (their packet path is in `skeleton.py`):
 
-    services        address . protocol . port            -> the chain that serves it
-    node-ports      protocol . port                      -> the chain that serves it
-    endpoints       address . protocol . port . slot     -> backend address . port
-    node-endpoints  protocol . port . slot               -> backend address . port
+    services            address . protocol . port         -> the chain that serves it
+    node-ports          protocol . port                   -> the chain that serves it
+    endpoints-tcp       address . protocol . port . slot  -> backend address . port
+    node-endpoints-tcp  protocol . port . slot            -> backend address . port
+
+and so for udp and sctp: libnftables ties the type "port of a backend" to one protocol.
 
 **The spread is exact.** A pool of n backends fills the slots 0 to n-1, and its frontend points at
-the chain `spread-n`, whose one rule draws `numgen random mod n` and looks the slot up. Each
+the chain `spread-tcp-n`, whose one rule draws `numgen random mod n` and looks the slot up. Each
 backend is drawn with probability 1/n for every n; there is no rounding, a pool costs n elements,
 and a packet costs two lookups whatever the number of services. There are as many chains as there
 are different pool sizes, at most 1,000 because Kubernetes caps Endpoints there.
@@ -36,16 +38,9 @@ HAIRPIN = "hairpin"
 REMOTE = "remote"
 STICKY = "sticky"
 STICKY_PORTS = "sticky-ports"
-MAPS = (
-    SERVICES,
-    NODE_PORTS,
-    ENDPOINTS,
-    NODE_ENDPOINTS,
-    HAIRPIN,
-    REMOTE,
-    STICKY,
-    STICKY_PORTS,
-)
+PROTOCOLS = ("tcp", "udp", "sctp")
+SLOTS = tuple(f"{name}-{proto}" for name in (ENDPOINTS, NODE_ENDPOINTS) for proto in PROTOCOLS)
+MAPS = (SERVICES, NODE_PORTS, *SLOTS, HAIRPIN, REMOTE, STICKY, STICKY_PORTS)
 """Every map and set whose elements come from services; the kernel's own `affinity` does not."""
 
 SETS = (HAIRPIN, REMOTE)
@@ -142,15 +137,16 @@ def _serve(
         yield Element(entry, key, f"goto {empty}")
         return
     kind = "sticky" if affinity else "spread"
-    yield Element(entry, key, f"goto {prefix}{kind}-{len(pool)}")
+    protocol = frontend.protocol
+    yield Element(entry, key, f"goto {prefix}{kind}-{protocol}-{len(pool)}")
     if affinity:
         yield Element(sticky, key, f"goto remember-{affinity}")
     for slot, (address, port) in enumerate(pool):
-        yield Element(slots, f"{key} . {slot}", f"{address} . {port}")
+        yield Element(f"{slots}-{protocol}", f"{key} . {slot}", f"{address} . {port}")
         if node.has_pod(address):
             yield Element(HAIRPIN, f"{address} . {address}")
         else:
-            yield Element(REMOTE, f"{address} . {frontend.protocol} . {frontend.port}")
+            yield Element(REMOTE, f"{address} . {protocol} . {frontend.port}")
 
 
 def _frontends(service: Service, port: ServicePort) -> Iterator[Frontend]:

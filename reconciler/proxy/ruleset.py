@@ -16,6 +16,7 @@ from reconciler.proxy.rules import (
     NODE_ENDPOINTS,
     NODE_PORTS,
     SERVICES,
+    SLOTS,
     STICKY,
     STICKY_PORTS,
     Element,
@@ -121,8 +122,10 @@ class RuleSet:
 
     def _pool(self, key: str) -> frozenset[str]:
         entry, slots = (SERVICES, ENDPOINTS) if _has_address(key) else (NODE_PORTS, NODE_ENDPOINTS)
-        _, _, size = (self._value((entry, key)) or "").rpartition("-")
-        backends = (self._value((slots, f"{key} . {slot}")) for slot in range(int(size or 0)))
+        _, sized, size = (self._value((entry, key)) or "").rpartition("-")
+        slots = f"{slots}-{key.split(' . ')[-2]}"
+        filled = range(int(size)) if sized else ()
+        backends = (self._value((slots, f"{key} . {slot}")) for slot in filled)
         return frozenset(backend for backend in backends if backend)
 
     def _value(self, slot: _Slot) -> str | None:
@@ -155,7 +158,7 @@ def _frontends(transaction: Transaction) -> set[str]:
     for element in (*transaction.deletions, *transaction.additions):
         if element.map in (SERVICES, NODE_PORTS):
             found.add(element.key)
-        elif element.map in (ENDPOINTS, NODE_ENDPOINTS):
+        elif element.map in SLOTS:
             found.add(element.key.rpartition(" . ")[0])
     return found
 

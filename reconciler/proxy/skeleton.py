@@ -9,8 +9,8 @@ tracking and meets none of it):
    `route_localnet`, which node ports on 127.0.0.1 need; without this rule a pod could reach the
    host's own loopback services (CVE-2020-8558).
 2. `prerouting`, `output` (nat, just before Docker's): the services map, then, for local
-   addresses, the node port map, each one lookup. Their verdicts are `spread-n`, `sticky-n`,
-   `refuse` or `discard`.
+   addresses, the node port map, each one lookup. Their verdicts are `spread-tcp-n`,
+   `sticky-tcp-n`, `refuse` or `discard`.
 3. `remember`, `remember-output`: for a service with client affinity, the (client, frontend) pair
    is recorded with the backend that was drawn, and its time-out starts again.
 4. `forward`, `local`: what is still addressed to the service range has no service: refused.
@@ -26,21 +26,26 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+from reconciler.proxy.rules import PROTOCOLS
+
 TABLE = "ip reconciler"
 BRIDGE = "reconciler0"
 AFFINITY = "affinity"
 
-# The slot has numgen's own type, which only typeof can name. The value's port is spelled
-# `tcp dport` for every protocol: libnftables 1.0 cannot read `th dport` back as a value.
-_SLOT = "meta l4proto . th dport . numgen random mod 65536 : ip daddr . tcp dport;"
+# The slot has numgen's own type, which only typeof can name. A map per protocol, because
+# libnftables 1.0 cannot read a value of `th dport` back, and adds a match for that of `tcp dport`.
+_SLOT = "meta l4proto . th dport . numgen random mod 65536 : ip daddr"
 _CLIENT = "type ipv4_addr . ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service"
 
 _DEFINITIONS = (
     # A frontend's protocol and port, with the address for all but node ports.
     "add map ip reconciler services { type ipv4_addr . inet_proto . inet_service : verdict; }",
     "add map ip reconciler node-ports { type inet_proto . inet_service : verdict; }",
-    f"add map ip reconciler endpoints {{ typeof ip daddr . {_SLOT} }}",
-    f"add map ip reconciler node-endpoints {{ typeof {_SLOT} }}",
+    *(
+        f"add map ip reconciler {name}-{proto} {{ typeof {key}{_SLOT} . {proto} dport; }}"
+        for name, key in (("endpoints", "ip daddr . "), ("node-endpoints", ""))
+        for proto in PROTOCOLS
+    ),
     "add set ip reconciler hairpin { type ipv4_addr . ipv4_addr; }",
     "add set ip reconciler remote { type ipv4_addr . inet_proto . inet_service; }",
     "add map ip reconciler sticky { type ipv4_addr . inet_proto . inet_service : verdict; }",
@@ -64,8 +69,6 @@ _CHAINS = {
     "refuse": "",
     "discard": "",
 }
-
-_PROTOCOLS = ("tcp", "udp", "sctp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +142,8 @@ def _affinity_rules() -> tuple[tuple[str, str], ...]:
     return (
         ("remember", "ct state new ct status dnat jump affine"),
         ("remember-output", "ct state new ct status dnat jump affine"),
-        *(("affine", f"meta l4proto {proto} {original}") for proto in _PROTOCOLS),
-        *(("affine", f"meta l4proto {proto} {ports}") for proto in _PROTOCOLS),
+        *(("affine", f"meta l4proto {proto} {original}") for proto in PROTOCOLS),
+        *(("affine", f"meta l4proto {proto} {ports}") for proto in PROTOCOLS),
     )
 
 
@@ -166,47 +169,34 @@ def _source_rules(network: Network) -> tuple[tuple[str, str], ...]:
         ),
         *(
             ("postrouting", f"{outside} ct status dnat meta l4proto {proto} {remote}")
-            for proto in _PROTOCOLS
+            for proto in PROTOCOLS
         ),
     )
 
 
 def chains_behind(verdict: str) -> tuple[str, ...]:
     """Return the chains made on demand that a verdict's chain needs, itself included."""
-    kind, _, number = verdict.rpartition("-")
-    match kind:
-        case "spread" | "node-spread" | "remember":
-            return (verdict,)
-        case "sticky":
-            return (f"spread-{number}", verdict)
-        case "node-sticky":
-            return (f"node-spread-{number}", verdict)
-        case _:
-            return ()
+    kind, _, rest = verdict.partition("sticky-")
+    if rest:
+        return (f"{kind}spread-{rest}", verdict)
+    return (verdict,) if "-" in verdict else ()
 
 
 def chain_rules(chain: str) -> tuple[str, ...]:
     """Return the rules of a chain made on demand.
 
-    `spread-n` draws one of n slots; `sticky-n` first looks for the backend that the client had;
-    `remember-s` keeps that backend for s seconds after the client's last new connection.
+    `spread-tcp-n` draws one of n slots; `sticky-tcp-n` first looks for the backend that the client
+    had; `remember-s` keeps that backend for s seconds after the client's last new connection.
     """
-    kind, _, number = chain.rpartition("-")
-    affinity = "dnat ip to ip saddr . ip daddr . meta l4proto . th dport map @affinity"
-    slot = f"numgen random mod {number} map"
-    match kind:
-        case "spread":
-            return (f"dnat ip to ip daddr . meta l4proto . th dport . {slot} @endpoints",)
-        case "node-spread":
-            return (f"dnat ip to meta l4proto . th dport . {slot} @node-endpoints",)
-        case "sticky":
-            return (affinity, f"goto spread-{number}")
-        case "node-sticky":
-            return (affinity, f"goto node-spread-{number}")
-        case "remember":
-            return tuple(_remember(proto, number) for proto in _PROTOCOLS)
-        case _:
-            raise ValueError(f"no chain of ours is called {chain!r}")
+    kind, *protocol, number = chain.removeprefix("node-").split("-")
+    node = "node-" if chain.startswith("node-") else ""
+    if kind == "remember":
+        return tuple(_remember(proto, number) for proto in PROTOCOLS)
+    if kind == "sticky":
+        affinity = "dnat ip to ip saddr . ip daddr . meta l4proto . th dport map @affinity"
+        return (affinity, f"goto {node}spread-{protocol[0]}-{number}")
+    key = f"{'' if node else 'ip daddr . '}meta l4proto . th dport . numgen random mod {number}"
+    return (f"dnat ip to {key} map @{node}endpoints-{protocol[0]}",)
 
 
 def _remember(protocol: str, seconds: str) -> str:

@@ -38,12 +38,20 @@ class Rules(Protocol):
         """Return `what` ("map ip t name") as JSON text, empty when it is not there."""
         ...
 
+    def close(self) -> None:
+        """Release the context."""
+        ...
+
 
 class Counter(Protocol):
     """What the table needs of `Generation`."""
 
     def read(self) -> int:
         """Return the kernel's count of transactions."""
+        ...
+
+    def close(self) -> None:
+        """Close the socket."""
         ...
 
 
@@ -117,6 +125,11 @@ class Table:
     def remove(self) -> None:
         """Remove the table, whether it is there or not."""
         self._nft.run(commands.remove())
+
+    def close(self) -> None:
+        """Let go of the kernel; the table stays as it is."""
+        self._nft.close()
+        self._generation.close()
 
     def _forget(self, keys: Sequence[str]) -> bool:
         try:

@@ -19,10 +19,10 @@ from tests.unit.proxy.builders import NODE, make_endpoints, make_node_port, make
 def test_a_cluster_address_spreads_over_its_backends() -> None:
     plan = compile_service(make_service(), make_endpoints("10.244.0.7", "10.244.0.6"), NODE)
     assert plan == (
-        Element("services", "10.96.0.20 . tcp . 80", "goto spread-2"),
-        Element("endpoints", "10.96.0.20 . tcp . 80 . 0", "10.244.0.6 . 8080"),
+        Element("services", "10.96.0.20 . tcp . 80", "goto spread-tcp-2"),
+        Element("endpoints-tcp", "10.96.0.20 . tcp . 80 . 0", "10.244.0.6 . 8080"),
         Element("hairpin", "10.244.0.6 . 10.244.0.6"),
-        Element("endpoints", "10.96.0.20 . tcp . 80 . 1", "10.244.0.7 . 8080"),
+        Element("endpoints-tcp", "10.96.0.20 . tcp . 80 . 1", "10.244.0.7 . 8080"),
         Element("hairpin", "10.244.0.7 . 10.244.0.7"),
     )
 
@@ -30,11 +30,11 @@ def test_a_cluster_address_spreads_over_its_backends() -> None:
 def test_a_node_port_has_its_own_map_and_no_address() -> None:
     plan = compile_service(make_node_port(), make_endpoints("10.244.0.6"), NODE)
     assert plan == (
-        Element("services", "10.96.0.20 . tcp . 80", "goto spread-1"),
-        Element("endpoints", "10.96.0.20 . tcp . 80 . 0", "10.244.0.6 . 8080"),
+        Element("services", "10.96.0.20 . tcp . 80", "goto spread-tcp-1"),
+        Element("endpoints-tcp", "10.96.0.20 . tcp . 80 . 0", "10.244.0.6 . 8080"),
         Element("hairpin", "10.244.0.6 . 10.244.0.6"),
-        Element("node-ports", "tcp . 30001", "goto node-spread-1"),
-        Element("node-endpoints", "tcp . 30001 . 0", "10.244.0.6 . 8080"),
+        Element("node-ports", "tcp . 30001", "goto node-spread-tcp-1"),
+        Element("node-endpoints-tcp", "tcp . 30001 . 0", "10.244.0.6 . 8080"),
     )
 
 
@@ -80,7 +80,7 @@ def test_ports_find_their_backends_by_name_and_protocol() -> None:
         ),
     )
     plan = compile_service(service, Endpoints(subsets=(subset,)), NODE)
-    assert {(e.key, e.value) for e in plan if e.map == "endpoints"} == {
+    assert {(e.key, e.value) for e in plan if e.map.startswith("endpoints")} == {
         ("10.96.0.20 . udp . 53 . 0", "10.244.0.6 . 5353"),
         ("10.96.0.20 . tcp . 53 . 0", "10.244.0.6 . 5354"),
     }
@@ -111,8 +111,8 @@ def test_affinity_remembers_for_its_time_out() -> None:
     service = make_node_port(session_affinity="ClientIP", session_affinity_config=config)
     plan = compile_service(service, make_endpoints("10.244.0.6"), NODE)
     assert {(e.map, e.value) for e in plan if e.value.startswith("goto")} == {
-        ("services", "goto sticky-1"),
-        ("node-ports", "goto node-sticky-1"),
+        ("services", "goto sticky-tcp-1"),
+        ("node-ports", "goto node-sticky-tcp-1"),
         ("sticky", "goto remember-60"),
         ("sticky-ports", "goto remember-60"),
     }
@@ -128,9 +128,9 @@ def test_the_local_policy_keeps_to_this_node() -> None:
     service = make_node_port(external_traffic_policy="Local")
     elsewhere = compile_service(service, make_endpoints("10.244.1.6", node="node-b"), NODE)
     assert Element("node-ports", "tcp . 30001", "goto discard") in elsewhere
-    assert Element("services", "10.96.0.20 . tcp . 80", "goto spread-1") in elsewhere
+    assert Element("services", "10.96.0.20 . tcp . 80", "goto spread-tcp-1") in elsewhere
     here = compile_service(service, make_endpoints("10.244.0.6"), NODE)
-    assert Element("node-ports", "tcp . 30001", "goto node-spread-1") in here
+    assert Element("node-ports", "tcp . 30001", "goto node-spread-tcp-1") in here
     nowhere = compile_service(service, make_endpoints(), NODE)
     assert Element("node-ports", "tcp . 30001", "goto refuse") in nowhere
 
@@ -138,4 +138,4 @@ def test_the_local_policy_keeps_to_this_node() -> None:
 def test_addresses_of_the_other_family_are_left_alone() -> None:
     service = make_service(cluster_ips=("10.96.0.20", "fd00::20"))
     plan = compile_service(service, make_endpoints("fd00::6", "10.244.0.6"), NODE)
-    assert [e.value for e in plan if e.map == "endpoints"] == ["10.244.0.6 . 8080"]
+    assert [e.value for e in plan if e.map.startswith("endpoints")] == ["10.244.0.6 . 8080"]

@@ -25,12 +25,12 @@ def test_one_more_backend_touches_that_services_elements_only() -> None:
     rules.take()
     rules.put(WEB, plan("10.244.0.6", "10.244.0.7"))
     assert rules.take() == Transaction(
-        chains=("spread-2",),
-        deletions=(Element("services", "10.96.0.20 . tcp . 80", "goto spread-1"),),
+        chains=("spread-tcp-2",),
+        deletions=(Element("services", "10.96.0.20 . tcp . 80", "goto spread-tcp-1"),),
         additions=(
-            Element("endpoints", "10.96.0.20 . tcp . 80 . 1", "10.244.0.7 . 8080"),
+            Element("endpoints-tcp", "10.96.0.20 . tcp . 80 . 1", "10.244.0.7 . 8080"),
             Element("hairpin", "10.244.0.7 . 10.244.0.7"),
-            Element("services", "10.96.0.20 . tcp . 80", "goto spread-2"),
+            Element("services", "10.96.0.20 . tcp . 80", "goto spread-tcp-2"),
         ),
     )
 
@@ -63,7 +63,7 @@ def test_of_two_claims_to_one_address_the_older_holds() -> None:
     rules = RuleSet()
     rules.put(NEWER, plan("10.244.0.9"))
     rules.put(WEB, plan("10.244.0.6"))
-    slot = Element("endpoints", "10.96.0.20 . tcp . 80 . 0", "10.244.0.6 . 8080")
+    slot = Element("endpoints-tcp", "10.96.0.20 . tcp . 80 . 0", "10.244.0.6 . 8080")
     assert slot in rules.elements()
     rules.put(WEB, ())
     assert slot._replace(value="10.244.0.9 . 8080") in rules.elements()
@@ -78,6 +78,10 @@ def test_pools_tell_who_is_left() -> None:
     change = rules.take()
     assert rules.pools(change) == {"10.96.0.20 . tcp . 80": {"10.244.0.7 . 8080"}}
     assert rules.sticky(change) == rules.pools(change)
+    rules.put(WEB, plan(session_affinity="ClientIP"))
+    assert rules.pools(rules.take()) == {"10.96.0.20 . tcp . 80": set()}
+    rules.put(WEB, plan("10.244.0.7", session_affinity="ClientIP"))
+    rules.take()
     rules.put(WEB, ())
     rules.put(NEWER, ())
     change = rules.take()

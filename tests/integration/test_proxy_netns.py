@@ -1,0 +1,255 @@
+"""The service rules in a real kernel: the cases of the unit tests' virtual packets."""
+
+from __future__ import annotations
+
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from reconciler.model.service import Endpoints, Service, ServicePort
+from reconciler.proxy.bridge import let_loopback_out
+from reconciler.proxy.conntrack import Conntrack
+from reconciler.proxy.nft import Nft
+from reconciler.proxy.rules import compile_service
+from reconciler.proxy.ruleset import Owner, RuleSet
+from reconciler.proxy.skeleton import Network
+from reconciler.proxy.table import Table, open_table
+from tests.integration.netns import (
+    BRIDGE_ADDRESS,
+    HOST_ADDRESS,
+    OUTSIDE_ADDRESS,
+    World,
+    ask,
+    inside,
+    world,
+)
+from tests.unit.proxy.builders import NODE, make_endpoints, make_node_port, make_service
+
+pytestmark = pytest.mark.integration
+
+CLUSTER = "10.96.0.20"
+PORTS = (
+    ServicePort(name="t", port=80, protocol="TCP", node_port=30001),
+    ServicePort(name="u", port=80, protocol="UDP", node_port=30001),
+)
+
+
+class Kernel:
+    """The table of the test's host, told about one service at a time."""
+
+    def __init__(self, namespace: str) -> None:
+        self.table: Table = inside(namespace, lambda: open_table(Network()))
+        self.conntrack = inside(namespace, Conntrack)
+        self.rules = RuleSet()
+        self.table.replace(self.rules.everything())
+
+    def put(self, service: Service, *endpoints: Endpoints) -> None:
+        subsets = tuple(subset for part in endpoints for subset in part.subsets)
+        merged = Endpoints(subsets=subsets)
+        owner = Owner("", "shop", service.metadata.name)
+        self.rules.put(owner, compile_service(service, merged, NODE))
+        change = self.rules.take()
+        self.table.apply(change)
+        self.table.forget_affinity(self.rules.sticky(change))
+        self.conntrack.forget_udp(self.rules.pools(change))
+
+    def web(self, *pods: int, **spec: Any) -> None:
+        addresses = [f"10.244.0.{pod}" for pod in pods]
+        self.put(
+            make_node_port(ports=PORTS, **spec),
+            make_endpoints(*addresses, port_name="t"),
+            make_endpoints(*addresses, port_name="u", protocol="UDP"),
+        )
+
+
+@pytest.fixture(scope="module")
+def net() -> Iterator[World]:
+    with world() as made:
+        for number in (6, 7, 8):
+            made.serve(made.pod(number), f"pod-{number}")
+        made.pod(9)
+        made.serve(made.host, "host", 6443)
+        made.serve(made.outside, "far")
+        yield made
+
+
+@pytest.fixture
+def kernel(net: World) -> Iterator[Kernel]:
+    made = Kernel(net.host)
+    inside(net.host, lambda: let_loopback_out("reconciler0"))
+    with closing(made.table), closing(made.conntrack):
+        yield made
+        made.table.remove()
+
+
+def pod(net: World, number: int) -> str:
+    return net.host.replace("host", f"p{number}")
+
+
+@pytest.mark.parametrize("udp", [False, True])
+def test_every_way_to_the_service_reaches_the_pod(net: World, kernel: Kernel, udp: bool) -> None:
+    kernel.web(6)
+    nine, six = pod(net, 9), pod(net, 6)
+    assert ask(nine, CLUSTER, 80, udp=udp) == ("pod-6", "10.244.0.9")
+    assert ask(six, CLUSTER, 80, udp=udp) == ("pod-6", BRIDGE_ADDRESS)
+    assert ask(net.host, CLUSTER, 80, udp=udp) == ("pod-6", BRIDGE_ADDRESS)
+    assert ask(nine, HOST_ADDRESS, 30001, udp=udp) == ("pod-6", "10.244.0.9")
+    assert ask(six, HOST_ADDRESS, 30001, udp=udp) == ("pod-6", BRIDGE_ADDRESS)
+    assert ask(nine, BRIDGE_ADDRESS, 30001, udp=udp) == ("pod-6", "10.244.0.9")
+    assert ask(net.host, HOST_ADDRESS, 30001, udp=udp) == ("pod-6", HOST_ADDRESS)
+    assert ask(net.host, "127.0.0.1", 30001, udp=udp) == ("pod-6", BRIDGE_ADDRESS)
+    assert ask(net.outside, HOST_ADDRESS, 30001, udp=udp) == ("pod-6", OUTSIDE_ADDRESS)
+
+
+@pytest.mark.parametrize("udp", [False, True])
+def test_a_service_without_backends_refuses_at_once(net: World, kernel: Kernel, udp: bool) -> None:
+    kernel.web()
+    for where in (pod(net, 9), net.host):
+        assert ask(where, CLUSTER, 80, udp=udp) == "refused"
+        assert ask(where, HOST_ADDRESS, 30001, udp=udp) == "refused"
+    assert ask(net.outside, HOST_ADDRESS, 30001, udp=udp) == "refused"
+    assert ask(net.host, "127.0.0.1", 30001, udp=udp) == "refused"
+
+
+def test_unknown_ports_and_addresses_of_the_range_are_refused(net: World, kernel: Kernel) -> None:
+    kernel.web(6)
+    for where in (pod(net, 9), net.host):
+        assert ask(where, CLUSTER, 81) == "refused"
+        assert ask(where, "10.96.9.9", 80) == "refused"
+
+
+def test_direct_traffic_is_left_alone(net: World, kernel: Kernel) -> None:
+    kernel.web(6)
+    assert ask(pod(net, 9), "10.244.0.7", 8080) == ("pod-7", "10.244.0.9")
+    assert ask(net.outside, HOST_ADDRESS, 6443) == ("host", OUTSIDE_ADDRESS)
+    assert ask(pod(net, 9), HOST_ADDRESS, 6443) == ("host", "10.244.0.9")
+
+
+def test_a_pod_leaves_with_the_hosts_address(net: World, kernel: Kernel) -> None:
+    assert ask(pod(net, 9), OUTSIDE_ADDRESS, 8080) == ("far", HOST_ADDRESS)
+
+
+def test_a_backend_outside_answers_through_the_host(net: World, kernel: Kernel) -> None:
+    kernel.put(make_node_port(), make_endpoints(OUTSIDE_ADDRESS))
+    assert ask(pod(net, 9), CLUSTER, 80) == ("far", HOST_ADDRESS)
+    assert ask(net.host, CLUSTER, 80) == ("far", HOST_ADDRESS)
+    assert ask(net.outside, HOST_ADDRESS, 30001) == ("far", HOST_ADDRESS)
+
+
+def test_a_backend_on_the_host_itself_answers(net: World, kernel: Kernel) -> None:
+    kernel.put(make_node_port(), make_endpoints(HOST_ADDRESS, port=6443))
+    assert ask(pod(net, 9), CLUSTER, 80) == ("host", "10.244.0.9")
+    for address, port in ((CLUSTER, 80), (HOST_ADDRESS, 30001), ("127.0.0.1", 30001)):
+        answer = ask(net.host, address, port)
+        assert answer[0] == "host", (address, answer)
+    assert ask(net.outside, HOST_ADDRESS, 30001) == ("host", OUTSIDE_ADDRESS)
+
+
+def test_an_external_address_is_served(net: World, kernel: Kernel) -> None:
+    kernel.put(make_service(external_ips=(HOST_ADDRESS,)), make_endpoints("10.244.0.6"))
+    assert ask(net.outside, HOST_ADDRESS, 80) == ("pod-6", OUTSIDE_ADDRESS)
+
+
+def test_a_pod_cannot_reach_the_hosts_loopback(net: World, kernel: Kernel) -> None:
+    def route_loopback_to_the_bridge() -> None:
+        rules = (
+            ("sysctl", "-qw", "net.ipv4.conf.eth0.route_localnet=1"),
+            ("ip", "addr", "del", "127.0.0.1/8", "dev", "lo"),
+            ("ip", "route", "add", "127.0.0.0/8", "via", BRIDGE_ADDRESS, "src", "10.244.0.9"),
+        )
+        for rule in rules:
+            subprocess.run(rule, check=True, capture_output=True)
+
+    nine = pod(net, 9)
+    inside(nine, route_loopback_to_the_bridge)
+    try:
+        assert ask(nine, "127.0.0.1", 6443, wait=0.5) == "silent"
+        kernel.table.remove()
+        assert ask(nine, "127.0.0.1", 6443, wait=0.5) == ("host", "10.244.0.9")
+    finally:
+        subprocess.run(("ip", "-n", nine, "route", "del", "127.0.0.0/8"), check=True)
+        subprocess.run(("ip", "-n", nine, "addr", "add", "127.0.0.1/8", "dev", "lo"), check=True)
+
+
+def test_the_spread_is_even(net: World, kernel: Kernel) -> None:
+    kernel.web(6, 7, 8)
+    seen = Counter(ask(pod(net, 9), CLUSTER, 80)[0] for _ in range(300))
+    assert set(seen) == {"pod-6", "pod-7", "pod-8"}
+    assert min(seen.values()) > 60
+
+
+def test_endpoint_changes_take_effect_one_by_one(net: World, kernel: Kernel) -> None:
+    for pods in ((6,), (6, 7), (7,), (), (8,), (6, 7, 8)):
+        kernel.web(*pods)
+        wanted = {f"pod-{number}" for number in pods} or {"refused"}
+        answers = [ask(pod(net, 9), CLUSTER, 80) for _ in range(24)]
+        assert {a if isinstance(a, str) else a[0] for a in answers} == wanted
+
+
+def test_affinity_keeps_a_client_until_its_backend_leaves(net: World, kernel: Kernel) -> None:
+    kernel.web(6, 7, 8, session_affinity="ClientIP")
+    for address, port, udp in (
+        (CLUSTER, 80, False),
+        (CLUSTER, 80, True),
+        (HOST_ADDRESS, 30001, False),
+    ):
+        chosen = {ask(pod(net, 9), address, port, udp=udp)[0] for _ in range(12)}
+        assert len(chosen) == 1, (address, udp)
+    first = ask(pod(net, 9), CLUSTER, 80)[0]
+    left = [number for number in (6, 7, 8) if first != f"pod-{number}"]
+    kernel.web(*left, session_affinity="ClientIP")
+    second = {ask(pod(net, 9), CLUSTER, 80)[0] for _ in range(12)}
+    assert len(second) == 1
+    assert second != {first}
+    kernel.web(6, 7, 8, session_affinity="ClientIP")
+    assert {ask(pod(net, 9), CLUSTER, 80)[0] for _ in range(12)} == second
+
+
+def test_a_udp_client_on_one_port_moves_on_when_its_backend_leaves(
+    net: World, kernel: Kernel
+) -> None:
+    source = ("10.244.0.9", 40000)
+    kernel.web(6)
+    assert ask(pod(net, 9), CLUSTER, 80, udp=True, source=source) == ("pod-6", "10.244.0.9")
+    kernel.web(7)
+    assert ask(pod(net, 9), CLUSTER, 80, udp=True, source=source) == ("pod-7", "10.244.0.9")
+    outside = (OUTSIDE_ADDRESS, 40000)
+    assert ask(net.outside, HOST_ADDRESS, 30001, udp=True, source=outside)[0] == "pod-7"
+    kernel.web(8)
+    assert ask(net.outside, HOST_ADDRESS, 30001, udp=True, source=outside)[0] == "pod-8"
+    kernel.web(8, 6)
+    assert ask(net.outside, HOST_ADDRESS, 30001, udp=True, source=outside)[0] == "pod-8"
+
+
+def test_a_foreign_flush_is_seen_and_mended(net: World, kernel: Kernel) -> None:
+    kernel.web(6)
+    with inside(net.host, Nft) as other:
+        other.run("add table ip unrelated")
+        assert not kernel.table.is_undisturbed()
+        assert kernel.table.matches(kernel.rules.elements())
+        assert kernel.table.is_undisturbed()
+        for harm in (
+            "flush ruleset",
+            "flush chain ip reconciler spread-tcp-1",
+            "delete element ip reconciler services { 10.96.0.20 . tcp . 80 }",
+            "add rule ip reconciler postrouting masquerade",
+        ):
+            other.run(harm)
+            assert not kernel.table.is_undisturbed()
+            assert not kernel.table.matches(kernel.rules.elements()), harm
+            kernel.table.replace(kernel.rules.everything())
+            assert kernel.table.matches(kernel.rules.elements())
+            assert ask(pod(net, 9), CLUSTER, 80) == ("pod-6", "10.244.0.9")
+
+
+def test_a_new_daemon_takes_the_table_over_without_a_gap(net: World, kernel: Kernel) -> None:
+    kernel.web(6, 7, 8, session_affinity="ClientIP")
+    chosen = ask(pod(net, 9), CLUSTER, 80)[0]
+    with closing(inside(net.host, lambda: open_table(Network()))) as successor:
+        successor.replace(kernel.rules.everything())
+        assert successor.matches(kernel.rules.elements())
+    assert {ask(pod(net, 9), CLUSTER, 80)[0] for _ in range(8)} == {chosen}
