@@ -106,7 +106,6 @@ def test_every_way_to_the_service_reaches_the_pod(net: World, kernel: Kernel, ud
 
 
 @pytest.mark.parametrize("udp", [False, True])
-@pytest.mark.parametrize("udp", [False, True])
 def test_a_service_without_backends_refuses_at_once(net: World, kernel: Kernel, udp: bool) -> None:
     kernel.web()
     assert ask(pod(net, 9), CLUSTER, 80, udp=udp) == "refused"
