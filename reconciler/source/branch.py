@@ -25,7 +25,7 @@ from reconciler.source.address import Address
 from reconciler.source.announce import Announcer
 from reconciler.source.files import TreeLimits
 from reconciler.source.git import FETCHED, Commit, GitRepository
-from reconciler.source.gittree import LINK, is_plain, manifest_files
+from reconciler.source.gittree import LINK, is_plain, is_utf8, manifest_files
 from reconciler.source.snapshot import FileRef, Snapshot, SourceError, SourceProblem
 
 _BATCH_BYTES = 32 * 1024 * 1024
@@ -213,7 +213,7 @@ class GitSource:
             changed, gone = repository.changes(self._shown.tree, tree)
         except SourceError:
             return None  # the tree shown last is gone, as after a rewrite and a gc
-        if not all(is_plain(entry) for entry in changed):
+        if not all(map(is_plain, changed)) or not all(map(is_utf8, gone)):
             return None
         files = dict(self._shown.files)
         for path in (*gone, *(entry.path for entry in changed)):

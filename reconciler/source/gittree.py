@@ -39,7 +39,12 @@ def manifest_files(
 
 def is_plain(entry: TreeEntry) -> bool:
     """Return whether `entry` can be judged without the rest of its tree."""
-    return entry.mode not in (LINK, _SUBMODULE)
+    return entry.mode not in (LINK, _SUBMODULE) and is_utf8(entry.path)
+
+
+def is_utf8(path: str) -> bool:
+    """Return whether the name of a file, decoded with surrogates for odd bytes, has none."""
+    return path.isascii() or not any("\udc80" <= letter <= "\udcff" for letter in path)
 
 
 def _file(
@@ -77,7 +82,7 @@ def _link(
 
 
 def _plain(path: str, entry: TreeEntry, limits: TreeLimits) -> FileRef:
-    if not path.isascii() and any("\udc80" <= letter <= "\udcff" for letter in path):
+    if not is_utf8(path):
         return _refused(path, _NOT_UTF8)
     if reason := too_large(entry.size, limits):
         return _refused(path, reason)

@@ -1,4 +1,4 @@
-"""From what a user calls a source to the adapter that watches it. Called by the composition root."""
+"""From a source's name to the adapter that watches it. Called by the composition root."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from reconciler.source.address import Address, AddressError, check_sub_path, is_
 from reconciler.source.snapshot import Source
 
 
-def open_source(  # noqa: PLR0913 - the user's own settings, one by one
+def open_source(
     location: str,
     *,
     clock: Clock,

@@ -49,7 +49,8 @@ class DirectoryTree:
 
     def files(self) -> dict[str, FileRef]:
         """Return the files as of the last `rescan` or `update`, sorted by path."""
-        return {path: self._seen[path].ref for path in sorted(self._seen)}
+        refs = (self._seen[path].ref for path in sorted(self._seen))
+        return {ref.path: ref for ref in refs}
 
     def rescan(self) -> None:
         """Look at every file. Raises `SourceError` if the root or anything below is unreadable."""

@@ -1,0 +1,167 @@
+"""Files at a revision to declared objects, at the cost of what changed.
+
+Called by `sync` and by the offline commands. It keeps the results of the last revision's files by
+content hash: an unchanged file is neither read nor parsed again, wherever it moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
+from dataclasses import replace
+
+from reconciler.core.gc import bulk_load
+from reconciler.desired.limits import ReadLimits
+from reconciler.desired.manifest import FileResult, read_file
+from reconciler.desired.objects import Desired, DesiredObject
+from reconciler.desired.problem import Problem
+from reconciler.model.meta import ObjectKey
+from reconciler.source.snapshot import FileRef, Snapshot
+
+_BULK = 500
+_JSON = ".json"
+
+
+class Loader:
+    """Turns snapshots of one source into what they declare.
+
+    `namespace` is for namespaced objects that name none. Not for two threads at once.
+    """
+
+    def __init__(self, namespace: str = "default", limits: ReadLimits | None = None) -> None:
+        self._namespace = namespace
+        self._limits = limits or ReadLimits()
+        self._files: Mapping[str, FileRef] = {}
+        self._results: dict[str, FileResult] = {}
+        self._by_content: dict[tuple[str, bool], FileResult] = {}
+        self._objects: dict[ObjectKey, DesiredObject] = {}
+        self._duplicates: tuple[Problem, ...] = ()
+        self._faulty: frozenset[str] = frozenset()
+
+    def load(self, snapshot: Snapshot) -> Desired:
+        """Return what the snapshot declares; blocking, long for a source seen first.
+
+        Raises `SourceError` when bytes cannot be had; then the last state is still there.
+        """
+        files = snapshot.files
+        if files is not self._files:
+            changed, gone = _differences(self._files, files)
+            self._read_new(snapshot, changed)
+            self._take_over(files, changed, gone)
+        problems = [each for path in self._faulty for each in self._results[path].problems]
+        return Desired(
+            snapshot.revision, self._objects, tuple(sorted((*problems, *self._duplicates)))
+        )
+
+    def _read_new(self, snapshot: Snapshot, changed: Iterable[FileRef]) -> None:
+        """Parse the contents that were not seen yet."""
+        unseen = {
+            _cache_key(ref): ref
+            for ref in changed
+            if not ref.refused and _cache_key(ref) not in self._by_content
+        }
+        refs = list(unseen.values())
+        with bulk_load() if len(refs) >= _BULK else nullcontext():
+            for ref, data in zip(refs, snapshot.contents.read(refs), strict=True):
+                result = read_file(ref.path, data, self._namespace, self._limits)
+                self._by_content[_cache_key(ref)] = result
+
+    def _take_over(
+        self, files: Mapping[str, FileRef], changed: list[FileRef], gone: list[str]
+    ) -> None:
+        """Make `files` the present state."""
+        old = self._results
+        results = dict(old)
+        for path in gone:
+            del results[path]
+        for ref in changed:
+            results[ref.path] = self._result(ref)
+        touched = {*gone, *(ref.path for ref in changed)}
+        left = [old[path] for path in touched if path in old]
+        came = [results[path] for path in sorted(touched) if path in results]
+        objects = None if self._duplicates else _patched(self._objects, left, came)
+        if objects is None:
+            objects, self._duplicates = _joined(results)
+        self._faulty = (self._faulty - touched) | {each.path for each in came if each.problems}
+        self._files, self._results, self._objects = files, results, objects
+        if len(self._by_content) > 2 * len(files) + _BULK:
+            used = {_cache_key(ref) for ref in files.values()}
+            self._by_content = {k: v for k, v in self._by_content.items() if k in used}
+
+    def _result(self, ref: FileRef) -> FileResult:
+        if ref.refused:
+            return FileResult(ref.path, (), (Problem(ref.path, 1, 1, "", ref.refused),))
+        return _at(self._by_content[_cache_key(ref)], ref.path)
+
+
+def _differences(
+    old: Mapping[str, FileRef], new: Mapping[str, FileRef]
+) -> tuple[list[FileRef], list[str]]:
+    """Return the files that are new or changed, and the paths that are gone."""
+    changed = [
+        ref
+        for path, ref in new.items()
+        if (known := old.get(path)) is not ref and known != ref  # identity is the common case
+    ]
+    added = sum(ref.path not in old for ref in changed)
+    nothing_gone = len(old) + added == len(new)
+    return changed, [] if nothing_gone else [path for path in old if path not in new]
+
+
+def _cache_key(ref: FileRef) -> tuple[str, bool]:
+    return ref.content, ref.path.endswith(_JSON)
+
+
+def _at(result: FileResult, path: str) -> FileResult:
+    """Return the result of equal bytes in the file at `path`."""
+    if result.path == path:
+        return result
+    return FileResult(
+        path,
+        tuple(replace(each, path=path) for each in result.objects),
+        tuple(replace(each, path=path) for each in result.problems),
+    )
+
+
+def _patched(
+    objects: Mapping[ObjectKey, DesiredObject],
+    left: Iterable[FileResult],
+    came: Iterable[FileResult],
+) -> dict[ObjectKey, DesiredObject] | None:
+    """Return `objects` with files replaced, or `None` when an object is declared twice."""
+    patched = dict(objects)
+    for result in left:
+        for each in result.objects:
+            patched.pop(each.key, None)
+    for result in came:
+        for each in result.objects:
+            if each.key in patched:
+                return None
+            patched[each.key] = each
+    return patched
+
+
+def _joined(
+    results: Mapping[str, FileResult],
+) -> tuple[dict[ObjectKey, DesiredObject], tuple[Problem, ...]]:
+    """Return the objects of all files, and a problem at each place that declares one again."""
+    objects: dict[ObjectKey, DesiredObject] = {}
+    problems: list[Problem] = []
+    for path in sorted(results):
+        for each in results[path].objects:
+            first = objects.setdefault(each.key, each)
+            if first is not each:
+                problems.append(_declared_twice(each, first))
+    return objects, tuple(problems)
+
+
+def _declared_twice(again: DesiredObject, first: DesiredObject) -> Problem:
+    return Problem(
+        again.path,
+        again.line,
+        again.column,
+        "metadata.name",
+        f"{again.key} is declared twice: first at {first.place}",
+        "keep one of the two, or give this one another name or namespace",
+        str(again.key),
+    )

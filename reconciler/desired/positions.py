@@ -1,0 +1,141 @@
+"""Where in a file a field stands: found only when an error needs it.
+
+The text is read once more, this time into nodes with marks, and a field path is walked along
+them. Called by `load` for a file with problems, so its cost does not matter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import yaml
+from yaml.nodes import MappingNode, Node, SequenceNode
+
+Place = tuple[int, int]
+_DEEPEST = 64
+_STEP = re.compile(r"\[(?P<index>[^\]]*)\]|(?P<name>[^.\[]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A key of a mapping, or an item of a list (which has no key node), with its value."""
+
+    step: str
+    key: Node | None
+    value: Node
+
+
+class Positions:
+    """Places in the text of one file."""
+
+    def __init__(self, data: bytes) -> None:
+        self._nodes = _documents(data)
+        self._known: list[Node | None] = []
+
+    def of(self, document: int, path: str) -> Place | None:
+        """Return the line and column, from 1, of the field at `path` in a document.
+
+        That is the value of a scalar, the key of anything else; where the field is absent, the
+        nearest thing around it. `None` when the document cannot be read that far.
+        """
+        node = self._document(document)
+        if node is None:
+            return None
+        place = node
+        rest = path
+        while rest:
+            entry, rest = _follow(node, rest)
+            if entry is None:
+                break
+            node = entry.value
+            scalar = not isinstance(node, MappingNode | SequenceNode)
+            place = node if scalar or entry.key is None else entry.key
+        return place.start_mark.line + 1, place.start_mark.column + 1
+
+    def key(self, document: int, path: str) -> Place | None:
+        """Return the place of the key at `path` itself, for a field that should not be there."""
+        parent, _, _ = path.rpartition(".")
+        node = self._document(document)
+        rest = path
+        while node is not None and rest:
+            entry, rest = _follow(node, rest)
+            if entry is None:
+                return self.of(document, parent)
+            if not rest and entry.key is not None:
+                return entry.key.start_mark.line + 1, entry.key.start_mark.column + 1
+            node = entry.value
+        return self.of(document, path)
+
+    def path_at(self, place: Place) -> str:
+        """Return the path of the field whose key or value starts at `place`, or nothing."""
+        index = 0
+        while (node := self._document(index)) is not None:
+            if found := _search(node, place, "", 0):
+                return found
+            index += 1
+        return ""
+
+    def _document(self, index: int) -> Node | None:
+        while len(self._known) <= index:
+            self._known.append(next(self._nodes, None))
+        return self._known[index]
+
+
+def _documents(data: bytes) -> Iterator[Node]:
+    try:
+        yield from yaml.compose_all(data, Loader=yaml.CSafeLoader)
+    except yaml.YAMLError:
+        return  # the documents before the fault have their places
+
+
+def _entries(node: Node) -> Iterator[_Entry]:
+    if isinstance(node, MappingNode):
+        for key, value in node.value:
+            yield _Entry(str(key.value), key, value)
+    elif isinstance(node, SequenceNode):
+        for index, item in enumerate(node.value):
+            yield _Entry(str(index), None, item)
+
+
+def _follow(node: Node, path: str) -> tuple[_Entry | None, str]:
+    """Take the first step of `path`; return what it leads to and the rest of the path.
+
+    A key with dots (a label in `metadata.labels.a.b/c`) is found as the longest key that fits.
+    """
+    found = _STEP.match(path)
+    if found is None:
+        return None, ""
+    if isinstance(node, MappingNode) and found["index"] is None:
+        fitting = [entry for entry in _entries(node) if _leads(entry.step, path)]
+        entry = max(fitting, key=lambda each: len(each.step), default=None)
+        taken = len(entry.step) if entry else found.end()
+    else:
+        wanted = found["index"] if found["index"] is not None else found["name"]
+        entry = next((each for each in _entries(node) if each.step == wanted), None)
+        taken = found.end()
+    return entry, path[taken:].removeprefix(".")
+
+
+def _leads(key: str, path: str) -> bool:
+    return path.startswith(key) and path[len(key) : len(key) + 1] in ("", ".", "[")
+
+
+def _search(node: Node, place: Place, prefix: str, depth: int) -> str:
+    if depth > _DEEPEST:
+        return ""
+    for entry in _entries(node):
+        path = _join(prefix, entry)
+        marks = [each.start_mark for each in (entry.key, entry.value) if each is not None]
+        if place in [(mark.line + 1, mark.column + 1) for mark in marks]:
+            return path
+        if found := _search(entry.value, place, path, depth + 1):
+            return found
+    return ""
+
+
+def _join(prefix: str, entry: _Entry) -> str:
+    if entry.key is None:
+        return f"{prefix}[{entry.step}]"
+    return f"{prefix}.{entry.step}" if prefix else entry.step

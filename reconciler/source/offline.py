@@ -1,0 +1,71 @@
+"""Files and directories read once, without watching: for `validate`, `render` and `plan`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+
+from reconciler.core.clock import Clock
+from reconciler.source.files import TreeLimits, too_large
+from reconciler.source.snapshot import Contents, FileRef, Snapshot, SourceError
+from reconciler.source.tree import DirectoryTree
+
+
+def read_once(paths: Sequence[Path], clock: Clock, limits: TreeLimits | None = None) -> Snapshot:
+    """Return the manifests at `paths` together, each named as the user reaches it.
+
+    A directory gives its manifest files, as a directory source does; a file is read whatever its
+    name. Raises `SourceError` for a path that cannot be read.
+    """
+    limits = limits or TreeLimits()
+    files: dict[str, FileRef] = {}
+    origins: dict[str, tuple[Contents, FileRef]] = {}
+    for path in paths:
+        contents, found = _look(path, clock, limits)
+        for name, ref in found.items():
+            shown = FileRef(name, ref.content, ref.size, ref.refused)
+            files[name] = shown
+            origins[name] = (contents, ref)
+    digest = hashlib.sha256("".join(ref.content for ref in files.values()).encode())
+    revision = digest.hexdigest()[:40]
+    return Snapshot(revision, "", clock.now(), "", files, _Joined(origins))
+
+
+def _look(path: Path, clock: Clock, limits: TreeLimits) -> tuple[Contents, dict[str, FileRef]]:
+    if path.is_dir():
+        tree = DirectoryTree(path, clock, limits)
+        tree.rescan()
+        return tree, {str(path / ref.path): ref for ref in tree.files().values()}
+    try:
+        size = path.stat().st_size
+        refused = too_large(size, limits)
+        data = b"" if refused else path.read_bytes()
+    except OSError as error:
+        raise SourceError("Unreadable", f"cannot read {path}: {error.strerror}") from error
+    ref = FileRef(str(path), hashlib.sha256(data).hexdigest(), size, refused)
+    return _OneFile(data), {str(path): ref}
+
+
+class _OneFile:
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def read(self, files: Sequence[FileRef]) -> Iterator[bytes]:
+        """Yield the file's bytes for each of `files`."""
+        return (self._data for _ in files)
+
+
+class _Joined:
+    """The contents of several places, by the shown name."""
+
+    def __init__(self, origins: dict[str, tuple[Contents, FileRef]]) -> None:
+        self._origins = origins
+
+    def read(self, files: Sequence[FileRef]) -> Iterator[bytes]:
+        """Yield the bytes of `files`, asking each place for a row of files at a time."""
+        places = [self._origins[file.path] for file in files]
+        for _, row in groupby(places, key=lambda place: id(place[0])):
+            wanted = list(row)
+            yield from wanted[0][0].read([ref for _, ref in wanted])
