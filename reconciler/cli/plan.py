@@ -1,0 +1,130 @@
+"""`reconciler plan`: what a sync would change now, object by object and container by container.
+
+It reads the source and the daemon's store, and touches neither.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from rich.console import Console
+from rich.text import Text
+
+from reconciler.cli.planview import as_json, as_text
+from reconciler.cli.reading import NoStore, World, open_world
+from reconciler.core.clock import SystemClock
+from reconciler.core.errors import ReconcilerError
+from reconciler.desired.load import Loader
+from reconciler.desired.objects import Desired
+from reconciler.model import kinds
+from reconciler.model.gitops import ProxyState, Revision, Source
+from reconciler.model.event import Event
+from reconciler.model.meta import KubeObject, ObjectKey
+from reconciler.settings import Settings
+from reconciler.source.place import open_source
+from reconciler.source.snapshot import Snapshot, SourceProblem
+from reconciler.sync.identity import source_of
+from reconciler.sync.outcome import predict
+from reconciler.sync.plan import Situation, plan
+from reconciler.sync.report import describe, refusal_errors
+from reconciler.sync.workloads import pod_effects
+
+DONE, FAILED, CHANGES, INVALID = 0, 1, 2, 3
+_UNPLANNED = (Event, ProxyState, Revision, Source)
+
+
+class NoSource(ReconcilerError):
+    """Neither the settings nor a daemon's store name a source."""
+
+
+class Unreadable(ReconcilerError):
+    """The source cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where to read: as `Settings` has it, or as the daemon follows it."""
+
+    location: str
+    branch: str
+    sub_path: str
+
+
+def run_plan(settings: Settings, console: Console, *, output: str = "text") -> int:
+    """Print the plan; return 0 when it is empty, 2 when not, 3 when the source is invalid.
+
+    `output` is "text" or "json". Raises `NoSource`, `Unreadable`, `StoreUnavailable`.
+    """
+    live, place = _live(settings)
+    desired = asyncio.run(_read(place))
+    if desired.problems:
+        for problem in desired.problems:
+            console.print(Text(str(problem), "red"), soft_wrap=True)
+        return INVALID
+    owned = [key for key, obj in live.items() if source_of(obj) == settings.source_name]
+    situation = Situation(settings.source_name, desired.objects, live, owned, predict)
+    planned = plan(situation)
+    if planned.refusals:
+        for error in refusal_errors(planned.refusals):
+            console.print(Text(describe(error), "red"), soft_wrap=True)
+        return INVALID
+    effects = pod_effects(planned, situation)
+    if output == "json":
+        console.out(as_json(planned, effects), highlight=False)
+    else:
+        console.print(as_text(planned, effects, len(desired.objects)), soft_wrap=True)
+    return CHANGES if planned.actions else DONE
+
+
+def _live(settings: Settings) -> tuple[Mapping[ObjectKey, KubeObject], Place]:
+    """Return the live objects, none without a store, and the place to read."""
+    given = Place(settings.source or "", settings.branch or "", settings.path)
+    try:
+        with open_world(settings) as world:
+            return _objects(world), given if given.location else _followed(world, settings)
+    except NoStore as error:
+        if not given.location:
+            raise NoSource(f"{error}; name the source with --source") from error
+        return {}, given
+
+
+def _objects(world: World) -> dict[ObjectKey, KubeObject]:
+    return {
+        obj.key: obj
+        for resource in kinds.RESOURCES
+        if resource.model not in _UNPLANNED
+        for obj in world.all(resource.model)
+    }
+
+
+def _followed(world: World, settings: Settings) -> Place:
+    for source in world.all(Source):
+        if source.metadata.name == settings.source_name:
+            spec = source.spec
+            return Place(spec.url or spec.path, spec.branch, spec.sub_path)
+    raise NoSource(f"no source {settings.source_name!r} is known; name it with --source")
+
+
+async def _read(place: Place) -> Desired:
+    """Read the source once, with a mirror of its own where it needs one."""
+    with TemporaryDirectory(prefix="reconciler-plan-") as scratch:
+        source = open_source(
+            place.location,
+            clock=SystemClock(),
+            state_dir=Path(scratch),
+            branch=place.branch,
+            sub_path=place.sub_path,
+        )
+        try:
+            async with aclosing(source.snapshots()) as snapshots:  # type: ignore[type-var]
+                seen: Snapshot | SourceProblem = await anext(snapshots)
+            if isinstance(seen, SourceProblem):
+                raise Unreadable(f"{seen.reason}: {seen.message}")
+            return await asyncio.to_thread(Loader().load, seen)
+        finally:
+            await source.close()

@@ -1,0 +1,166 @@
+"""A plan as people and programs read it. Pure; called by `reconciler plan`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, assert_never
+
+from rich.text import Text
+
+from reconciler.sync.actions import (
+    Action,
+    Adopt,
+    Apply,
+    Await,
+    Create,
+    Prune,
+    Release,
+    Replace,
+)
+from reconciler.sync.fields import ABSENT, REDACTED, FieldChange
+from reconciler.sync.plan import Plan
+from reconciler.sync.report import counts_of
+from reconciler.sync.workloads import PodEffect
+
+_VALUE_LENGTH = 100
+_SIGNS = {
+    "create": ("+", "green"),
+    "change": ("~", "yellow"),
+    "adopt": ("~", "yellow"),
+    "replace": ("±", "magenta"),
+    "delete": ("-", "red"),
+    "release": ("-", "red"),
+    "wait": (".", "cyan"),
+}
+_FATES = {
+    "start": ("+", "green"),
+    "stop": ("-", "red"),
+    "replace": ("±", "magenta"),
+    "restart": ("±", "magenta"),
+    "orphan": (".", "cyan"),
+}
+
+
+def as_text(plan: Plan, effects: Sequence[PodEffect], objects: int) -> Text:
+    """Return the plan as lines: objects with their fields, then pods, then a sum."""
+    text = Text()
+    for action in plan.actions:
+        _action_lines(text, action)
+    if effects:
+        text.append("pods\n", "bold")
+    for effect in effects:
+        _effect_line(text, effect)
+    counts = counts_of(plan, objects)
+    text.append(
+        f"{counts.created} to create, {counts.updated} to change, {counts.pruned} to remove, "
+        f"{counts.unchanged} unchanged"
+    )
+    return text
+
+
+def as_json(plan: Plan, effects: Sequence[PodEffect]) -> str:
+    """Return the plan as one JSON document: `actions` and `pods`."""
+    document = {
+        "actions": [_action_json(action) for action in plan.actions],
+        "pods": [_effect_json(effect) for effect in effects],
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False)
+
+
+def verb_of(action: Action) -> str:
+    """Return what an action does, in one word."""
+    match action:
+        case Create():
+            return "create"
+        case Apply():
+            return "change"
+        case Adopt():
+            return "adopt"
+        case Replace():
+            return "replace"
+        case Prune():
+            return "delete"
+        case Release():
+            return "release"
+        case Await():
+            return "wait"
+        case _:
+            assert_never(action)
+
+
+def _action_lines(text: Text, action: Action) -> None:
+    verb = verb_of(action)
+    sign, style = _SIGNS[verb]
+    text.append(f"{sign} {verb:8}", style).append(f"{action.key}", "bold")
+    text.append(f"  {_why(action)}\n", "dim")
+    for change in _changes(action):
+        text.append(f"    {change.path}: {_value(change.old)} → {_value(change.new)}")
+        text.append(f"  (set by {change.owner})\n" if change.owner else "\n", "dim")
+
+
+def _why(action: Action) -> str:
+    match action:
+        case Prune():
+            orphan = "; its pods stay" if action.propagation == "Orphan" else ""
+            return f"no longer declared{orphan}"
+        case Release():
+            return "no longer declared; it may not be deleted"
+        case Await():
+            return f"{action.reason}; {action.origin}"
+        case Adopt():
+            return f"{action.origin}; was {action.former or 'nobody'}'s"
+        case Create() | Apply() | Replace():
+            return str(action.origin)
+        case _:
+            assert_never(action)
+
+
+def _changes(action: Action) -> tuple[FieldChange, ...]:
+    return action.changes if isinstance(action, Apply | Adopt | Replace) else ()
+
+
+def _value(value: Any) -> str:
+    if value in (ABSENT, REDACTED):
+        return str(value)
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _VALUE_LENGTH else text[: _VALUE_LENGTH - 1] + "…"
+
+
+def _effect_line(text: Text, effect: PodEffect) -> None:
+    sign, style = _FATES[effect.fate]
+    many = f" x{effect.count}" if effect.count > 1 else ""
+    text.append(f"{sign} {effect.fate:8}", style)
+    text.append(f"{effect.namespace}/{effect.pod}{many}", "bold")
+    text.append(f" [{', '.join(effect.containers)}]")
+    text.append(f"  {effect.cause}{' (with a gap)' if effect.gap else ''}\n", "dim")
+
+
+def _action_json(action: Action) -> dict[str, Any]:
+    key = action.key
+    body: dict[str, Any] = {
+        "action": verb_of(action),
+        "kind": key.kind,
+        "namespace": key.namespace,
+        "name": key.name,
+        "reason": _why(action),
+    }
+    if not isinstance(action, Prune | Release):
+        body |= {"file": action.origin.path, "line": action.origin.line}
+    if isinstance(action, Apply | Adopt | Replace):
+        body["fields"] = [
+            {"path": c.path, "old": c.old, "new": c.new, "owner": c.owner} for c in action.changes
+        ]
+    return body
+
+
+def _effect_json(effect: PodEffect) -> dict[str, Any]:
+    return {
+        "fate": effect.fate,
+        "namespace": effect.namespace,
+        "pod": effect.pod,
+        "count": effect.count,
+        "containers": list(effect.containers),
+        "cause": effect.cause,
+        "gap": effect.gap,
+    }

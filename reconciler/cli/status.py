@@ -1,0 +1,166 @@
+"""`reconciler status`: the sources, the newest revision, each workload, and why it is not ready."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from reconciler.cli.reading import World, open_world
+from reconciler.model.gitops import Revision, Source
+from reconciler.model.meta import ObjectKey
+from reconciler.model.pod import Pod
+from reconciler.model.replication import ReplicationController
+from reconciler.settings import Settings
+from reconciler.sync.health import (
+    State,
+    health,
+    is_ready,
+    waiting_reasons,
+    wanted_replicas,
+)
+from reconciler.sync.report import describe
+
+_SHORT = 12
+_WATCH_SECONDS = 0.25
+_ERRORS = 10
+_STYLES = {"Healthy": "green", "Failed": "red", "Rejected": "red", "Unreachable": "red"}
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """One line: a ReplicationController, or a pod that none controls.
+
+    `reasons` say why it is not ready, the nearest cause first; empty when it is.
+    """
+
+    key: ObjectKey
+    ready: int
+    wanted: int
+    state: State
+    reasons: tuple[str, ...]
+
+
+def run_status(settings: Settings, console: Console, *, watch: bool = False) -> int:
+    """Print the state of everything; with `watch` keep showing it until interrupted.
+
+    Returns 0, or 1 when a source cannot be read, or its newest revision failed or was rejected.
+    """
+    with open_world(settings) as world:
+        if watch:
+            _watch(world, console)
+        else:
+            console.print(render(world))
+        phases = {source.status.phase for source in world.all(Source)}
+    return 1 if phases & {"Failed", "Rejected", "Unreachable"} else 0
+
+
+def _watch(world: World, console: Console) -> None:
+    shown = world.revision
+    with Live(render(world), console=console, auto_refresh=False) as live:
+        live.refresh()
+        try:
+            while True:
+                time.sleep(_WATCH_SECONDS)
+                world.refresh()
+                if world.revision != shown:
+                    shown = world.revision
+                    live.update(render(world), refresh=True)
+        except KeyboardInterrupt:
+            return
+
+
+def render(world: World) -> RenderableType:
+    """Return the whole page."""
+    sources = world.all(Source)
+    if not sources:
+        return Text("no source: the daemon has not started to follow one")
+    revisions = world.all(Revision)
+    parts: list[RenderableType] = []
+    for source in sources:
+        parts += _source(source, [r for r in revisions if r.spec.source == source.metadata.name])
+    found = workloads(world.all(ReplicationController), world.all(Pod))
+    parts.append(_table(found) if found else Text("no workload"))
+    return Group(*parts)
+
+
+def workloads(controllers: Iterable[ReplicationController], pods: Sequence[Pod]) -> list[Workload]:
+    """Return every workload with its health, ordered by namespace, kind and name."""
+    owned: dict[str, list[Pod]] = {}
+    lines = []
+    for pod in pods:
+        owner = next((o.uid for o in pod.metadata.owner_references if o.controller), "")
+        owned.setdefault(owner, []).append(pod)
+    lines += [_of_controller(each, owned.get(each.metadata.uid, [])) for each in controllers]
+    lines += [_of_pod(pod) for pod in owned.get("", [])]
+    return sorted(lines, key=lambda line: (line.key.namespace, line.key.kind, line.key.name))
+
+
+def _of_controller(controller: ReplicationController, pods: Sequence[Pod]) -> Workload:
+    found = health(controller)
+    reasons = [found.reason] if found.reason else []
+    for pod in pods:
+        if not is_ready(pod):
+            gone = ("is being deleted",) if pod.metadata.deletion_timestamp else ()
+            reasons += [f"{pod.metadata.name}: {r}" for r in gone or waiting_reasons(pod)]
+    wanted = wanted_replicas(controller)
+    ready = controller.status.ready_replicas
+    return Workload(controller.key, ready, wanted, found.state, tuple(dict.fromkeys(reasons)))
+
+
+def _of_pod(pod: Pod) -> Workload:
+    found = health(pod)
+    reasons = (found.reason,) if found.reason else ()
+    return Workload(pod.key, int(is_ready(pod)), 1, found.state, reasons)
+
+
+def _source(source: Source, revisions: Sequence[Revision]) -> list[RenderableType]:
+    status, spec = source.status, source.spec
+    place = " ".join(part for part in (spec.url or spec.path, spec.branch, spec.sub_path) if part)
+    head = Text.assemble(
+        ("source ", "bold"), source.metadata.name, f"  {place}  ",
+        (status.phase or "Waiting", _STYLES.get(status.phase, "yellow")),
+    )  # fmt: skip
+    parts: list[RenderableType] = [head]
+    if status.message:
+        parts.append(Text(f"  {status.message}"))
+    newest = max(revisions, key=lambda r: r.spec.sequence, default=None)
+    if newest is not None:
+        parts += _revision(newest, status.applied_revision)
+    return parts
+
+
+def _revision(revision: Revision, applied: str) -> list[RenderableType]:
+    spec, status = revision.spec, revision.status
+    title = spec.message.partition("\n")[0]
+    parts: list[RenderableType] = [
+        Text.assemble(
+            ("revision ", "bold"), f"{spec.revision[:_SHORT]} #{spec.sequence}  ",
+            (status.phase or "Fetched", _STYLES.get(status.phase, "yellow")),
+            f"  {spec.author}  {title}",
+        )
+    ]  # fmt: skip
+    parts += [Text(f"  {describe(error)}", "red") for error in status.errors[:_ERRORS]]
+    if applied and applied != spec.revision:
+        parts.append(Text(f"  what runs is {applied[:_SHORT]}"))
+    return parts
+
+
+def _table(lines: Iterable[Workload]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("NAMESPACE", "WORKLOAD", "READY", "HEALTH", "WHY"):
+        table.add_column(name, overflow="fold")
+    for line in lines:
+        table.add_row(
+            line.key.namespace,
+            Text(f"{line.key.kind}/{line.key.name}"),
+            f"{line.ready}/{line.wanted}",
+            Text(line.state, _STYLES.get(line.state, "yellow")),
+            Text("\n".join(line.reasons)),
+        )
+    return table

@@ -1,0 +1,127 @@
+"""Differences of two objects, field by field, as people and logs name them. Pure.
+
+Called by the planner for objects that differ; never on the path of those that do not. Values of
+Secrets never get into a `FieldChange` (law 9).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Json = Any
+Step = str | int | Mapping[str, Json]
+"""A field's or map key's name, a list index, or the list item (told by its key fields)."""
+
+ABSENT = "(not set)"
+REDACTED = "(redacted)"
+_SERVER_FIELDS = frozenset(
+    ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink")
+)
+_KEYS = ("name", "containerPort", "port", "mountPath", "devicePath", "ip", "key", "type", "uid")
+_SECRET_FIELDS = frozenset(("data", "stringData"))
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """One field that changes from `old` to `new` (JSON values, or `ABSENT`).
+
+    `path` is Kubernetes' field path with list items by their key: `spec.ports[http].nodePort`.
+    `owner` is the field manager, other than the source, that set the live value, "" for none.
+    """
+
+    path: str
+    old: Json
+    new: Json
+    owner: str = ""
+
+
+def changed_fields(
+    old: Mapping[str, Json], new: Mapping[str, Json]
+) -> list[tuple[tuple[Step, ...], Json, Json]]:
+    """Return (steps, old, new) for each leaf in which two objects of one kind differ.
+
+    `status` and what the server keeps in `metadata` do not count. Sorted by path.
+    """
+    found = [
+        change
+        for name in sorted(old.keys() | new.keys())
+        if name != "status"
+        for change in _differ((name,), old.get(name, ABSENT), new.get(name, ABSENT))
+    ]
+    return [change for change in found if not _kept_by_server(change[0])]
+
+
+def redacted(kind: str, steps: tuple[Step, ...], old: Json, new: Json) -> tuple[Json, Json]:
+    """Return the two values as they may be shown."""
+    if kind != "Secret" or not _SECRET_FIELDS.intersection(steps[:1]):
+        return old, new
+    return (
+        ABSENT if old == ABSENT else REDACTED,
+        ABSENT if new == ABSENT else REDACTED,
+    )
+
+
+def path_of(steps: Sequence[Step]) -> str:
+    """Write steps as a field path; a map key with a dot or slash stands in brackets."""
+    text = ""
+    for step in steps:
+        if isinstance(step, int):
+            text += f"[{step}]"
+        elif isinstance(step, str):
+            text += f"[{step}]" if "." in step or "/" in step else f".{step}"
+        else:
+            text += f"[{item_name(step)}]"
+    return text.removeprefix(".")
+
+
+def item_name(item: Mapping[str, Json]) -> str:
+    """Return what tells a list item from its neighbours: its name, or its first key field."""
+    return str(next((item[key] for key in _KEYS if key in item), "?"))
+
+
+def _kept_by_server(steps: tuple[Step, ...]) -> bool:
+    return len(steps) > 1 and steps[0] == "metadata" and steps[1] in _SERVER_FIELDS
+
+
+def _differ(
+    steps: tuple[Step, ...], old: Json, new: Json
+) -> Iterator[tuple[tuple[Step, ...], Json, Json]]:
+    if old == new:
+        return
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in sorted(old.keys() | new.keys()):
+            yield from _differ((*steps, name), old.get(name, ABSENT), new.get(name, ABSENT))
+    elif isinstance(old, list) and isinstance(new, list):
+        yield from _differ_lists(steps, old, new)
+    else:
+        yield steps, old, new
+
+
+def _differ_lists(
+    steps: tuple[Step, ...], old: list[Json], new: list[Json]
+) -> Iterator[tuple[tuple[Step, ...], Json, Json]]:
+    key = _common_key(old, new)
+    if key is None:
+        yield steps, old, new
+        return
+    before = {item[key]: item for item in old}
+    after = {item[key]: item for item in new}
+    for value in [*before, *(each for each in after if each not in before)]:
+        was, becomes = before.get(value, ABSENT), after.get(value, ABSENT)
+        item = was if isinstance(was, dict) else becomes
+        yield from _differ((*steps, item), was, becomes)
+
+
+def _common_key(old: list[Json], new: list[Json]) -> str | None:
+    for key in _KEYS:
+        if _unique(old, key) and _unique(new, key):
+            return key
+    return None
+
+
+def _unique(items: list[Json], key: str) -> bool:
+    values = [item.get(key) for item in items if isinstance(item, dict)]
+    scalars = all(isinstance(value, str | int) for value in values)
+    return len(values) == len(items) and scalars and len(set(values)) == len(values)

@@ -1,0 +1,129 @@
+"""Whether a live object does what it was declared for, and why not. Pure.
+
+Called by the loop, which ends a revision with it, and by `reconciler status`. It reads the status
+that controllers and the kubelet write, nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from reconciler.model.claim import PersistentVolumeClaim
+from reconciler.model.meta import KubeObject
+from reconciler.model.namespace import Namespace
+from reconciler.model.pod import Pod
+from reconciler.model.podstatus import ContainerStatus
+from reconciler.model.replication import ReplicationController, ReplicationControllerCondition
+
+
+class State(StrEnum):
+    """`Failed` may still heal; it says that waiting alone is not expected to help."""
+
+    HEALTHY = "Healthy"
+    PROGRESSING = "Progressing"
+    FAILED = "Failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """A state, and for people what is waited for or wrong."""
+
+    state: State
+    reason: str = ""
+
+
+HEALTHY = Health(State.HEALTHY)
+
+
+def health(obj: KubeObject) -> Health:
+    """Return the health of one object; a kind that cannot be ill is always healthy."""
+    if obj.metadata.deletion_timestamp:
+        return Health(State.PROGRESSING, "is being deleted")
+    match obj:
+        case ReplicationController():
+            return _replication(obj)
+        case Pod():
+            return _pod(obj)
+        case Namespace() if obj.status.phase == "Terminating":
+            return Health(State.PROGRESSING, "is being deleted")
+        case PersistentVolumeClaim() if obj.status.phase == "Lost":
+            return Health(State.FAILED, "its volume is lost")
+        case _:
+            return HEALTHY
+
+
+def _replication(controller: ReplicationController) -> Health:
+    status, wanted = controller.status, wanted_replicas(controller)
+    rollout = _condition(controller, "Progressing")
+    if status.observed_generation < controller.metadata.generation:
+        return Health(State.PROGRESSING, "its controller has not seen the change yet")
+    if rollout is not None and rollout.reason == "ProgressDeadlineExceeded":
+        return Health(State.FAILED, f"{rollout.reason}: {rollout.message}".rstrip(": "))
+    failure = _condition(controller, "ReplicaFailure")
+    if failure is not None and failure.status == "True":
+        return Health(State.PROGRESSING, f"{failure.reason}: {failure.message}")
+    if rollout is not None and rollout.reason != "RolloutComplete":
+        return Health(State.PROGRESSING, rollout.message or rollout.reason)
+    if status.ready_replicas != wanted or status.replicas != wanted:
+        return Health(State.PROGRESSING, f"{status.ready_replicas} of {wanted} ready")
+    return HEALTHY
+
+
+def wanted_replicas(controller: ReplicationController) -> int:
+    """Return the pods a controller wants; Kubernetes' default is one."""
+    return 1 if controller.spec.replicas is None else controller.spec.replicas
+
+
+def _condition(
+    controller: ReplicationController, kind: str
+) -> ReplicationControllerCondition | None:
+    return next((c for c in controller.status.conditions if c.type == kind), None)
+
+
+def _pod(pod: Pod) -> Health:
+    if pod.status.phase == "Succeeded":
+        return HEALTHY
+    if pod.status.phase == "Failed":
+        return Health(State.FAILED, _sentence(pod.status.reason, pod.status.message) or "failed")
+    if is_ready(pod):
+        return HEALTHY
+    return Health(State.PROGRESSING, "; ".join(waiting_reasons(pod)) or "is not ready")
+
+
+def is_ready(pod: Pod) -> bool:
+    """Return whether the pod's Ready condition holds and nobody deletes it."""
+    ready = any(c.type == "Ready" and c.status == "True" for c in pod.status.conditions)
+    return ready and not pod.metadata.deletion_timestamp
+
+
+def waiting_reasons(pod: Pod) -> tuple[str, ...]:
+    """Return what keeps a pod from being ready, each once, the nearest cause first."""
+    status = pod.status
+    reasons = [
+        _sentence(c.reason, c.message)
+        for c in status.conditions
+        if c.type == "PodScheduled" and c.status == "False"
+    ]
+    for each in (*status.init_container_statuses, *status.container_statuses):
+        reasons += _container_reasons(each)
+    return tuple(dict.fromkeys(reason for reason in reasons if reason))
+
+
+def _container_reasons(status: ContainerStatus) -> list[str]:
+    waiting, ended = status.state.waiting, status.state.terminated
+    if waiting is not None:
+        what = _sentence(waiting.reason, waiting.message)
+        last = status.last_state.terminated
+        tail = f" (exit code {last.exit_code} before)" if last is not None else ""
+        return [f"container {status.name}: {what}{tail}"] if what else []
+    if ended is not None and not status.ready and ended.exit_code:
+        what = _sentence(ended.reason, ended.message)
+        return [f"container {status.name}: exit code {ended.exit_code} {what}".rstrip()]
+    if status.state.running is not None and not status.ready:
+        return [f"container {status.name}: runs, not ready yet"]
+    return []
+
+
+def _sentence(reason: str, message: str) -> str:
+    return f"{reason}: {message}" if reason and message else reason or message

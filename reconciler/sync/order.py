@@ -1,0 +1,30 @@
+"""The order of kinds: what others need comes first, and goes last. Pure.
+
+Called by the planner. Within one rank objects do not depend on one another and are written side
+by side.
+"""
+
+from __future__ import annotations
+
+_ORDER: tuple[tuple[str, ...], ...] = (
+    ("Namespace",),
+    ("ResourceQuota", "LimitRange"),
+    ("ServiceAccount",),
+    ("Secret", "ConfigMap", "PodTemplate"),
+    ("PersistentVolume",),
+    ("PersistentVolumeClaim",),
+    ("Service",),
+    ("Endpoints",),
+    ("ReplicationController",),
+    ("Pod",),
+)
+_RANKS = {kind: rank for rank, kinds in enumerate(_ORDER) for kind in kinds}
+_OTHERS = _RANKS["Service"]
+
+
+def rank(kind: str) -> int:
+    """Return the place of an `ObjectKey.kind`; a kind without a place of its own goes with Service.
+
+    Apply in rising, prune in falling order.
+    """
+    return _RANKS.get(kind, _OTHERS)

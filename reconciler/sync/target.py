@@ -1,0 +1,64 @@
+"""What the live objects are driven to: one validated revision, and how far it got.
+
+Held by the loop alone. It keeps the health of each declared object up to date event by event, so
+that judging a revision of 10,000 objects costs what changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from heapq import nsmallest
+
+from reconciler.desired.objects import DesiredObject
+from reconciler.model.meta import KubeObject, ObjectKey
+from reconciler.sync.health import Health, State, health
+
+_SHOWN = 3
+
+
+@dataclass(slots=True)
+class Target:
+    """A revision that passed validation.
+
+    `record` is its Revision object's name; `applied` says that every write is done. `unhealthy`
+    has every declared object that is not healthy, or not there yet; `failed` those of them that
+    are not expected to heal.
+    """
+
+    revision: str
+    record: str
+    desired: Mapping[ObjectKey, DesiredObject]
+    applied: bool = False
+    unhealthy: dict[ObjectKey, Health] = field(default_factory=dict)
+    failed: dict[ObjectKey, Health] = field(default_factory=dict)
+
+    def judge(self, live: Mapping[ObjectKey, KubeObject]) -> None:
+        """Look at every declared object afresh."""
+        self.unhealthy.clear()
+        self.failed.clear()
+        for key in self.desired:
+            self.see(key, live.get(key))
+
+    def see(self, key: ObjectKey, obj: KubeObject | None) -> bool:
+        """Take in the newest state of a declared object; return whether its health changed."""
+        before = self.unhealthy.pop(key, None)
+        self.failed.pop(key, None)
+        now = health(obj) if obj is not None else _MISSING
+        if now.state is State.HEALTHY:
+            return before is not None
+        self.unhealthy[key] = now
+        if now.state is State.FAILED:
+            self.failed[key] = now
+        return now != before
+
+
+_MISSING = Health(State.PROGRESSING, "does not exist yet")
+
+
+def summary(unhealthy: Mapping[ObjectKey, Health]) -> str:
+    """Return one line that names the first few objects and what each waits for."""
+    first = nsmallest(_SHOWN, unhealthy)
+    named = [f"{key}: {unhealthy[key].reason}" for key in first]
+    more = len(unhealthy) - len(named)
+    return "; ".join(named) + (f"; and {more} more" if more > 0 else "")

@@ -1,0 +1,127 @@
+"""How a revision stands, told to the journal and the log; every event of a revision starts here.
+
+Called by the loop, which decides what happens next; this decides only how it is told. While the
+newest revision is rejected, what runs is an older one, and the source says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import structlog
+
+from reconciler.core.clock import Clock
+from reconciler.core.errors import Retryable
+from reconciler.desired.problem import Problem
+from reconciler.model.gitops import RevisionError, RevisionPhase
+from reconciler.source.snapshot import Snapshot
+from reconciler.sync.execute import Failure
+from reconciler.sync.journal import Journal
+from reconciler.sync.plan import Plan, Refusal
+from reconciler.sync.report import (
+    counts_of,
+    describe,
+    failure_errors,
+    problem_errors,
+    refusal_errors,
+)
+from reconciler.sync.target import Target, summary
+
+_PACE_SECONDS = 0.2
+
+
+class Verdict:
+    """The voice of one source's loop."""
+
+    def __init__(self, journal: Journal, clock: Clock) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._rejected = False
+        self._next_word = 0.0
+        self._log = structlog.get_logger(component="sync", source=journal.name)
+
+    def begin(self, snapshot: Snapshot) -> str:
+        """Open the record of a revision; return its name."""
+        record = self._journal.begin(snapshot)
+        self._journal.reach(record, "Fetched")
+        return record
+
+    def validated(self, record: str) -> None:
+        """Every file was read, decoded and found valid."""
+        self._rejected = False
+        self._journal.reach(record, "Validated")
+
+    def unreadable(self, record: str, revision: str, problems: Iterable[Problem]) -> None:
+        """Files of the revision are wrong."""
+        self._reject(record, revision, problem_errors(problems))
+
+    def refused(self, candidate: Target, refusals: Sequence[Refusal]) -> None:
+        """The revision is valid by itself but does not fit the live objects."""
+        self._reject(candidate.record, candidate.revision, refusal_errors(refusals))
+
+    def planned(self, target: Target, plan: Plan) -> None:
+        """The plan of a new revision is about to be followed."""
+        self._rejected = False
+        counts = counts_of(plan, len(target.desired))
+        self._journal.reach(target.record, "Planned", counts=counts)
+        self._log.info("revision.planned", revision=target.revision, **counts.to_dict())
+
+    def applied(self, target: Target, *, asked: bool) -> None:
+        """Every write of the revision is done."""
+        if self._journal.reach(target.record, "Applied"):
+            self._log.info("revision.applied", revision=target.revision)
+        self._journal.applied(target.revision, asked=asked)
+
+    def judge(self, target: Target) -> float:
+        """Say in which phase the revision is; return in how many seconds to ask again, or 0."""
+        if target.failed:
+            self._stand(target, "Failed", summary(target.failed))
+        elif not target.unhealthy:
+            self._stand(target, "Healthy", "")
+        elif (wait := self._next_word - self._clock.monotonic()) > 0:
+            return wait
+        else:
+            self._next_word = self._clock.monotonic() + _PACE_SECONDS
+            self._stand(target, "Progressing", summary(target.unhealthy))
+        return 0.0
+
+    def blocked(self, target: Target, refusals: Sequence[Refusal]) -> Retryable:
+        """The revision that runs does not fit the live objects any more; return why."""
+        return self._fail(target, refusal_errors(refusals))
+
+    def failed(self, target: Target, failures: Sequence[Failure]) -> Retryable:
+        """The API refused writes; return the error that makes the loop try again."""
+        errors = failure_errors(failures)
+        for failure, error in zip(failures, errors, strict=True):
+            log = self._log.error if failure.lasting else self._log.info
+            log("object.failed", revision=target.revision, reason=describe(error))
+        if any(failure.lasting for failure in failures):
+            return self._fail(target, errors)
+        return Retryable(describe(errors[0]))
+
+    def _fail(self, target: Target, errors: Sequence[RevisionError]) -> Retryable:
+        message = describe(errors[0])
+        self._stand(target, "Failed", message, errors)
+        return Retryable(message)
+
+    def _stand(
+        self,
+        target: Target,
+        phase: RevisionPhase,
+        message: str,
+        errors: Sequence[RevisionError] = (),
+    ) -> None:
+        if self._journal.reach(target.record, phase, message, errors=errors):
+            log = self._log.error if phase == "Failed" else self._log.info
+            log(f"revision.{phase.lower()}", revision=target.revision, reason=message)
+        if not self._rejected:
+            self._journal.judged(phase, message)
+
+    def _reject(self, record: str, revision: str, errors: Sequence[RevisionError]) -> None:
+        self._rejected = True
+        plural = "s" if len(errors) != 1 else ""
+        message = f"{len(errors)} error{plural}; what ran keeps running"
+        if self._journal.reach(record, "Rejected", message, errors=errors):
+            for error in errors:
+                self._log.error("revision.rejected", revision=revision, reason=describe(error))
+        self._journal.judged("Rejected", describe(errors[0]))

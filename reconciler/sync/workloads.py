@@ -1,0 +1,169 @@
+"""What a plan means for containers: which start, stop, are replaced, and the field at fault. Pure.
+
+Called by `reconciler plan`. It foresees what the controllers and the kubelet will do with the
+objects that the plan writes; it decides nothing for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from reconciler.desired.objects import DesiredObject
+from reconciler.model.meta import KubeObject, ObjectKey
+from reconciler.model.pod import Pod, PodSpec
+from reconciler.model.replication import ReplicationController
+from reconciler.sync.actions import Action, Adopt, Apply, Create, Prune, Replace
+from reconciler.sync.fields import FieldChange
+from reconciler.sync.health import wanted_replicas
+from reconciler.sync.plan import Plan, Situation
+
+Fate = Literal["start", "stop", "replace", "restart", "orphan"]
+_TEMPLATE = (
+    "spec.template.spec",
+    "spec.template.metadata.labels",
+    "spec.template.metadata.annotations",
+    "spec.template.metadata.finalizers",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PodEffect:
+    """What becomes of one pod, or of `count` pods that are alike.
+
+    `pod` is the pod's name, or its controller's with "-*" when which ones is not known yet;
+    `containers` are the names of the containers concerned; `cause` is the one field, or the
+    object, that causes it. `gap`: nothing serves in between.
+    """
+
+    fate: Fate
+    namespace: str
+    pod: str
+    count: int
+    containers: tuple[str, ...]
+    cause: str
+    gap: bool = False
+
+
+def pod_effects(plan: Plan, situation: Situation) -> tuple[PodEffect, ...]:
+    """Return what the plan does to pods, in the order of its actions."""
+    pods = _by_owner(situation.live.values())
+    return tuple(effect for action in plan.actions for effect in _effects(action, situation, pods))
+
+
+def _effects(
+    action: Action, situation: Situation, pods: Mapping[str, Sequence[Pod]]
+) -> Iterator[PodEffect]:
+    live, wanted = situation.live.get(action.key), situation.desired.get(action.key)
+    match action:
+        case Create() if wanted is not None:
+            yield from _started(wanted)
+        case Apply() | Adopt() if isinstance(live, ReplicationController):
+            yield from _rolled(live, action.changes, pods.get(live.metadata.uid, ()))
+        case Apply() | Adopt() if isinstance(live, Pod):
+            yield from _restarted(live, action.changes)
+        case Replace() if isinstance(live, Pod):
+            cause = _first(action.changes)
+            yield _one("replace", live, cause, gap=True)
+        case Prune() if live is not None:
+            yield from _pruned(action, live, situation, pods)
+        case _:
+            return
+
+
+def _started(wanted: DesiredObject) -> Iterator[PodEffect]:
+    obj = wanted.obj
+    cause = f"{wanted.key} is new"
+    if isinstance(obj, Pod):
+        yield _one("start", obj, cause)
+    elif isinstance(obj, ReplicationController) and wanted_replicas(obj):
+        yield _many("start", obj, wanted_replicas(obj), cause)
+
+
+def _rolled(
+    live: ReplicationController, changes: Sequence[FieldChange], pods: Sequence[Pod]
+) -> Iterator[PodEffect]:
+    template = next((c.path for c in changes if c.path.startswith(_TEMPLATE)), "")
+    count = next((c for c in changes if c.path == "spec.replicas"), None)
+    before = wanted_replicas(live)
+    after = count.new if count is not None and isinstance(count.new, int) else before
+    if template:
+        for pod in pods[: min(before, after)]:
+            yield _one("replace", pod, template)
+    if count is not None and after > before:
+        yield _many("start", live, after - before, count.path)
+    elif count is not None and after < before:
+        yield _many("stop", live, before - after, count.path)
+
+
+def _restarted(live: Pod, changes: Sequence[FieldChange]) -> Iterator[PodEffect]:
+    """Kubernetes lets a pod's images change in place: those containers alone restart."""
+    for change in changes:
+        name = change.path.partition("[")[2].partition("]")[0]
+        if change.path.startswith("spec.") and change.path.endswith(".image"):
+            yield PodEffect(
+                "restart", live.metadata.namespace, live.metadata.name, 1, (name,), change.path,
+                gap=True,
+            )  # fmt: skip
+
+
+def _pruned(
+    action: Prune, live: KubeObject, situation: Situation, pods: Mapping[str, Sequence[Pod]]
+) -> Iterator[PodEffect]:
+    cause = f"{action.key} is no longer declared"
+    if isinstance(live, Pod):
+        yield _one("stop", live, cause)
+    elif isinstance(live, ReplicationController):
+        fate: Fate = "orphan" if action.propagation == "Orphan" else "stop"
+        for pod in pods.get(live.metadata.uid, ()):
+            yield _one(fate, pod, cause)
+    elif action.key.kind == "Namespace":
+        yield from _emptied(action.key, situation, cause)
+
+
+def _emptied(namespace: ObjectKey, situation: Situation, cause: str) -> Iterator[PodEffect]:
+    """A namespace takes all its pods along; those of pruned controllers are told already."""
+    told = {
+        obj.metadata.uid
+        for key, obj in situation.live.items()
+        if key in situation.owned and key not in situation.desired
+    }
+    for key, obj in situation.live.items():
+        if isinstance(obj, Pod) and key.namespace == namespace.name:
+            owners = {owner.uid for owner in obj.metadata.owner_references}
+            if obj.metadata.uid not in told and not owners & told:
+                yield _one("stop", obj, cause)
+
+
+def _one(fate: Fate, pod: Pod, cause: str, *, gap: bool = False) -> PodEffect:
+    meta = pod.metadata
+    return PodEffect(fate, meta.namespace, meta.name, 1, _containers(pod.spec), cause, gap=gap)
+
+
+def _many(fate: Fate, controller: ReplicationController, count: int, cause: str) -> PodEffect:
+    template, meta = controller.spec.template, controller.metadata
+    names = _containers(template.spec) if template is not None else ()
+    return PodEffect(fate, meta.namespace, f"{meta.name}-*", count, names, cause)
+
+
+def _containers(spec: PodSpec) -> tuple[str, ...]:
+    return tuple(container.name for container in spec.containers)
+
+
+def _first(changes: Sequence[FieldChange]) -> str:
+    return next((c.path for c in changes if c.path.startswith("spec")), "") or (
+        changes[0].path if changes else ""
+    )
+
+
+def _by_owner(objects: Iterable[KubeObject]) -> dict[str, list[Pod]]:
+    found: dict[str, list[Pod]] = {}
+    for obj in objects:
+        if isinstance(obj, Pod) and not obj.metadata.deletion_timestamp:
+            for owner in obj.metadata.owner_references:
+                if owner.controller:
+                    found.setdefault(owner.uid, []).append(obj)
+    for pods in found.values():
+        pods.sort(key=lambda pod: pod.key)
+    return found
