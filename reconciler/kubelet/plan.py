@@ -156,7 +156,7 @@ def _deletion(pod: Pod) -> datetime:
     return parse_time(pod.metadata.deletion_timestamp or "")
 
 
-def _stop(  # noqa: PLR0913 - a grace, its circumstances, and the words for the user
+def _stop(
     container: PodContainer,
     grace: timedelta,
     observed: Observed,

@@ -321,7 +321,7 @@ def _gated(pod: Pod, containers: tuple[str, str, str]) -> tuple[str, str, str]:
     return "False", "ReadinessGatesNotReady", messages
 
 
-def _condition(  # noqa: PLR0913 - the fields of a condition
+def _condition(
     pod: Pod, kind: str, status: str, reason: str, message: str, now: datetime
 ) -> PodCondition:
     former = next((c for c in pod.status.conditions if c.type == kind), None)

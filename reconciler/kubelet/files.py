@@ -1,0 +1,161 @@
+"""A pod's folders and files on the host. All that writes into the state and run directories.
+
+Called by `worker.py`. A pod has a folder in each: what may be on disk in the state directory,
+secrets and memory-backed volumes in the run directory, which is tmpfs. Blocks for moments only;
+removal, which may take long, runs on a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from pathlib import Path
+
+from reconciler.core.errors import ReconcilerError
+from reconciler.kubelet.sandboximage import program
+from reconciler.model.pod import Pod
+from reconciler.model.volumesource import HostPathVolumeSource
+
+_MESSAGE_LIMIT = 4096
+
+
+class VolumeError(ReconcilerError):
+    """A volume cannot be had as it is asked for."""
+
+
+class PodFiles:
+    """The folders of all pods below `state` and `run`."""
+
+    def __init__(self, state: Path, run: Path) -> None:
+        self._pods = state / "pods"
+        self._secrets = run / "pods"
+        self._programs = state / "bin"
+
+    def prepare(self) -> None:
+        """Make the folders that all pods share, and the launcher."""
+        for folder in (self._pods, self._secrets, self._programs):
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(0o700)
+        launcher = self.launcher
+        if not launcher.exists() or launcher.read_bytes() != program():
+            fresh = launcher.with_suffix(".new")
+            fresh.write_bytes(program())
+            fresh.chmod(0o755)
+            fresh.replace(launcher)
+
+    @property
+    def launcher(self) -> Path:
+        """The static program as a file, to mount into containers with secret variables."""
+        return self._programs / "launch"
+
+    def exist(self, uid: str) -> bool:
+        """Tell whether anything of the pod is left."""
+        return (self._pods / uid).exists() or (self._secrets / uid).exists()
+
+    def uids(self) -> frozenset[str]:
+        """Return the pods that have folders."""
+        places = (place for place in (self._pods, self._secrets) if place.exists())
+        return frozenset(entry.name for place in places for entry in place.iterdir())
+
+    def write_network_files(self, uid: str, hosts: str, hostname: str, resolver: str) -> None:
+        """Write the three files below /etc that belong to the pod's network."""
+        folder = self._pods / uid / "etc"
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in (("hosts", hosts), ("hostname", hostname), ("resolv.conf", resolver)):
+            (folder / name).write_text(text)
+
+    def network_files(self, uid: str) -> tuple[tuple[str, str], ...]:
+        """Return (host path, path in the container) of the three files."""
+        folder = self._pods / uid / "etc"
+        return tuple(
+            (str(folder / name), f"/etc/{name}") for name in ("hosts", "hostname", "resolv.conf")
+        )
+
+    def empty_dir(self, uid: str, volume: str, *, memory: bool) -> Path:
+        """Make (once) an emptyDir: mode 0777, on tmpfs when it shall be in memory."""
+        base = self._secrets if memory else self._pods
+        folder = base / uid / "volumes" / "kubernetes.io~empty-dir" / volume
+        if not folder.exists():
+            folder.mkdir(parents=True)
+            folder.chmod(0o777)  # Kubernetes' own mode
+        return folder
+
+    def termination_log(self, uid: str, container: str, attempt: int) -> Path:
+        """Make the file that a container may leave its last words in."""
+        folder = self._pods / uid / "containers" / container
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / str(attempt)
+        file.touch()
+        file.chmod(0o666)
+        return file
+
+    def termination_message(self, uid: str, container: str, attempt: int) -> str:
+        """Return a container's last words, at most 4096 bytes."""
+        try:
+            with (self._pods / uid / "containers" / container / str(attempt)).open("rb") as file:
+                return file.read(_MESSAGE_LIMIT).decode(errors="replace")
+        except FileNotFoundError:
+            return ""
+
+    def write_secret_environment(self, uid: str, container: str, content: bytes) -> Path:
+        """Write the launcher's file on tmpfs; only root and the container can reach it."""
+        folder = self._secrets / uid / "environment"
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / container
+        file.unlink(missing_ok=True)
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444)
+        with os.fdopen(descriptor, "wb") as out:
+            out.write(content)
+        file.chmod(0o444)  # the container's user need not be root; the folders above are 0700
+        return file
+
+    async def remove(self, uid: str) -> None:
+        """Remove all of a pod's folders."""
+        await asyncio.to_thread(self._remove, uid)
+
+    def _remove(self, uid: str) -> None:
+        for folder in (self._secrets / uid, self._pods / uid):
+            if folder.exists():
+                shutil.rmtree(folder)
+
+
+def host_path(source: HostPathVolumeSource) -> str:
+    """Return the path of a hostPath volume after checking (or making) what its type says."""
+    path, kind = Path(source.path), source.type or ""
+    if kind == "DirectoryOrCreate" and not path.exists():
+        path.mkdir(parents=True, mode=0o755)
+    if kind == "FileOrCreate" and not path.exists():
+        path.touch(mode=0o644)
+    checks = {
+        "": lambda: True,
+        "DirectoryOrCreate": path.is_dir,
+        "Directory": path.is_dir,
+        "FileOrCreate": path.is_file,
+        "File": path.is_file,
+        "Socket": path.is_socket,
+        "CharDevice": path.is_char_device,
+        "BlockDevice": path.is_block_device,
+    }
+    if kind not in checks or not checks[kind]():
+        words = {"DirectoryOrCreate": "a directory", "Directory": "a directory"}
+        what = words.get(kind, f"a {kind}")
+        raise VolumeError(f"hostPath type check failed: {path} is not {what}")
+    if not kind and not path.exists():
+        # Docker of old made such a path; Kubernetes leaves that to the engine, too.
+        path.mkdir(parents=True, mode=0o755)
+    return str(path)
+
+
+def mounted_volumes(files: PodFiles, pod: Pod) -> dict[str, str]:
+    """Return the host path of each volume of the pod, made ready. Raises `VolumeError`."""
+    paths: dict[str, str] = {}
+    for volume in pod.spec.volumes:
+        if volume.empty_dir is not None:
+            memory = volume.empty_dir.medium == "Memory"
+            paths[volume.name] = str(files.empty_dir(pod.metadata.uid, volume.name, memory=memory))
+        elif volume.host_path is not None:
+            paths[volume.name] = host_path(volume.host_path)
+        else:
+            raise VolumeError(f'volume "{volume.name}": its type is not supported yet')
+    return paths

@@ -1,0 +1,237 @@
+"""A pod's sandbox and containers in the engine's terms. Pure.
+
+Called by `worker.py` with everything that had to be looked up: paths, environment, image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from reconciler.core.errors import ReconcilerError
+from reconciler.kubelet.env import ConfigError, Environment
+from reconciler.kubelet.labels import (
+    SANDBOX,
+    PodKey,
+    container_labels,
+    container_name,
+    sandbox_labels,
+)
+from reconciler.kubelet.plan import spec_hash
+from reconciler.kubelet.qos import engine_resources, oom_score_adj
+from reconciler.kubelet.resolver import hostname
+from reconciler.kubelet.runtime import ContainerSpec, Image, Mount, Resources, Security
+from reconciler.kubelet.sandboximage import COMMAND
+from reconciler.model.container import Container, VolumeMount
+from reconciler.model.pod import Pod
+from reconciler.model.security import PodSecurityContext, SecurityContext
+
+LAUNCHER = "/.reconciler/launch"
+LAUNCHER_ENVIRONMENT = "/.reconciler/environment"
+_PROPAGATION = {"HostToContainer": "rslave", "Bidirectional": "rshared"}
+# Kubernetes' score for a sandbox: never the victim.
+_SANDBOX_OOM_SCORE = -998
+_SANDBOX_SHARES = 2
+
+
+class SecurityRefused(ReconcilerError):
+    """The pod's security context forbids this image."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostLimits:
+    """What this host cannot give; `memory` is its size in bytes."""
+
+    memory: int = 0
+    negative_oom_scores: bool = True
+
+    def oom_score(self, wanted: int) -> int:
+        """Return `wanted`, or 0 where the host refuses a negative score."""
+        return wanted if wanted >= 0 or self.negative_oom_scores else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a container needs that was made ready for it.
+
+    `files` are (host path, path inside) of the network files and the termination log; `volumes`
+    host paths by volume name; `secret_file` and `launcher` are host paths, when it has secrets.
+    """
+
+    image: Image
+    environment: Environment
+    files: tuple[tuple[str, str], ...] = ()
+    volumes: Mapping[str, str] | None = None
+    launcher: str = ""
+    secret_file: str = ""
+
+
+def pod_key(pod: Pod) -> PodKey:
+    """Return the key of the pod's incarnation."""
+    return PodKey(pod.metadata.namespace, pod.metadata.name, pod.metadata.uid)
+
+
+def sandbox_spec(
+    pod: Pod, attempt: int, address: str, image: str, limits: HostLimits
+) -> ContainerSpec:
+    """Return the sandbox: it holds the network and IPC namespaces, and the hostname."""
+    key = pod_key(pod)
+    context = pod.spec.security_context
+    sysctls = tuple((s.name, s.value) for s in context.sysctls) if context else ()
+    host_network = pod.spec.host_network
+    return ContainerSpec(
+        name=container_name(key, SANDBOX, attempt),
+        image=image,
+        labels=sandbox_labels(key, attempt, address),
+        entrypoint=COMMAND,
+        command=(),
+        hostname="" if host_network else hostname(pod),
+        network="host" if host_network else "none",
+        ipc="host" if pod.spec.host_ipc else "shareable",
+        pid="host" if pod.spec.host_pid else "",
+        resources=Resources(cpu_shares=_SANDBOX_SHARES),
+        security=Security(read_only_root=True, no_new_privileges=True, sysctls=sysctls),
+        oom_score_adj=limits.oom_score(_SANDBOX_OOM_SCORE),
+    )
+
+
+def container_spec(
+    pod: Pod,
+    container: Container,
+    attempt: int,
+    backoff: float,
+    sandbox: str,
+    ready: Prepared,
+    limits: HostLimits,
+) -> ContainerSpec:
+    """Return a container of the pod that joins the sandbox's namespaces.
+
+    Raises `ConfigError` and `SecurityRefused`.
+    """
+    key = pod_key(pod)
+    entrypoint, command = _command(container, ready)
+    return ContainerSpec(
+        name=container_name(key, container.name, attempt),
+        image=container.image,
+        labels=container_labels(
+            key,
+            container.name,
+            attempt,
+            sandbox=sandbox,
+            spec_hash=spec_hash(container),
+            backoff=backoff,
+        ),
+        entrypoint=entrypoint,
+        command=command,
+        environment=ready.environment.plain(),
+        working_dir=container.working_dir,
+        network="host" if pod.spec.host_network else f"container:{sandbox}",
+        ipc="host" if pod.spec.host_ipc else f"container:{sandbox}",
+        pid=_pid_namespace(pod, sandbox),
+        mounts=_mounts(container, ready),
+        resources=engine_resources(container.resources),
+        security=_security(pod, container, ready.image),
+        oom_score_adj=limits.oom_score(oom_score_adj(pod.spec, container, limits.memory)),
+        tty=container.tty,
+        stdin=container.stdin,
+        stdin_once=container.stdin_once,
+    )
+
+
+def _pid_namespace(pod: Pod, sandbox: str) -> str:
+    if pod.spec.host_pid:
+        return "host"
+    return f"container:{sandbox}" if pod.spec.share_process_namespace else ""
+
+
+def _command(
+    container: Container, ready: Prepared
+) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+    """Return entrypoint and command; the launcher in front when there are secret variables."""
+    entrypoint = ready.environment.expand(container.command) or None
+    arguments = ready.environment.expand(container.args) or None
+    if not ready.secret_file:
+        return entrypoint, arguments
+    if arguments is None and entrypoint is None:
+        arguments = ready.image.command
+    whole = (*(entrypoint or ready.image.entrypoint), *(arguments or ()))
+    if not whole:
+        raise ConfigError("no command specified")
+    return (LAUNCHER, "launch", LAUNCHER_ENVIRONMENT), whole
+
+
+def _mounts(container: Container, ready: Prepared) -> tuple[Mount, ...]:
+    targets = {mount.mount_path.rstrip("/") for mount in container.volume_mounts}
+    # A pod that mounts its own file over one of ours has its way, as in Kubernetes.
+    mounts = [Mount(source, target) for source, target in ready.files if target not in targets]
+    mounts += [_volume(mount, ready) for mount in container.volume_mounts]
+    if ready.secret_file:
+        mounts.append(Mount(ready.launcher, LAUNCHER, read_only=True))
+        mounts.append(Mount(ready.secret_file, LAUNCHER_ENVIRONMENT, read_only=True))
+    return tuple(mounts)
+
+
+def _volume(mount: VolumeMount, ready: Prepared) -> Mount:
+    source = (ready.volumes or {}).get(mount.name)
+    if source is None:
+        raise ConfigError(f'volume "{mount.name}" of mount {mount.mount_path} does not exist')
+    if mount.sub_path or mount.sub_path_expr:
+        raise ConfigError(f"mount {mount.mount_path}: subPath is not supported yet")
+    return Mount(
+        source,
+        mount.mount_path,
+        read_only=mount.read_only,
+        propagation=_PROPAGATION.get(mount.mount_propagation or "", "rprivate"),
+    )
+
+
+def _security(pod: Pod, container: Container, image: Image) -> Security:
+    own = container.security_context or SecurityContext()
+    shared = pod.spec.security_context or PodSecurityContext()
+    user = shared.run_as_user if own.run_as_user is None else own.run_as_user
+    group = shared.run_as_group if own.run_as_group is None else own.run_as_group
+    _check_non_root(own, shared, user, image)
+    capabilities = own.capabilities
+    groups = (*shared.supplemental_groups, *((shared.fs_group,) if shared.fs_group else ()))
+    return Security(
+        user=_user(user, group),
+        groups=tuple(str(number) for number in groups),
+        privileged=bool(own.privileged),
+        add_capabilities=capabilities.add if capabilities else (),
+        drop_capabilities=capabilities.drop if capabilities else (),
+        read_only_root=bool(own.read_only_root_filesystem),
+        no_new_privileges=own.allow_privilege_escalation is False,
+        seccomp=_seccomp(own, shared),
+    )
+
+
+def _user(user: int | None, group: int | None) -> str:
+    if user is None:
+        return ""
+    return str(user) if group is None else f"{user}:{group}"
+
+
+def _seccomp(own: SecurityContext, shared: PodSecurityContext) -> str:
+    profile = own.seccomp_profile or shared.seccomp_profile
+    return "unconfined" if profile is not None and profile.type == "Unconfined" else ""
+
+
+def _check_non_root(
+    own: SecurityContext, shared: PodSecurityContext, user: int | None, image: Image
+) -> None:
+    """Kubernetes' verifyRunAsNonRoot."""
+    demanded = shared.run_as_non_root if own.run_as_non_root is None else own.run_as_non_root
+    if not demanded:
+        return
+    if user == 0:
+        raise SecurityRefused("container's runAsUser breaks non-root policy")
+    if user is not None:
+        return
+    name = image.user.partition(":")[0]
+    if not name or name == "0":
+        raise SecurityRefused("container has runAsNonRoot and image will run as root")
+    if not name.isdecimal():
+        raise SecurityRefused(
+            f"container has runAsNonRoot and image has non-numeric user ({name}), "
+            "cannot verify user is non-root"
+        )

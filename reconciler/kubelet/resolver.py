@@ -1,0 +1,130 @@
+"""The texts of a pod's /etc/hosts and /etc/resolv.conf, and its hostname. Pure.
+
+Kubernetes' kubelet-managed hosts file and its DNS configurer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reconciler.model.pod import Pod
+
+_HOSTS = """\
+# Kubernetes-managed hosts file.
+127.0.0.1\tlocalhost
+::1\tlocalhost ip6-localhost ip6-loopback
+fe00::0\tip6-localnet
+fe00::0\tip6-mcastprefix
+fe00::1\tip6-allnodes
+fe00::2\tip6-allrouters
+"""
+_HOST_NETWORK = "# Kubernetes-managed hosts file (host network).\n"
+_MOST_SEARCHES, _MOST_NAMESERVERS, _LONGEST_HOSTNAME = 32, 3, 63
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterDns:
+    """The cluster's resolver and domain."""
+
+    address: str
+    domain: str = "cluster.local"
+
+
+def hostname(pod: Pod) -> str:
+    """Return the pod's hostname: its spec's, or its name cut to 63 characters."""
+    name = pod.spec.hostname or pod.metadata.name
+    return name[:_LONGEST_HOSTNAME].rstrip("-.")
+
+
+def hosts_file(pod: Pod, address: str, dns: ClusterDns, host_text: str) -> str:
+    """Return /etc/hosts; `host_text` is the host's own, for pods in the host's network."""
+    if pod.spec.host_network:
+        return _HOST_NETWORK + host_text + _aliases(pod)
+    name, domain = hostname(pod), _domain(pod, dns)
+    names = f"{name}.{domain}\t{name}" if domain else name
+    return f"{_HOSTS}{address}\t{names}\n{_aliases(pod)}"
+
+
+def _domain(pod: Pod, dns: ClusterDns) -> str:
+    if not pod.spec.subdomain:
+        return ""
+    return f"{pod.spec.subdomain}.{pod.metadata.namespace}.svc.{dns.domain}"
+
+
+def _aliases(pod: Pod) -> str:
+    if not pod.spec.host_aliases:
+        return ""
+    names = ("\t".join((alias.ip, *alias.hostnames)) for alias in pod.spec.host_aliases)
+    return "\n# Entries added by HostAliases.\n" + "".join(f"{line}\n" for line in names)
+
+
+@dataclass(frozen=True, slots=True)
+class Resolver:
+    """What a resolv.conf says."""
+
+    nameservers: tuple[str, ...] = ()
+    searches: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+
+    def text(self) -> str:
+        """Return the file, in the order in which Kubernetes writes it."""
+        lines = [f"search {' '.join(self.searches[:_MOST_SEARCHES])}"] if self.searches else []
+        lines += [f"nameserver {server}" for server in self.nameservers[:_MOST_NAMESERVERS]]
+        lines += [f"options {' '.join(self.options)}"] if self.options else []
+        return "".join(f"{line}\n" for line in lines)
+
+
+def parse_resolver(text: str) -> Resolver:
+    """Read a resolv.conf; unknown lines are left out."""
+    servers: list[str] = []
+    searches: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    for line in text.splitlines():
+        keyword, *values = line.split() or [""]
+        if keyword == "nameserver":
+            servers += values[:1]
+        elif keyword == "search":
+            searches = tuple(values)
+        elif keyword == "options":
+            options = tuple(values)
+    return Resolver(tuple(servers), searches, options)
+
+
+def resolver(pod: Pod, dns: ClusterDns, host: Resolver) -> Resolver:
+    """Return the pod's resolver by dnsPolicy and dnsConfig; `host` is the host's own."""
+    policy = pod.spec.dns_policy or "ClusterFirst"
+    if policy == "None":
+        base = Resolver()
+    elif policy == "ClusterFirstWithHostNet" or (
+        policy == "ClusterFirst" and not pod.spec.host_network
+    ):
+        base = _cluster_first(pod, dns, host)
+    else:
+        base = host
+    return _with_config(pod, base)
+
+
+def _cluster_first(pod: Pod, dns: ClusterDns, host: Resolver) -> Resolver:
+    domains = (
+        f"{pod.metadata.namespace}.svc.{dns.domain}",
+        f"svc.{dns.domain}",
+        dns.domain,
+    )
+    return Resolver((dns.address,), _unique(domains + host.searches), ("ndots:5",))
+
+
+def _with_config(pod: Pod, base: Resolver) -> Resolver:
+    config = pod.spec.dns_config
+    if config is None:
+        return base
+    options = dict(option.partition(":")[::2] for option in base.options)
+    options.update({option.name: option.value or "" for option in config.options})
+    return Resolver(
+        _unique(base.nameservers + config.nameservers),
+        _unique(base.searches + config.searches),
+        tuple(f"{name}:{value}" if value else name for name, value in options.items()),
+    )
+
+
+def _unique(values: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(values))
