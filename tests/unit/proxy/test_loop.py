@@ -1,0 +1,221 @@
+"""The loop on the real registry and informers; only the kernel is a virtual one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from reconciler.apiserver.registry.registry import Registry
+from reconciler.client.informer import Informer
+from reconciler.client.local import LocalClient
+from reconciler.core.clock import SystemClock
+from reconciler.core.ids import Ids
+from reconciler.model.gitops import ProxyState
+from reconciler.model.meta import ObjectMeta
+from reconciler.model.namespace import Namespace
+from reconciler.model.service import Endpoints, Service
+from reconciler.proxy import commands
+from reconciler.proxy.loop import Proxy, Timing
+from reconciler.proxy.nft import NftError
+from reconciler.proxy.rules import Element
+from reconciler.proxy.ruleset import Pools, Transaction
+from reconciler.proxy.skeleton import Network
+from reconciler.store.memory import MemoryStore
+from tests.unit.proxy.builders import NODE, make_endpoints, make_service
+from tests.unit.proxy.trace import Packet, Table
+
+
+class VirtualKernel:
+    """The virtual table behind the loop's protocol; counts and can refuse."""
+
+    def __init__(self) -> None:
+        self.table = Table()
+        self.replaced = self.applied = 0
+        self.refusals = 0
+        self.disturbed = False
+        self.closed = False
+        self.forgotten: list[Pools] = []
+
+    def replace(self, everything: Transaction) -> None:
+        self._refuse()
+        self.replaced += 1
+        self.disturbed = False
+        self.table.load(commands.fresh(Network(), everything))
+
+    def apply(self, transaction: Transaction) -> None:
+        self._refuse()
+        self.applied += 1
+        self.table.load(commands.change(transaction))
+
+    def is_undisturbed(self) -> bool:
+        return not self.disturbed
+
+    def matches(self, elements: set[Element]) -> bool:
+        return {e.key for e in elements if e.map == "services"} == set(
+            self.table.maps.get("services", ())
+        )
+
+    def forget_affinity(self, pools: Pools) -> None:
+        self.forgotten.append(pools)
+
+    def forget_udp(self, pools: Pools) -> int:
+        return 0
+
+    def close(self) -> None:
+        self.closed = True
+
+    def backends(self, address: str) -> set[str]:
+        packet = Packet("10.244.0.9", address, "tcp", 80, enters="reconciler0")
+        fates = (self.table.send(packet) for _ in range(40))
+        return {f.packet.destination if f.verdict == "accept" else f.verdict for f in fates}
+
+    def _refuse(self) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise NftError("refused for the test")
+
+
+class World:
+    def __init__(self, kernel: VirtualKernel) -> None:
+        self.kernel = kernel
+        self.registry = Registry(MemoryStore(), SystemClock(), Ids())
+        self.client = LocalClient(self.registry)
+        self.informers = (Informer(self.client, Service), Informer(self.client, Endpoints))
+        self.proxy = Proxy(
+            self.client,
+            *self.informers,
+            NODE,
+            Network(),
+            timing=Timing(check=0.05, retry=0.01),
+            kernel=lambda _network: kernel,
+            flows=lambda: kernel,
+        )
+
+    def published(self) -> int:
+        state = next(iter(self.registry.list(ProxyState)), None)
+        return int(state.status.endpoints_resource_version or -1) if state else -1
+
+
+@asynccontextmanager
+async def running(kernel: VirtualKernel | None = None) -> AsyncIterator[World]:
+    world = World(kernel or VirtualKernel())
+    await world.registry.start()
+    await world.client.create(Namespace(metadata=ObjectMeta(name="shop")))
+    tasks = [asyncio.create_task(part.run()) for part in (*world.informers, world.proxy)]
+    try:
+        yield world
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - the virtual kernel has no event to wait for
+            await asyncio.sleep(0.002)
+
+
+async def test_a_service_is_served_followed_and_forgotten() -> None:
+    async with running() as world:
+        kernel = world.kernel
+        service = await world.client.create(make_service())
+        address = service.spec.cluster_ip
+        await until(lambda: kernel.table.maps.get("services"))
+        assert kernel.backends(address) == {"reset"}
+        endpoints = await world.client.create(make_endpoints("10.244.0.6", version=""))
+        await until(lambda: kernel.backends(address) == {"10.244.0.6"})
+        moved = make_endpoints("10.244.0.7", "10.244.0.8", version="")
+        await world.client.update(moved.replace(metadata=endpoints.metadata))
+        await until(lambda: kernel.backends(address) == {"10.244.0.7", "10.244.0.8"})
+        await world.client.delete(Service, "web", "shop")
+        await until(lambda: not kernel.table.maps["services"])
+        assert kernel.replaced == 1
+
+
+async def test_what_was_there_before_is_loaded_at_once() -> None:
+    kernel = VirtualKernel()
+    world = World(kernel)
+    await world.registry.start()
+    await world.client.create(Namespace(metadata=ObjectMeta(name="shop")))
+    service = await world.client.create(make_service())
+    await world.client.create(make_endpoints("10.244.0.6", version=""))
+    tasks = [asyncio.create_task(part.run()) for part in (*world.informers, world.proxy)]
+    await until(lambda: kernel.replaced)
+    assert kernel.backends(service.spec.cluster_ip) == {"10.244.0.6"}
+    await until(lambda: tasks[2].done() or kernel.replaced)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert kernel.applied == 0
+    assert kernel.closed
+    assert kernel.backends(service.spec.cluster_ip) == {"10.244.0.6"}
+
+
+async def test_the_endpoints_version_is_published_after_the_kernel_has_it() -> None:
+    async with running() as world:
+        await world.client.create(make_service())
+        endpoints = await world.client.create(make_endpoints("10.244.0.6", version=""))
+        version = int(endpoints.metadata.resource_version)
+        await until(lambda: world.published() >= version)
+        assert world.kernel.table.maps["endpoints-tcp"]
+
+
+async def test_a_change_without_effect_on_the_kernel_is_published_too() -> None:
+    async with running() as world:
+        lone = await world.client.create(make_endpoints("10.244.0.6", version="", name="lone"))
+        await until(lambda: world.published() >= int(lone.metadata.resource_version))
+        assert world.kernel.applied == 0
+
+
+async def test_nothing_is_sent_or_published_when_nothing_changes() -> None:
+    async with running() as world:
+        await world.client.create(make_service())
+        endpoints = await world.client.create(make_endpoints("10.244.0.6", version=""))
+        await until(lambda: world.published() >= int(endpoints.metadata.resource_version))
+        revision, sent = world.registry.revision, world.kernel.applied
+        await asyncio.sleep(0.2)  # four checks
+        assert (world.registry.revision, world.kernel.applied) == (revision, sent)
+
+
+async def test_a_refused_change_becomes_a_whole_load() -> None:
+    async with running() as world:
+        kernel = world.kernel
+        await until(lambda: kernel.replaced)
+        kernel.refusals = 3
+        service = await world.client.create(make_service())
+        await until(lambda: kernel.replaced == 2)
+        assert kernel.backends(service.spec.cluster_ip) == {"reset"}
+
+
+@pytest.mark.parametrize("harmed", [True, False])
+async def test_only_a_harmed_table_is_mended(harmed: bool) -> None:
+    async with running() as world:
+        kernel = world.kernel
+        service = await world.client.create(make_service())
+        await world.client.create(make_endpoints("10.244.0.6", version=""))
+        await until(lambda: kernel.table.maps.get("endpoints-tcp"))
+        if harmed:
+            kernel.table.maps["services"].clear()
+        kernel.disturbed = True
+        if harmed:
+            await until(lambda: kernel.replaced == 2)
+            assert kernel.backends(service.spec.cluster_ip) == {"10.244.0.6"}
+        else:
+            await asyncio.sleep(0.2)
+            assert kernel.replaced == 1
+
+
+async def test_a_recreated_service_takes_its_place() -> None:
+    async with running() as world:
+        kernel = world.kernel
+        old = await world.client.create(make_service())
+        await world.client.create(make_endpoints("10.244.0.6", version=""))
+        await until(lambda: kernel.table.maps.get("endpoints-tcp"))
+        await world.client.delete(Service, "web", "shop")
+        await world.client.create(make_service(cluster_ip="10.96.0.99"))
+        await until(lambda: kernel.backends("10.96.0.99") == {"10.244.0.6"})
+        assert kernel.backends(old.spec.cluster_ip) == {"reset"}
