@@ -87,6 +87,11 @@ class Settings(BaseModel):
         default="info", pattern="^(debug|info|warning|error)$", description="least level logged"
     )
 
+    @property
+    def store_path(self) -> Path:
+        """The file of the store."""
+        return self.state_dir / "store.db"
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         services = ipaddress.IPv4Network(self.service_cidr)

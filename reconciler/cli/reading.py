@@ -19,10 +19,6 @@ from reconciler.store.sqlite import open_readonly
 
 T = TypeVar("T", bound=KubeObject)
 
-STORE_FILE = "store.db"
-"""The store's file in the state directory."""
-
-
 class NoStore(ReconcilerError):
     """No daemon has ever run with this state directory."""
 
@@ -64,7 +60,7 @@ class World:
 @contextmanager
 def open_world(settings: Settings) -> Iterator[World]:
     """Open the daemon's store for reading; raises `NoStore`, `StoreUnavailable`."""
-    path = settings.state_dir / STORE_FILE
+    path = settings.store_path
     if not path.exists():
         raise NoStore(f"{path} does not exist: no daemon has run with --state-dir {path.parent}")
     store = open_readonly(path)
