@@ -1,0 +1,1 @@
+"""The validation rules, a module a concept. `validate` is their only caller. Pure."""

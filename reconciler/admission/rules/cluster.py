@@ -1,0 +1,100 @@
+"""Rules of Namespaces, Nodes, ServiceAccounts, Events and the kinds of our own group."""
+
+from __future__ import annotations
+
+import re
+
+from reconciler.admission.errors import (
+    Errors,
+    duplicate,
+    forbidden,
+    invalid,
+    not_supported,
+    required,
+)
+from reconciler.admission.rules import names
+from reconciler.admission.rules.meta import kube_finalizer, label_name, validate_meta
+from reconciler.admission.rules.resources import amount
+from reconciler.admission.rules.scheduling import EFFECTS
+from reconciler.model.account import ServiceAccount
+from reconciler.model.event import Event
+from reconciler.model.gitops import ProxyState, Revision, Source
+from reconciler.model.namespace import Namespace
+from reconciler.model.node import Node, Taint
+
+_DURATION = re.compile(r"([0-9]+(\.[0-9]+)?(ms|s|m|h))+")
+
+
+def namespace(obj: Namespace) -> Errors:
+    """ValidateNamespace."""
+    yield from validate_meta(obj, names.dns_label, namespaced=False)
+    for finalizer in obj.spec.finalizers:
+        yield from label_name(finalizer, "spec.finalizers")
+        yield from kube_finalizer(finalizer, "spec.finalizers")
+
+
+def node(obj: Node) -> Errors:
+    """ValidateNode."""
+    yield from validate_meta(obj, namespaced=False)
+    seen: set[tuple[str, str]] = set()
+    for index, taint in enumerate(obj.spec.taints):
+        path = f"spec.taints[{index}]"
+        yield from _taint(taint, path)
+        if (taint.key, taint.effect) in seen:
+            yield duplicate(path, f"{taint.key}:{taint.effect}")
+        seen.add((taint.key, taint.effect))
+    for field, amounts in (
+        ("capacity", obj.status.capacity),
+        ("allocatable", obj.status.allocatable),
+    ):
+        for name, value in amounts.items():
+            yield from amount(name, value, f"status.{field}[{name}]")
+    for index, text in enumerate(obj.spec.pod_cidrs):
+        yield from names.each(f"spec.podCIDRs[{index}]", text, names.cidr(text))
+
+
+def _taint(taint: Taint, path: str) -> Errors:
+    yield from label_name(taint.key, f"{path}.key")
+    yield from names.each(f"{path}.value", taint.value, names.label_value(taint.value))
+    if taint.effect not in EFFECTS:
+        where = f"{path}.effect"
+        yield not_supported(where, taint.effect, EFFECTS) if taint.effect else required(where)
+
+
+def service_account(obj: ServiceAccount) -> Errors:
+    """ValidateServiceAccount."""
+    return validate_meta(obj)
+
+
+def event(obj: Event) -> Errors:
+    """ValidateEventCreate: an event lives beside its object."""
+    yield from validate_meta(obj)
+    of, own = obj.involved_object.namespace, obj.metadata.namespace
+    if own and (own not in ("default", "kube-system") if not of else of != own):
+        yield invalid("involvedObject.namespace", of, "does not match event.namespace")
+
+
+def source(obj: Source) -> Errors:
+    """A Source has either a URL or a directory, and durations that can be read."""
+    yield from validate_meta(obj, namespaced=False)
+    spec = obj.spec
+    if not spec.url and not spec.path:
+        yield required("spec", "must specify one of: `url` or `path`")
+    elif spec.url and spec.path:
+        yield forbidden("spec.path", "may not be specified when `url` is not empty")
+    for field, value in (("interval", spec.interval), ("timeout", spec.timeout)):
+        if value and not _DURATION.fullmatch(value):
+            yield invalid(f"spec.{field}", value, "must be a duration such as 10s or 2m")
+    yield from names.each("spec.subPath", spec.sub_path, names.descending_path(spec.sub_path))
+
+
+def revision(obj: Revision) -> Errors:
+    """A Revision belongs to a source."""
+    yield from validate_meta(obj, namespaced=False)
+    if not obj.spec.source:
+        yield required("spec.source")
+
+
+def proxy_state(obj: ProxyState) -> Errors:
+    """A ProxyState is named for its node."""
+    return validate_meta(obj, namespaced=False)
