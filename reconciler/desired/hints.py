@@ -70,19 +70,33 @@ def _model_of(manifest: Mapping[str, Any]) -> type[Model] | None:
     return resource.model if resource else None
 
 
-def _field_hint(path: str, manifest: Mapping[str, Any]) -> str:
-    """Say which field of the same struct, or which other place, an unknown field was meant for."""
+def meant_path(error: FieldError, manifest: Mapping[str, Any]) -> str:
+    """Return the path of the field that an unknown one was probably meant to be, or nothing."""
+    if error.reason is not Reason.UNKNOWN_FIELD:
+        return ""
+    place, wrong = _struct_of(error.path, manifest)
+    meant = nearest(wrong, place.fields) if place else ""
+    return error.path.removesuffix(wrong) + meant if meant else ""
+
+
+def _struct_of(path: str, manifest: Mapping[str, Any]) -> tuple[Schema | None, str]:
+    """Return the struct that an unknown field at `path` stands in, and the field's name."""
     model = _model_of(manifest)
     *parents, wrong = _steps(path)
-    if model is None or not isinstance(wrong, str):
+    return (schema.at(model, parents) if model else None), str(wrong)
+
+
+def _field_hint(path: str, manifest: Mapping[str, Any]) -> str:
+    """Say which field of the same struct, or which other place, an unknown field was meant for."""
+    place, wrong = _struct_of(path, manifest)
+    model = _model_of(manifest)
+    if place is None or model is None:
         return ""
-    place = schema.at(model, parents)
-    if place is None:
-        return ""
-    if wrong.endswith(":") or ":" in wrong:
+    if ":" in wrong:
         return f'write "{wrong.partition(":")[0]}: ..." with a space after the colon'
     if meant := nearest(wrong, place.fields):
         return f'did you mean "{meant}"?'
+    *parents, _ = _steps(path)
     elsewhere = _elsewhere(wrong, model, _struct_path(parents))
     return f'"{wrong}" belongs to {elsewhere}: check the indentation' if elsewhere else ""
 

@@ -25,7 +25,7 @@ from reconciler.admission.errors import (
 )
 from reconciler.desired import json, yaml
 from reconciler.desired.declarable import refusal
-from reconciler.desired.hints import hint_for
+from reconciler.desired.hints import hint_for, meant_path
 from reconciler.desired.limits import ReadLimits
 from reconciler.desired.objects import DesiredObject
 from reconciler.desired.positions import Positions
@@ -232,15 +232,24 @@ def _admit(manifest: Mapping[str, Any], resource: Resource) -> KubeObject:
 
 
 def _with_later_stages(manifest: Mapping[str, Any], first: Undecodable) -> AdmissionError:
-    """Validate what is left without the unknown fields, so that nothing waits for its turn."""
+    """Validate what is left without the unknown fields, so that nothing waits for its turn.
+
+    A field that is missing because it is there under a wrong name is told once, not twice.
+    """
     try:
         lenient, _ = decode_lenient(manifest)
         check(apply_defaults(lenient))
     except Undecodable:
         return first
-    except Refused as later:
+    except Refused as refused:
+        meant = {meant_path(error, manifest) for error in first.errors}
+        later = [
+            error
+            for error in refused.errors
+            if error.reason is not Reason.REQUIRED or error.path not in meant
+        ]
         return AdmissionError(
-            (*first.errors, *later.errors), kind=first.kind, group=first.group,
+            (*first.errors, *later), kind=first.kind, group=first.group,
             version=first.version, name=first.name, namespace=first.namespace,
         )  # fmt: skip
     return first

@@ -23,6 +23,7 @@ from yaml.events import (
     MappingStartEvent,
     ScalarEvent,
     SequenceEndEvent,
+    StreamStartEvent,
 )
 
 from reconciler.core.errors import ReconcilerError
@@ -124,6 +125,10 @@ def _unreadable(error: Any, data: bytes) -> Fault:
     return Fault(f"{what}: {error.reason}", before.count(b"\n") + 1, column, syntax=True)
 
 
+def _plain(event: Any) -> bool:
+    return event.__class__ is ScalarEvent and event.implicit[0]
+
+
 @dataclass(slots=True)
 class _Builder:
     """Builds values from events. Methods are long rather than many: this is the hot path."""
@@ -141,11 +146,12 @@ class _Builder:
 
     def __post_init__(self) -> None:
         self.next = self.parser.get_event
-        self.next()  # the start of the stream
 
     def document(self) -> Document | None:
         """Return the next document, or `None` at the end."""
         start = self.next()
+        if start.__class__ is StreamStartEvent:
+            start = self.next()
         if start.__class__ is not DocumentStartEvent:
             return None
         self.index += 1
@@ -203,7 +209,7 @@ class _Builder:
                     self.check_finite(value, value_event)
             else:
                 value = self.node(value_event, depth + 1)
-            if key is None or key in result or key == _MERGE:
+            if key is None or key in result or (key == _MERGE and _plain(event)):
                 self.odd_entry(key, event, value, merges)
                 continue
             result[key] = value
@@ -310,7 +316,7 @@ class _Builder:
         """Take in an entry that is a merge, a duplicate, or has a null key."""
         if key is None:
             self.fault("a key must not be empty or null", event)
-        elif key == _MERGE and event.implicit[0]:
+        elif key == _MERGE and _plain(event):
             merges += value if isinstance(value, list) else [value]
             if not all(isinstance(each, dict) for each in merges):
                 raise _Stop("<< takes a mapping or a list of mappings", event.start_mark)
