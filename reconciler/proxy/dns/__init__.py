@@ -1,0 +1,1 @@
+"""Cluster DNS: names of services and their pods answered here, others forwarded."""

@@ -1,0 +1,70 @@
+"""Keeps the zone as the Service and Endpoints objects say. `server.py` runs it.
+
+A change is in the zone on the next turn of the event loop; a flood of them, as at the start, is
+taken in portions, so that queries are answered in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from reconciler.client.informer import Informer
+from reconciler.client.protocol import EventType
+from reconciler.model.meta import KubeObject
+from reconciler.model.service import Endpoints, Service
+from reconciler.proxy.dns.records import service_records
+from reconciler.proxy.dns.resolver import Resolver
+from reconciler.proxy.dns.zone import Owner, Zone
+
+_AT_ONCE = 100  # services compiled between two turns of the event loop
+
+
+class Feed:
+    """Compiles the services that changed into the zone, and says when it is complete."""
+
+    def __init__(
+        self,
+        services: Informer[Service],
+        endpoints: Informer[Endpoints],
+        zone: Zone,
+        resolver: Resolver,
+        domain: str,
+    ) -> None:
+        self._services = services
+        self._endpoints = endpoints
+        self._zone = zone
+        self._resolver = resolver
+        self._domain = domain
+        self._dirty: set[Owner] = set()
+        self._changed = asyncio.Event()
+
+    async def run(self) -> None:
+        """Follow the objects until cancelled."""
+        self._services.subscribe(self._on_change)
+        self._endpoints.subscribe(self._on_change)
+        await self._services.synced.wait()
+        await self._endpoints.synced.wait()
+        while True:
+            await self._take_in()
+            self._resolver.ready = True
+            await self._changed.wait()
+
+    async def _take_in(self) -> None:
+        self._changed.clear()
+        while self._dirty:
+            for _ in range(min(_AT_ONCE, len(self._dirty))):
+                self._compile(self._dirty.pop())
+            await asyncio.sleep(0)
+
+    def _compile(self, owner: Owner) -> None:
+        namespace, name = owner
+        service = self._services.get(name, namespace)
+        endpoints = self._endpoints.get(name, namespace)
+        records = service_records(service, endpoints, self._domain) if service else {}
+        self._zone.put(owner, records)
+
+    def _on_change(self, _type: EventType, old: KubeObject | None, new: KubeObject | None) -> None:
+        changed = new or old
+        if changed:
+            self._dirty.add((changed.metadata.namespace, changed.metadata.name))
+            self._changed.set()
