@@ -91,6 +91,21 @@ class OwnWrites(Generic[T]):
         writes = self._writes.get(group, {}).values()
         return min(writes, key=lambda write: write.at, default=None)
 
+    def verified(self, group: str, write: Write[T], live: T | None, at: float) -> None:
+        """Take in what the API says of an object that the informer should long have shown.
+
+        `live` is None when the object is gone. While the informer still shows it as alive it
+        counts as deleted.
+        """
+        obj = write.object
+        if live is None or live.metadata.uid != obj.metadata.uid:
+            self.forget(obj)
+            self.deleted(group, obj, at)
+        elif write.deleted or live.metadata.deletion_timestamp is not None:
+            self.deleted(group, obj, at)
+        else:
+            self.wrote(group, live, at)
+
     def _shown(self, obj: T) -> T | None:
         shown = self._informer.get(obj.metadata.name, obj.metadata.namespace)
         return shown if shown is not None and shown.metadata.uid == obj.metadata.uid else None

@@ -1,0 +1,211 @@
+"""Keeps the Endpoints of every service with a selector as its pods are.
+
+Run by the composition root. On the path of each request: from a pod that becomes ready, or is
+being deleted, to the proxies' rules. So a pod's event is looked up by label, unimportant changes
+of a pod wake nobody, and what was just written is remembered, so that a burst of pods needs no
+round trip through the informer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from random import Random
+
+import structlog
+
+from reconciler.client.informer import Informer
+from reconciler.client.protocol import ApiError, Client, EventType, NotFound
+from reconciler.controllers.endpoints.plan import plan, wants_endpoints
+from reconciler.controllers.ownwrites import revision
+from reconciler.controllers.podstate import is_ready, is_terminal, matches
+from reconciler.controllers.refusals import namespace_ends
+from reconciler.core.errors import Retryable
+from reconciler.core.queue import Controller, Done, Outcome
+from reconciler.model.pod import Pod
+from reconciler.model.service import Endpoints, Service
+
+_WORKERS = 8
+_BY_LABEL = "endpoints-label"
+_BY_SELECTOR = "endpoints-selector"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceKey:
+    """A service, and the Endpoints of the same name."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+class EndpointsController:
+    """Writes Endpoints; deletes them with their service."""
+
+    def __init__(
+        self,
+        client: Client,
+        services: Informer[Service],
+        pods: Informer[Pod],
+        endpoints: Informer[Endpoints],
+        *,
+        random: Random | None = None,
+    ) -> None:
+        self._client = client
+        self._services = services
+        self._pods = pods
+        self._endpoints = endpoints
+        self._written: dict[ServiceKey, Endpoints] = {}
+        self._orphaned: set[ServiceKey] = set()
+        self._log = structlog.get_logger(component="endpoints")
+        self._controller: Controller[ServiceKey] = Controller(
+            "endpoints", self._reconcile, workers=_WORKERS, random=random
+        )
+        pods.add_index(_BY_LABEL, _labels)
+        services.add_index(_BY_SELECTOR, _selector)
+        services.subscribe(self._service_changed)
+        pods.subscribe(self._pod_changed)
+        endpoints.subscribe(self._endpoints_changed)
+
+    async def run(self) -> None:
+        """Keep endpoints right until cancelled."""
+        informers = (self._services, self._pods, self._endpoints)
+        await asyncio.gather(*(informer.synced.wait() for informer in informers))
+        self._find_leftovers()
+        await self._controller.run()
+
+    def _find_leftovers(self) -> None:
+        """Find Endpoints whose service went while nobody looked (checkLeftoverEndpoints).
+
+        At other times Endpoints without a service are a person's, made before their service.
+        """
+        for item in self._endpoints.items():
+            if self._services.get(item.metadata.name, item.metadata.namespace) is None:
+                self._orphaned.add(ServiceKey(item.metadata.namespace, item.metadata.name))
+
+    def _service_changed(self, event: EventType, old: Service | None, new: Service | None) -> None:
+        service = new if new is not None else old
+        if service is None:
+            return
+        key = ServiceKey(service.metadata.namespace, service.metadata.name)
+        if event == "DELETED":
+            self._orphaned.add(key)
+        self._controller.queue.add(key)
+
+    def _endpoints_changed(
+        self, event: EventType, old: Endpoints | None, new: Endpoints | None
+    ) -> None:
+        shown = new if new is not None else old
+        if shown is None:
+            return
+        key = ServiceKey(shown.metadata.namespace, shown.metadata.name)
+        written = self._written.get(key)
+        if written is not None and event != "DELETED" and revision(shown) <= revision(written):
+            if revision(shown) == revision(written):
+                del self._written[key]
+            return  # an echo of our own write
+        self._written.pop(key, None)
+        self._controller.queue.add(key)
+
+    def _pod_changed(self, event: EventType, old: Pod | None, new: Pod | None) -> None:
+        now = new if event != "DELETED" else None
+        if old is not None and now is not None and _face(old) == _face(now):
+            return
+        for pod in (old, now):
+            if pod is not None:
+                self._wake_services(pod)
+
+    def _wake_services(self, pod: Pod) -> None:
+        for label in _labels(pod):
+            for service in self._services.by_index(_BY_SELECTOR, label):
+                if matches(service.spec.selector, pod.metadata.labels):
+                    self._add(service.metadata.namespace, service.metadata.name)
+
+    def _add(self, namespace: str, name: str) -> None:
+        self._controller.queue.add(ServiceKey(namespace, name))
+
+    async def _reconcile(self, key: ServiceKey) -> Outcome:
+        service = self._services.get(key.name, key.namespace)
+        current = self._current(key)
+        if service is None:
+            if current is not None and key in self._orphaned:
+                await self._delete(key, current)
+            self._orphaned.discard(key)
+            return Done()
+        self._orphaned.discard(key)
+        if wants_endpoints(service):
+            wanted = plan(service, self._selected(service), current)
+            if wanted is not None:
+                await self._write(key, wanted, new=current is None)
+        return Done()
+
+    def _current(self, key: ServiceKey) -> Endpoints | None:
+        shown = self._endpoints.get(key.name, key.namespace)
+        written = self._written.get(key)
+        if shown is None or (written is not None and revision(written) > revision(shown)):
+            return written
+        return shown
+
+    def _selected(self, service: Service) -> Iterable[Pod]:
+        for first in _selector(service):
+            for pod in self._pods.by_index(_BY_LABEL, first):
+                if matches(service.spec.selector, pod.metadata.labels):
+                    yield pod
+
+    async def _write(self, key: ServiceKey, wanted: Endpoints, *, new: bool) -> None:
+        try:
+            if new:
+                stored = await self._client.create(wanted)
+            else:
+                stored = await self._client.update(wanted)
+        except ApiError as error:
+            self._written.pop(key, None)
+            if namespace_ends(error):
+                return
+            raise Retryable(f"endpoints {key}: {error}") from error
+        self._remember(key, stored)
+        self._log.debug("endpoints.written", namespace=key.namespace, name=key.name)
+
+    def _remember(self, key: ServiceKey, stored: Endpoints) -> None:
+        shown = self._endpoints.get(key.name, key.namespace)
+        if shown is None or revision(shown) < revision(stored):
+            self._written[key] = stored
+
+    async def _delete(self, key: ServiceKey, current: Endpoints) -> None:
+        self._written.pop(key, None)
+        try:
+            await self._client.delete(Endpoints, key.name, key.namespace, uid=current.metadata.uid)
+        except NotFound:
+            return
+        except ApiError as error:
+            raise Retryable(f"endpoints {key}: {error}") from error
+        self._log.debug("endpoints.deleted", namespace=key.namespace, name=key.name)
+
+
+def _labels(pod: Pod) -> list[str]:
+    namespace = pod.metadata.namespace
+    return [f"{namespace}/{key}={value}" for key, value in pod.metadata.labels.items()]
+
+
+def _selector(service: Service) -> list[str]:
+    """Return one pair of the selector: any pod that matches all of them has it."""
+    pairs = sorted(service.spec.selector.items())
+    return [f"{service.metadata.namespace}/{key}={value}" for key, value in pairs[:1]]
+
+
+def _face(pod: Pod) -> tuple[object, ...]:
+    """Return what of a pod can be seen in Endpoints; the rest of it wakes nobody."""
+    spec = pod.spec
+    return (
+        pod.metadata.labels,
+        pod.metadata.deletion_timestamp is None,
+        pod.status.pod_ip,
+        is_ready(pod),
+        is_terminal(pod),
+        spec.node_name,
+        spec.hostname,
+        spec.subdomain,
+    )

@@ -1,0 +1,1 @@
+"""Nodes that stop telling of themselves: their conditions, taints and pods."""

@@ -1,0 +1,218 @@
+"""The scheduler's loop: binds each unbound pod to a node, or says why it cannot.
+
+Run by the composition root. Decisions are made one after the other on one snapshot, which counts
+a pod as placed the moment it is decided; the bindings themselves are written side by side, so
+that a burst of pods shares the store's commits. A pod that no node takes waits, costs nothing,
+and is decided again when a node or a pod changes in a way that could help it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from random import Random
+from typing import assert_never
+
+import structlog
+
+from reconciler.client.events import EventRecorder
+from reconciler.client.informer import Informer
+from reconciler.client.protocol import ApiError, Client, ConflictError, EventType, NotFound
+from reconciler.core.clock import Clock
+from reconciler.core.errors import Retryable
+from reconciler.core.queue import Controller, Done, Outcome
+from reconciler.model.node import Node
+from reconciler.model.pod import Pod
+from reconciler.model.podstatus import PodCondition
+from reconciler.model.time import format_time
+from reconciler.scheduler.decision import Placed, Refused, decide
+from reconciler.scheduler.snapshot import Snapshot, effective_taints
+
+SCHEDULER_NAME = "default-scheduler"
+_PARALLEL_BINDINGS = 64
+_TERMINAL = frozenset({"Succeeded", "Failed"})
+
+
+@dataclass(frozen=True, slots=True)
+class PodKey:
+    """A pod to place."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+class Scheduler:
+    """Binds pods that ask for the default scheduler; `seed` fixes how ties are broken."""
+
+    def __init__(
+        self,
+        client: Client,
+        pods: Informer[Pod],
+        nodes: Informer[Node],
+        events: EventRecorder,
+        clock: Clock,
+        *,
+        seed: int = 0,
+        random: Random | None = None,
+    ) -> None:
+        self._client = client
+        self._pods = pods
+        self._nodes = nodes
+        self._events = events
+        self._clock = clock
+        self._seed = seed
+        self._snapshot = Snapshot()
+        self._waiting: dict[PodKey, str] = {}
+        self._log = structlog.get_logger(component="scheduler")
+        self._controller: Controller[PodKey] = Controller(
+            "scheduler", self._reconcile, workers=_PARALLEL_BINDINGS, random=random
+        )
+        nodes.subscribe(self._node_changed)
+        pods.subscribe(self._pod_changed)
+
+    async def run(self) -> None:
+        """Place pods until cancelled."""
+        await asyncio.gather(self._nodes.synced.wait(), self._pods.synced.wait())
+        await self._controller.run()
+
+    def _node_changed(self, event: EventType, old: Node | None, new: Node | None) -> None:
+        node = new if event != "DELETED" else None
+        if node is not None:
+            if old is None or _offers(old) != _offers(node):
+                self._snapshot.set_node(node)
+                self._retry_waiting()
+        elif old is not None:
+            self._snapshot.remove_node(old.metadata.name)
+
+    def _pod_changed(self, event: EventType, old: Pod | None, new: Pod | None) -> None:
+        pod = new if event != "DELETED" else None
+        if pod is None:
+            gone = old if old is not None else new
+            if gone is not None:
+                self._waiting.pop(_key(gone), None)
+                self._freed(gone)
+        elif pod.status.phase in _TERMINAL:
+            self._freed(pod)
+        elif pod.spec.node_name:
+            if self._snapshot.placed_on(pod.metadata.uid) != pod.spec.node_name:
+                self._snapshot.place(pod, pod.spec.node_name)
+        elif _is_ours(pod) and (old is None or old.spec != pod.spec):
+            self._controller.queue.add(_key(pod))
+
+    def _freed(self, pod: Pod) -> None:
+        if self._snapshot.remove(pod.metadata.uid):
+            self._retry_waiting()
+
+    def _retry_waiting(self) -> None:
+        for key in self._waiting:
+            self._controller.queue.add(key)
+
+    async def _reconcile(self, key: PodKey) -> Outcome:
+        pod = self._pods.get(key.name, key.namespace)
+        if pod is None or not _is_ours(pod) or self._snapshot.placed_on(pod.metadata.uid):
+            self._waiting.pop(key, None)
+            return Done()
+        decision = decide(pod, self._snapshot.nodes(), self._seed)
+        match decision:
+            case Placed(node):
+                await self._bind(pod, node)
+            case Refused(message):
+                await self._refuse(pod, message)
+            case _:
+                assert_never(decision)
+        return Done()
+
+    async def _bind(self, pod: Pod, node: str) -> None:
+        meta = pod.metadata
+        self._waiting.pop(_key(pod), None)
+        self._snapshot.place(pod, node)
+        try:
+            await self._client.bind(meta.name, meta.namespace, node, uid=meta.uid)
+        except (NotFound, ConflictError):
+            # Gone, replaced or bound by somebody else: the informer will say which.
+            self._unplace(pod)
+        except ApiError as error:
+            self._unplace(pod)
+            raise Retryable(f"binding {_key(pod)} to {node}: {error}") from error
+        except BaseException:
+            self._unplace(pod)
+            raise
+        else:
+            self._log.debug("pod.bound", namespace=meta.namespace, name=meta.name, node=node)
+            message = f"Successfully assigned {_key(pod)} to {node}"
+            self._events.event(pod, "Normal", "Scheduled", message)
+
+    def _unplace(self, pod: Pod) -> None:
+        shown = self._pods.get(pod.metadata.name, pod.metadata.namespace)
+        if shown is None or shown.metadata.uid != pod.metadata.uid or not shown.spec.node_name:
+            self._freed(pod)
+
+    async def _refuse(self, pod: Pod, message: str) -> None:
+        key = _key(pod)
+        known = self._waiting.get(key)
+        self._waiting[key] = message
+        if known == message:
+            return
+        self._log.info("pod.unschedulable", namespace=key.namespace, name=key.name, reason=message)
+        self._events.event(pod, "Warning", "FailedScheduling", message)
+        await self._say_unschedulable(pod, message)
+
+    async def _say_unschedulable(self, pod: Pod, message: str) -> None:
+        status = pod.status.replace(conditions=_with_refusal(pod, message, self._clock))
+        if status == pod.status:
+            return
+        try:
+            await self._client.update(pod.replace(status=status), subresource="status")
+        except NotFound:
+            return
+        except ApiError as error:
+            self._waiting[_key(pod)] = ""
+            raise Retryable(f"status of {_key(pod)}: {error}") from error
+
+
+def _key(pod: Pod) -> PodKey:
+    return PodKey(pod.metadata.namespace, pod.metadata.name)
+
+
+def _is_ours(pod: Pod) -> bool:
+    """Say whether the pod waits for this scheduler to bind it."""
+    return (
+        not pod.spec.node_name
+        and pod.metadata.deletion_timestamp is None
+        and pod.status.phase not in _TERMINAL
+        and not pod.spec.scheduling_gates
+        and pod.spec.scheduler_name in ("", SCHEDULER_NAME)
+    )
+
+
+def _offers(node: Node) -> tuple[object, ...]:
+    """Return what of a node matters to a decision; a heartbeat does not change it."""
+    status = node.status
+    return (
+        node.metadata.labels,
+        node.spec.unschedulable,
+        effective_taints(node),
+        status.allocatable or status.capacity,
+    )
+
+
+def _with_refusal(pod: Pod, message: str, clock: Clock) -> tuple[PodCondition, ...]:
+    """Return the pod's conditions with PodScheduled False, its time kept when it was so before."""
+    since: str | None = format_time(clock.now())
+    others: list[PodCondition] = []
+    for item in pod.status.conditions:
+        if item.type != "PodScheduled":
+            others.append(item)
+        elif item.status == "False":
+            since = item.last_transition_time
+    refusal = PodCondition(
+        type="PodScheduled",
+        status="False",
+        last_transition_time=since,
+        reason="Unschedulable",
+        message=message,
+    )
+    return (*others, refusal)

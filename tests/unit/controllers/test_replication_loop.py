@@ -1,0 +1,255 @@
+"""The ReplicationController loop on the real registry, with informers that lag."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from reconciler.controllers.podstate import is_active, is_ready
+from reconciler.controllers.replication.loop import ReplicationLoop
+from reconciler.model.meta import ObjectMeta
+from reconciler.model.node import Node
+from reconciler.model.pod import Pod
+from reconciler.model.replication import ReplicationController
+from reconciler.scheduler.loop import Scheduler
+from tests.unit.controllers.builders import make_rc
+from tests.unit.controllers.world import ObedientKubelet, World
+
+
+class Cluster(World):
+    """A world in which controllers make pods, the scheduler binds and a kubelet runs them."""
+
+    kubelet: ObedientKubelet
+
+    async def begin(self, lag: float = 0.0) -> None:
+        self.client.lag = lag
+        pods = self.informer(Pod)
+        rcs = self.informer(ReplicationController)
+        self.start(ReplicationLoop(self.client, rcs, pods, self.events, self.clock).run)
+        scheduler = Scheduler(self.client, pods, self.informer(Node), self.events, self.clock)
+        self.start(scheduler.run)
+        self.kubelet = ObedientKubelet(self.client, pods, self.clock)
+        self.start(self.kubelet.run)
+        await self.add_node()
+
+    def rc(self, name: str = "web") -> ReplicationController:
+        return self.registry.get(ReplicationController, name, "default")
+
+    def active(self) -> list[Pod]:
+        return [pod for pod in self.pods() if is_active(pod)]
+
+    def ready(self) -> int:
+        return sum(is_ready(pod) for pod in self.active())
+
+    def images(self) -> set[str]:
+        return {pod.spec.containers[0].image for pod in self.active()}
+
+    async def change(
+        self, name: str = "web", *, replicas: int | None = None, image: str = ""
+    ) -> None:
+        rc = self.rc(name)
+        spec = rc.spec
+        if replicas is not None:
+            spec = spec.replace(replicas=replicas)
+        if image:
+            assert spec.template is not None
+            pod = spec.template.spec
+            containers = (pod.containers[0].replace(image=image),)
+            template = spec.template.replace(spec=pod.replace(containers=containers))
+            spec = spec.replace(template=template)
+        meta = rc.metadata.replace(resource_version="")
+        await self.client.update(rc.replace(spec=spec, metadata=meta))
+
+
+def fresh(rc: ReplicationController) -> ReplicationController:
+    return rc.replace(metadata=rc.metadata.replace(uid="", generation=0))
+
+
+Scenario = Callable[[Cluster], Awaitable[None]]
+Run = Callable[[Scenario], None]
+
+
+@pytest.fixture
+def run(virtual: Any, clock: Any) -> Run:
+    def runner(scenario: Scenario) -> None:
+        async def body() -> None:
+            async with Cluster(clock) as world:
+                await scenario(world)
+
+        virtual.run_until_complete(body())
+
+    return runner
+
+
+def test_pods_are_made_bound_and_counted(run: Run) -> None:
+    async def scenario(world: Cluster) -> None:
+        await world.begin()
+        await world.client.create(fresh(make_rc(replicas=5)))
+        took = await world.until(lambda: world.rc().status.ready_replicas == 5)
+        assert took < 0.1
+        status = world.rc().status
+        assert (status.replicas, status.fully_labeled_replicas, status.available_replicas) == (
+            5,
+            5,
+            5,
+        )
+        assert status.observed_generation == 1
+        assert all(pod.metadata.name.startswith("web-") for pod in world.pods())
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("lag", [0.0, 0.3, 2.0, 7.0])
+def test_a_lagging_watch_never_makes_too_many_pods(run: Run, lag: float) -> None:
+    async def scenario(world: Cluster) -> None:
+        most = 0
+
+        def watch(event: str, old: Pod | None, new: Pod | None) -> None:
+            nonlocal most
+            most = max(most, len(world.active()))
+
+        await world.begin(lag)
+        world.informer(Pod).subscribe(watch)
+        await world.client.create(fresh(make_rc(replicas=6)))
+        await world.until(lambda: world.ready() == 6, 600)
+        assert most == 6
+        await world.change(replicas=2)
+        await world.until(lambda: len(world.pods()) == 2, 600)
+        await world.settle(60)
+        assert len(world.active()) == 2
+        assert most == 6
+        created = [reason for reason in world.reasons() if reason == "SuccessfulCreate"]
+        assert len(created) <= 6
+
+    run(scenario)
+
+
+def test_a_pod_that_goes_is_replaced(run: Run) -> None:
+    async def scenario(world: Cluster) -> None:
+        await world.begin()
+        await world.client.create(fresh(make_rc(replicas=2)))
+        await world.until(lambda: world.ready() == 2)
+        lost = world.active()[0].metadata
+        await world.client.delete(Pod, lost.name, "default")
+        await world.until(lambda: len(world.pods()) == 2 and world.ready() == 2)
+        assert lost.uid not in {pod.metadata.uid for pod in world.pods()}
+
+    run(scenario)
+
+
+def test_orphans_are_adopted_and_strays_released(run: Run) -> None:
+    async def scenario(world: Cluster) -> None:
+        await world.begin()
+        template = make_rc().spec.template
+        assert template is not None
+        meta = ObjectMeta(name="alone", namespace="default", labels={"app": "web"})
+        await world.client.create(Pod(metadata=meta, spec=template.spec))
+        await world.client.create(fresh(make_rc(replicas=2)))
+        await world.until(lambda: world.ready() == 2)
+        adopted = world.registry.get(Pod, "alone", "default")
+        assert [ref.uid for ref in adopted.metadata.owner_references] == [world.rc().metadata.uid]
+
+        stray = adopted.replace(metadata=adopted.metadata.replace(labels={"app": "debug"}))
+        await world.client.update(stray)
+        await world.until(lambda: world.ready() == 3)
+        released = world.registry.get(Pod, "alone", "default")
+        assert released.metadata.owner_references == ()
+
+    run(scenario)
+
+
+def test_without_a_source_a_new_template_is_for_new_pods_only(run: Run) -> None:
+    async def scenario(world: Cluster) -> None:
+        await world.begin()
+        await world.client.create(fresh(make_rc(replicas=2)))
+        await world.until(lambda: world.ready() == 2)
+        await world.change(image="web:2")
+        await world.settle(5)
+        assert world.images() == {"web:1"}
+        assert not any(item.type == "Progressing" for item in world.rc().status.conditions)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("lag", [0.0, 0.4])
+def test_a_rollout_replaces_pods_one_by_one(run: Run, lag: float) -> None:
+    async def scenario(world: Cluster) -> None:
+        await world.begin(lag)
+        await world.client.create(fresh(make_rc(replicas=3, rolled=True)))
+        await world.until(lambda: reason(world) == "RolloutComplete")
+        counts: list[tuple[int, int]] = []
+
+        def watch(*_: object) -> None:
+            counts.append((len(world.active()), world.ready()))
+
+        world.informer(Pod).subscribe(watch)
+        await world.change(image="web:2")
+        await world.until(lambda: reason(world) == "RollingOut")
+        await world.until(lambda: reason(world) == "RolloutComplete", 120)
+        assert world.images() == {"web:2"}
+        assert max(total for total, _ in counts) == 4
+        assert min(ready for _, ready in counts) >= 3
+
+    run(scenario)
+
+
+def reason(world: Cluster) -> str:
+    conditions = world.rc().status.conditions
+    return next((item.reason for item in conditions if item.type == "Progressing"), "")
+
+
+def test_a_broken_rollout_stops_and_a_new_template_ends_it(run: Run) -> None:
+    async def scenario(world: Cluster) -> None:
+        await world.begin()
+        world.kubelet.broken = lambda pod: pod.spec.containers[0].image == "web:bad"
+        await world.client.create(fresh(make_rc(replicas=3, rolled=True)))
+        await world.until(lambda: reason(world) == "RolloutComplete")
+        await world.change(image="web:bad")
+        took = await world.until(lambda: reason(world) == "ProgressDeadlineExceeded", 700)
+        assert 599 <= took <= 602
+        assert world.ready() == 3
+        revision = world.registry.revision
+        await world.settle(2000)
+        assert world.registry.revision == revision, "a stopped rollout writes nothing"
+
+        await world.change(image="web:3")
+        await world.until(lambda: reason(world) == "RolloutComplete")
+        assert world.images() == {"web:3"}
+
+    run(scenario)
+
+
+def test_nothing_is_written_when_nothing_changes(run: Run) -> None:
+    async def scenario(world: Cluster) -> None:
+        await world.begin()
+        await world.client.create(fresh(make_rc(replicas=3, rolled=True)))
+        await world.until(lambda: reason(world) == "RolloutComplete")
+        await world.settle(5)
+        revision = world.registry.revision
+        await world.settle(5000)
+        assert world.registry.revision == revision
+
+    run(scenario)
+
+
+def test_a_refused_pod_is_told_in_status_and_event(run: Run) -> None:
+    async def scenario(world: Cluster) -> None:
+        await world.begin()
+        world.client.refused = Pod
+        await world.client.create(fresh(make_rc(replicas=8)))
+        await world.until(lambda: bool(world.rc().status.conditions))
+        condition = world.rc().status.conditions[0]
+        assert (condition.type, condition.reason, condition.message) == (
+            "ReplicaFailure",
+            "FailedCreate",
+            "exceeded quota",
+        )
+        await world.settle(1)
+        assert "FailedCreate" in world.reasons()
+        world.client.refused = None
+        await world.until(lambda: world.ready() == 8, 200)
+        await world.until(lambda: not world.rc().status.conditions)
+
+    run(scenario)
