@@ -11,7 +11,11 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from reconciler.admission.defaultpod import container_port_protocol, default_pod, default_pod_spec
-from reconciler.admission.defaultvolume import default_claim_spec, default_volume_source
+from reconciler.admission.defaultvolume import (
+    default_claim_spec,
+    default_volume_source,
+    normal_data_sources,
+)
 from reconciler.model.account import LimitRange, LimitRangeItem
 from reconciler.model.claim import PersistentVolumeClaim
 from reconciler.model.config import Secret
@@ -176,7 +180,7 @@ def _persistent_volume(obj: PersistentVolume) -> PersistentVolume:
 
 
 def _persistent_volume_claim(obj: PersistentVolumeClaim) -> PersistentVolumeClaim:
-    spec = default_claim_spec(obj.spec)
+    spec = normal_data_sources(default_claim_spec(obj.spec))
     outer: dict[str, Any] = {} if spec is obj.spec else {"spec": spec}
     if not obj.status.phase:
         outer["status"] = obj.status.replace(phase="Pending")

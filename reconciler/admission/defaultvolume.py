@@ -6,6 +6,7 @@ from typing import Any
 
 from reconciler.model.claim import PersistentVolumeClaimSpec
 from reconciler.model.container import ObjectFieldSelector
+from reconciler.model.reference import TypedLocalObjectReference, TypedObjectReference
 from reconciler.model.storage import PersistentVolumeSource
 from reconciler.model.volume import (
     DownwardAPIVolumeFile,
@@ -18,6 +19,7 @@ from reconciler.model.volume import (
 
 DEFAULT_MODE = 0o644
 TOKEN_SECONDS = 3600
+_DATA_SOURCES = (("", "PersistentVolumeClaim"), ("snapshot.storage.k8s.io", "VolumeSnapshot"))
 
 _SOURCES = tuple(VolumeSource.model_fields)
 
@@ -113,3 +115,20 @@ def default_field_ref(selector: ObjectFieldSelector) -> ObjectFieldSelector:
 def default_claim_spec(spec: PersistentVolumeClaimSpec) -> PersistentVolumeClaimSpec:
     """SetDefaults_PersistentVolumeClaimSpec."""
     return spec if spec.volume_mode is not None else spec.replace(volume_mode="Filesystem")
+
+
+def normal_data_sources(spec: PersistentVolumeClaimSpec) -> PersistentVolumeClaimSpec:
+    """Drop a `dataSource` of an unknown kind, then let it and `dataSourceRef` say the same.
+
+    EnforceDataSourceBackwardsCompatibility and NormalizeDataSources of the claim's strategy.
+    """
+    source, ref = spec.data_source, spec.data_source_ref
+    if source is not None and ref is None:
+        if (source.api_group or "", source.kind) not in _DATA_SOURCES:
+            return spec.replace(data_source=None)
+        copy = TypedObjectReference(api_group=source.api_group, kind=source.kind, name=source.name)
+        return spec.replace(data_source_ref=copy)
+    if ref is not None and source is None and not ref.namespace:
+        back = TypedLocalObjectReference(api_group=ref.api_group, kind=ref.kind, name=ref.name)
+        return spec.replace(data_source=back)
+    return spec

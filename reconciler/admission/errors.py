@@ -155,7 +155,7 @@ def go_value(value: Any) -> str:
         case str():
             text = go_quote(value)
         case None:
-            text = "null"
+            text = '"null"'
         case bool():
             text = str(value).lower()
         case Mapping():

@@ -51,7 +51,7 @@ class Layout:
 
     @property
     def fields(self) -> dict[str, Layout]:
-        """The members of a struct by JSON name."""
+        """The members of a struct by JSON name; empty for all else."""
         if self._fields is None:
             known = schema.fields_of(self._describe) if self._describe else {}
             self._fields = {name: _layout(place) for name, place in known.items()}
@@ -63,27 +63,31 @@ class Layout:
             return self.fields.get(name, LEAF)
         return self.item or LEAF
 
-    def parts(self, value: Any) -> dict[str, tuple[Layout, Any]] | None:
-        """Return members or items by path element, each with its layout; None for a leaf."""
+    def inner(self, element: str) -> Layout:
+        """Return the layout at a path element."""
+        return self.member(element[2:])
+
+    def parts(self, value: Any) -> dict[str, Any] | None:
+        """Return members or items by path element; None for a leaf, and for what counts as one."""
         if self.kind == "leaf" or not value:
             return None
         if self.kind in ("struct", "map"):
-            return {f"f:{name}": (self.member(name), item) for name, item in value.items()}
-        inner = self.item or LEAF
-        items = self.items(value)
-        return items and {name: (inner, item) for name, item in items.items()}
+            return {"f:" + name: member for name, member in value.items()}
+        return self.items(value)
 
     def element(self, item: Any) -> str | None:
         """Return the path element of an item of a keyed list or a set; None without its key."""
         if self.kind == "set":
             return f"v:{_json(item)}"
+        if len(self.keys) == 1:
+            value = _key_value(item, self.keys[0])
+            return None if value is None else f'k:{{"{self.keys[0]}":{_json(value)}}}'
         values = [_key_value(item, key) for key in self.keys]
         if None in values:
             return None
-        pairs = ",".join(
-            f'"{key}":{_json(value)}' for key, value in zip(self.keys, values, strict=True)
-        )
-        return f"k:{{{pairs}}}"
+        pairs = zip(self.keys, values, strict=True)
+        text = ",".join([f'"{key}":{_json(value)}' for key, value in pairs])
+        return f"k:{{{text}}}"
 
     def items(self, value: Sequence[Any]) -> dict[str, Any] | None:
         """Return the items of a keyed list or a set by their path elements.
@@ -91,10 +95,13 @@ class Layout:
         None when they cannot be told apart (a key is missing or given twice, which Kubernetes
         allows in some lists): such a list is treated whole, as a leaf.
         """
-        found = {self.element(item): item for item in value}
-        if len(found) < len(value) or None in found:
-            return None
-        return found  # type: ignore[return-value] - None was ruled out
+        found: dict[str, Any] = {}
+        for item in value:
+            name = self.element(item)
+            if name is None or name in found:
+                return None
+            found[name] = item
+        return found
 
 
 LEAF = Layout("leaf")
@@ -123,7 +130,7 @@ def _json(value: Any) -> str:
 
 
 def _key_value(item: Any, key: str) -> Any:
-    value = item.get(key) if isinstance(item, Mapping) else None
+    value = item.get(key) if isinstance(item, dict) else None
     return _KEY_DEFAULTS.get(key) if value is None else value
 
 
@@ -147,7 +154,7 @@ def of_manifest(layout: Layout, value: Mapping[str, Any]) -> FieldSet:
 def _inside(place: Layout, value: Any) -> FieldSet | None:
     """Return the set below a value that is no leaf; None when it must be owned whole."""
     if place.kind in ("struct", "map"):
-        return of_manifest(place, value) if isinstance(value, Mapping) else None
+        return of_manifest(place, value) if isinstance(value, dict) else None
     items = place.items(value) if isinstance(value, list | tuple) else None
     if items is None:
         return None
@@ -162,7 +169,10 @@ def everything(place: Layout, value: Any) -> FieldSet:
     parts = place.parts(value)
     if not parts:
         return _LEAF
-    return {".": _LEAF, **{name: everything(inner, item) for name, (inner, item) in parts.items()}}
+    return {
+        ".": _LEAF,
+        **{name: everything(place.inner(name), part) for name, part in parts.items()},
+    }
 
 
 def is_member(node: FieldSet) -> bool:

@@ -156,18 +156,18 @@ def compare(layout: Layout, old: Any, new: Any) -> Comparison:
     changed: FieldSet = {}
     removed: FieldSet = {}
     before, after = layout.parts(old) or {}, layout.parts(new) or {}
-    for name, (place, value) in after.items():
+    for name, value in after.items():
         if name not in before:
-            changed[name] = everything(place, value)
-        elif before[name][1] != value:
-            inner = _compare_part(place, before[name][1], value)
+            changed[name] = everything(layout.inner(name), value)
+        elif before[name] != value:
+            inner = _compare_part(layout.inner(name), before[name], value)
             if inner.changed is not None:
                 changed[name] = inner.changed
             if inner.removed is not None:
                 removed[name] = inner.removed
-    for name, (place, value) in before.items():
+    for name, value in before.items():
         if name not in after:
-            removed[name] = everything(place, value)
+            removed[name] = everything(layout.inner(name), value)
     return Comparison(changed, removed)
 
 

@@ -7,12 +7,15 @@ stores, so that equal manifests give equal objects; it costs nothing when the va
 from __future__ import annotations
 
 import binascii
+import re
 from base64 import b64decode
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
 from reconciler.model import quantity, time
+
+_FOREIGN = re.compile(r"[^A-Za-z0-9+/=]")
 
 
 def _decode_bytes(value: Any) -> Any:
@@ -22,8 +25,15 @@ def _decode_bytes(value: Any) -> Any:
         try:
             b64decode(value, validate=True)
         except (binascii.Error, ValueError) as error:
-            raise ValueError(f"illegal base64 data: {error}") from error
+            text = f"illegal base64 data at input byte {_first_fault(value)}"
+            raise ValueError(text) from error
     return value
+
+
+def _first_fault(text: str) -> int:
+    """Return where Go's decoder stops: at a foreign letter, else where the cut group begins."""
+    foreign = _FOREIGN.search(text)
+    return foreign.start() if foreign else len(text.rstrip("=")) // 4 * 4
 
 
 Int32 = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]

@@ -92,7 +92,7 @@ def container_common(container: Container, volumes: Volumes, path: str) -> Error
         yield required(f"{path}.name")
     elif messages := names.dns_label(container.name):
         yield from names.each(f"{path}.name", container.name, messages)
-    if not container.image.strip():
+    if not container.image:
         yield required(f"{path}.image")
     if container.termination_message_policy not in MESSAGE_POLICIES:
         where, policy = f"{path}.terminationMessagePolicy", container.termination_message_policy
@@ -179,6 +179,6 @@ def host_network_ports(held: tuple[Container, ...], path: str) -> Errors:
 def trimmed_images(held: tuple[Container, ...], path: str) -> Errors:
     """Pods, not templates, refuse white space around an image's name."""
     for index, container in enumerate(held):
-        if container.image.strip() != container.image and container.image.strip():
+        if container.image.strip() != container.image:
             text = "must not have leading or trailing whitespace"
             yield invalid(f"{path}[{index}].image", container.image, text)

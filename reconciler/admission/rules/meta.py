@@ -35,7 +35,7 @@ def validate_meta(
     if meta.annotations:
         yield from annotation_map(meta.annotations, "metadata.annotations")
     if meta.owner_references:
-        yield from _owners(meta)
+        yield from owners(meta)
     if meta.finalizers:
         yield from _finalizers(meta.finalizers)
 
@@ -77,7 +77,8 @@ def annotation_map(held: Mapping[str, str], path: str) -> Errors:
         yield FieldError(path, Reason.TOO_LONG, f"may not be more than {ANNOTATIONS_MAX} bytes", "")
 
 
-def _owners(meta: ObjectMeta) -> Errors:
+def owners(meta: ObjectMeta) -> Errors:
+    """ValidateOwnerReferences: each is whole, and one at most controls."""
     path = "metadata.ownerReferences"
     controllers = [owner for owner in meta.owner_references if owner.controller]
     for owner in meta.owner_references:

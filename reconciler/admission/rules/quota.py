@@ -138,6 +138,10 @@ def _limit_names(item: LimitRangeItem, path: str) -> Errors:
         yield required(path, text)
 
 
+def _shown(value: str) -> GoValue:
+    return GoValue(f'resource.Quantity{{s:"{value}"}}')
+
+
 def _limit_order(item: LimitRangeItem, name: str, path: str) -> Errors:
     """What is less must not be more: min, default request, default, max."""
     least, most = item.min.get(name), item.max.get(name)
@@ -153,8 +157,8 @@ def _limit_order(item: LimitRangeItem, name: str, path: str) -> Errors:
     ):  # fmt: skip
         if low is not None and high is not None and quantity.compare(low, high) > 0:
             text = f"{low_word} {low} is greater than {high_word} {high}"
-            yield invalid(f"{path}.{field}[{name}]", GoValue(shown or ""), text)
+            yield invalid(f"{path}.{field}[{name}]", _shown(shown or ""), text)
     ratio = item.max_limit_request_ratio.get(name)
     if ratio is not None and quantity.parse(ratio).value < 1:
         where = f"{path}.maxLimitRequestRatio[{name}]"
-        yield invalid(where, GoValue(ratio), f"ratio {ratio} is less than 1")
+        yield invalid(where, _shown(ratio), f"ratio {ratio} is less than 1")

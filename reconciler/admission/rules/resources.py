@@ -68,7 +68,8 @@ def amount(name: str, value: str, path: str) -> Errors:
     if parsed < 0:
         yield invalid(path, value, "must be greater than or equal to 0")
     if (name in INTEGER_RESOURCES or is_extended(name)) and parsed != parsed.to_integral_value():
-        yield invalid(path, GoValue(value), "must be an integer")
+        shown = GoValue(f'resource.Quantity{{s:"{value}"}}')
+        yield invalid(path, shown, "must be an integer")
 
 
 def requirements(held: ResourceRequirements, path: str) -> Errors:
