@@ -12,6 +12,7 @@ from reconciler.admission import status
 from reconciler.admission.errors import AdmissionError, FieldError
 from reconciler.core.errors import ReconcilerError
 from reconciler.model.kinds import Resource
+from reconciler.model.ownership import ApplyConflict
 
 MODIFIED = (
     "the object has been modified; please apply your changes to the latest version and try again"
@@ -95,6 +96,15 @@ def terminating(resource: Resource, name: str, namespace: str) -> StatusError:
     }
     text = f"unable to create new content in namespace {namespace} because it is being terminated"
     return forbidden(resource, name, text, [cause])
+
+
+def apply_conflict(error: ApplyConflict) -> StatusError:
+    """Return errors.NewApplyConflict."""
+    causes = [
+        {"reason": "FieldManagerConflict", "message": f"conflict with {owner}", "field": path}
+        for owner, path in error.fields
+    ]
+    return StatusError(409, "Conflict", str(error), {"causes": causes})
 
 
 def bad_request(message: str) -> StatusError:
