@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from reconciler.admission.create import validate
 from reconciler.admission.decode import decode
 from reconciler.admission.defaults import apply_defaults
 from reconciler.admission.errors import Refused
-from reconciler.admission.create import validate
 from reconciler.model import kinds
 from reconciler.model.meta import KubeObject
 

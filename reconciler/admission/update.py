@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from reconciler.admission.create import validate
 from reconciler.admission.errors import Errors, FieldError, GoValue, forbidden, go_value, invalid
 from reconciler.admission.rules.meta import annotation_map, labels, owners
 from reconciler.admission.rules.podupdate import pod_update
 from reconciler.admission.rules.statuses import pod_status, replication_status, service_status
-from reconciler.admission.create import validate
 from reconciler.model import quantity
 from reconciler.model.account import ResourceQuota
 from reconciler.model.base import Model
