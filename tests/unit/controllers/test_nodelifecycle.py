@@ -126,7 +126,12 @@ async def begin(world: World, *nodes: str) -> ObedientKubelet:
     kubelet = ObedientKubelet(world.client, pods, world.clock)
     world.start(kubelet.run)
     meta = ObjectMeta(name="p", namespace="default")
-    pod = Pod(metadata=meta, spec=PodSpec(containers=(Container(name="c", image="i"),)))
+    tolerated = tuple(
+        Toleration(key=key, operator="Exists", effect="NoExecute", toleration_seconds=300)
+        for key in (NOT_READY, UNREACHABLE)
+    )
+    spec = PodSpec(containers=(Container(name="c", image="i"),), tolerations=tolerated)
+    pod = Pod(metadata=meta, spec=spec)
     await world.client.create(pod)
     await world.client.bind("p", "default", "n1", uid="")
     await world.until(lambda: is_ready(world.pods()[0]))
