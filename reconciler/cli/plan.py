@@ -21,21 +21,19 @@ from reconciler.core.clock import SystemClock
 from reconciler.core.errors import ReconcilerError
 from reconciler.desired.load import Loader
 from reconciler.desired.objects import Desired
-from reconciler.model import kinds
-from reconciler.model.gitops import ProxyState, Revision, Source
-from reconciler.model.event import Event
+from reconciler.model.gitops import Source
 from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.settings import Settings
 from reconciler.source.place import open_source
 from reconciler.source.snapshot import Snapshot, SourceProblem
 from reconciler.sync.identity import source_of
+from reconciler.sync.inventory import followed_kinds
 from reconciler.sync.outcome import predict
 from reconciler.sync.plan import Situation, plan
 from reconciler.sync.report import describe, refusal_errors
 from reconciler.sync.workloads import pod_effects
 
 DONE, FAILED, CHANGES, INVALID = 0, 1, 2, 3
-_UNPLANNED = (Event, ProxyState, Revision, Source)
 
 
 class NoSource(ReconcilerError):
@@ -94,12 +92,7 @@ def _live(settings: Settings) -> tuple[Mapping[ObjectKey, KubeObject], Place]:
 
 
 def _objects(world: World) -> dict[ObjectKey, KubeObject]:
-    return {
-        obj.key: obj
-        for resource in kinds.RESOURCES
-        if resource.model not in _UNPLANNED
-        for obj in world.all(resource.model)
-    }
+    return {obj.key: obj for model in followed_kinds() for obj in world.all(model)}
 
 
 def _followed(world: World, settings: Settings) -> Place:

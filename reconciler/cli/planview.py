@@ -24,6 +24,15 @@ from reconciler.sync.report import counts_of
 from reconciler.sync.workloads import PodEffect
 
 _VALUE_LENGTH = 100
+_VERBS: dict[type[Action], str] = {
+    Create: "create",
+    Apply: "change",
+    Adopt: "adopt",
+    Replace: "replace",
+    Prune: "delete",
+    Release: "release",
+    Await: "wait",
+}
 _SIGNS = {
     "create": ("+", "green"),
     "change": ("~", "yellow"),
@@ -70,23 +79,7 @@ def as_json(plan: Plan, effects: Sequence[PodEffect]) -> str:
 
 def verb_of(action: Action) -> str:
     """Return what an action does, in one word."""
-    match action:
-        case Create():
-            return "create"
-        case Apply():
-            return "change"
-        case Adopt():
-            return "adopt"
-        case Replace():
-            return "replace"
-        case Prune():
-            return "delete"
-        case Release():
-            return "release"
-        case Await():
-            return "wait"
-        case _:
-            assert_never(action)
+    return _VERBS[type(action)]
 
 
 def _action_lines(text: Text, action: Action) -> None:

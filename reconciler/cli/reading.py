@@ -19,6 +19,7 @@ from reconciler.store.sqlite import open_readonly
 
 T = TypeVar("T", bound=KubeObject)
 
+
 class NoStore(ReconcilerError):
     """No daemon has ever run with this state directory."""
 

@@ -5,37 +5,38 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from rich.console import Console
 from rich.text import Text
 
 from reconciler.cli.reading import World, open_world
+from reconciler.core.ownership import find_owner
 from reconciler.model.gitops import Source
 from reconciler.model.time import parse_time
 from reconciler.settings import Settings
+
+OWNERSHIP = "reconciler"
+"""The name that a daemon owns, as `app.OWNERSHIP`, which costs too much to import here."""
 
 _POLL_SECONDS = 0.05
 _DEADLINE_SECONDS = 60.0
 _ENDED = frozenset(("Healthy", "Failed", "Rejected", "Unreachable"))
 
 
-def run_sync(
-    settings: Settings, console: Console, *, find_pid: Callable[[Settings], int | None]
-) -> int:
+def run_sync(settings: Settings, console: Console) -> int:
     """Signal the daemon (SIGHUP) and print what its source is afterwards.
 
-    `find_pid` names the daemon of these settings. Returns 0 when the revision is applied and on
-    its way or Healthy, 1 when there is no daemon, the source cannot be read, or it failed.
+    Returns 0 when the revision is applied and on its way or Healthy, 1 when there is no daemon,
+    the source cannot be read, or the revision was rejected or failed.
     """
-    pid = find_pid(settings)
-    if pid is None:
+    owner = find_owner(OWNERSHIP)
+    if owner is None:
         console.print("no daemon runs on this host")
         return 1
     with open_world(settings) as world:
         asked = datetime.now(UTC)
-        os.kill(pid, signal.SIGHUP)
+        os.kill(owner.pid, signal.SIGHUP)
         source = wait_for_sync(world, settings.source_name, asked)
     if source is None:
         console.print(f"the daemon did not answer within {_DEADLINE_SECONDS:.0f} s")

@@ -12,10 +12,17 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from reconciler.client.informer import Informer
+from reconciler.desired.declarable import refusal
+from reconciler.model import kinds
 from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.sync.identity import source_of
 
 Listener = Callable[[ObjectKey, KubeObject | None, KubeObject | None], None]
+
+
+def followed_kinds() -> tuple[type[KubeObject], ...]:
+    """Return the kinds that a source may declare: sync needs an informer of each."""
+    return tuple(each.model for each in kinds.RESOURCES if not refusal(each))
 
 
 class Inventory:

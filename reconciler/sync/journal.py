@@ -83,16 +83,21 @@ class Journal:
                 self._wake.set()
 
     async def flush(self) -> None:
-        """Write all that is not yet written; raises `ApiError` and keeps what is left."""
-        while self._unwritten:
-            name, obj = next(iter(self._unwritten.items()))
-            await self._write(obj)
-            if self._unwritten.get(name) is obj:
-                del self._unwritten[name]
-        while self._forget:
-            name = next(iter(self._forget))
+        """Write all that is not yet written; what the API refuses stays, and is raised last."""
+        refused: ApiError | None = None
+        for name, obj in list(self._unwritten.items()):
+            try:
+                await self._write(obj)
+            except ApiError as error:
+                refused = error
+            else:
+                if self._unwritten.get(name) is obj:
+                    del self._unwritten[name]
+        for name in list(self._forget):
             await self._delete(name)
             del self._forget[name]
+        if refused is not None:
+            raise refused
 
     def begin(self, snapshot: Snapshot) -> str:
         """Return the name of the Revision of `snapshot`, a new one unless it is the newest known.
@@ -165,7 +170,7 @@ class Journal:
         changes: dict[str, object] = {"applied_revision": revision}
         if asked or self._source.status.applied_revision != revision:
             changes["last_sync_time"] = format_time(self._clock.now())
-        self._keep(lifecycle.with_status(self._source, **changes))
+        self._set_source(lifecycle.with_status(self._source, **changes))
 
     def judged(self, phase: str, message: str) -> None:
         """Record how the source stands: the phase of its newest revision."""
@@ -180,9 +185,9 @@ class Journal:
             source, kind, holds=holds, reason=reason, message=message,
             at=format_time(self._clock.now()),
         )  # fmt: skip
-        self._keep(after)
+        self._set_source(after)
 
-    def _keep(self, source: Source) -> None:
+    def _set_source(self, source: Source) -> None:
         if source != self._source:
             self._source = source
             self._note(source)

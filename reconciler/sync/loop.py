@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -52,8 +52,8 @@ class SyncOptions:
     remembered.
     """
 
+    spec: SourceSpec
     name: str = "main"
-    spec: SourceSpec = field(default_factory=SourceSpec)
     keep: int = 50
 
 
@@ -71,10 +71,9 @@ class Sync:
         clock: Clock,
         informers: Iterable[Informer[Any]],
         *,
-        options: SyncOptions | None = None,
+        options: SyncOptions,
         random: Random | None = None,
     ) -> None:
-        options = options or SyncOptions()
         self.name = name = options.name
         self._source = source
         self._load = load

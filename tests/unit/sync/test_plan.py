@@ -1,17 +1,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.sync.world import (
-    controller,
-    desired,
-    manifest,
-    overlay,
-    pod,
-    service,
-    settings,
-    situation,
-    stored,
-)
 
 from reconciler.model.meta import ManagedFieldsEntry, ObjectKey
 from reconciler.sync.actions import (
@@ -27,6 +16,17 @@ from reconciler.sync.actions import (
 from reconciler.sync.fields import FieldChange
 from reconciler.sync.outcome import Impossible
 from reconciler.sync.plan import Clean, Plan, plan, plan_keys, stage
+from tests.unit.sync.world import (
+    controller,
+    desired,
+    manifest,
+    overlay,
+    pod,
+    service,
+    settings,
+    situation,
+    stored,
+)
 
 WEB = manifest("Namespace", "web")
 GONE = "2026-01-01T00:00:00Z"

@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from reconciler.apiserver.registry.registry import Registry
+from reconciler.cli import sync as sync_command
+from reconciler.cli.history import durations, run_history
+from reconciler.cli.plan import NoSource, run_plan
+from reconciler.cli.reading import NoStore, open_world
+from reconciler.cli.status import run_status, workloads
+from reconciler.client.local import LocalClient
+from reconciler.core.clock import SystemClock
+from reconciler.core.ids import Ids
+from reconciler.model.gitops import (
+    Revision,
+    RevisionError,
+    RevisionSpec,
+    RevisionStatus,
+    RevisionStep,
+    Source,
+    SourceSpec,
+    SourceStatus,
+)
+from reconciler.model.meta import ObjectMeta
+from reconciler.model.pod import Pod
+from reconciler.model.replication import ReplicationController
+from reconciler.settings import Settings
+from reconciler.store.sqlite import open_store
+from reconciler.sync.identity import manager_of
+from reconciler.sync.manifest import applied_manifest
+from tests.unit.sync.world import controller, desired, manifest, settings, stored
+
+WEB = manifest("Namespace", "web")
+
+
+@pytest.fixture
+def console():
+    return Console(file=StringIO(), width=200, force_terminal=False)
+
+
+def printed(console: Console) -> str:
+
+    return console.file.getvalue()
+
+
+@pytest.fixture
+def options(tmp_path) -> Settings:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    return Settings(state_dir=tmp_path / "state", run_dir=tmp_path / "run", source=str(tree))
+
+
+def declare(options: Settings, *manifests) -> None:
+    for number, each in enumerate(manifests):
+        text = each if isinstance(each, str) else json.dumps(each)
+        Path(options.source, f"{number}.yaml").write_text(text)
+
+
+async def daemon_wrote(options: Settings, *manifests, objects=()) -> None:
+    """Write a store as a daemon that followed `manifests` leaves it."""
+    options.state_dir.mkdir(exist_ok=True)
+    store = await open_store(options.store_path)
+    registry = Registry(store, SystemClock(), Ids())
+    await registry.start()
+    client = LocalClient(registry)
+    for key, declared in desired(*manifests).items():
+        applied = applied_manifest(declared.manifest, "main", key)
+        await client.apply(applied, manager=manager_of("main"), force=True)
+    for obj in objects:
+        await client.create(obj.replace(status=type(obj.status)()))
+        live = await client.get(type(obj), obj.metadata.name)
+        await client.update(live.replace(status=obj.status), subresource="status")
+    await store.close()
+
+
+def test_a_plan_without_a_store_creates_everything(options, console):
+    declare(options, WEB, controller("c", 3))
+    assert run_plan(options, console) == 2
+    text = printed(console)
+    assert "+ create  Namespace web  0.yaml:1" in text
+    assert "+ start   web/c-* x3 [app]  ReplicationController web/c is new" in text
+    assert "2 to create, 0 to change, 0 to remove, 0 unchanged" in text
+
+
+def test_a_plan_of_what_runs_is_empty(options, console):
+    asyncio.run(daemon_wrote(options, WEB, settings("m", a="1"), controller("c", 3)))
+    declare(options, WEB, settings("m", a="1"), controller("c", 3))
+    assert run_plan(options, console) == 0
+    assert "0 to create, 0 to change, 0 to remove, 3 unchanged" in printed(console)
+
+
+def test_a_plan_names_fields_and_pods(options, console):
+    asyncio.run(daemon_wrote(options, WEB, settings("gone"), controller("c", 3)))
+    declare(options, WEB, controller("c", 5))
+    assert run_plan(options, console) == 2
+    text = printed(console)
+    assert "spec.replicas: 3 → 5" in text
+    assert "+ start   web/c-* x2 [app]  spec.replicas" in text
+    assert "- delete  ConfigMap web/gone  no longer declared" in text
+
+
+def test_a_plan_as_json_is_one_document(options, console):
+    declare(options, WEB)
+    assert run_plan(options, console, output="json") == 2
+    document = json.loads(printed(console))
+    assert [(each["action"], each["kind"]) for each in document["actions"]] == [
+        ("create", "Namespace")
+    ]
+
+
+def test_an_invalid_tree_is_told_with_its_place(options, console):
+    declare(options, "apiVersion: v1\nkind: Nonsense\nmetadata: {name: x}\n")
+    assert run_plan(options, console) == 3
+    assert "0.yaml:2" in printed(console)
+
+
+def test_a_tree_that_does_not_fit_what_is_live_is_invalid(options, console):
+    declare(options, settings("m"))
+    assert run_plan(options, console) == 3
+    assert 'namespaces "web" not found' in printed(console)
+
+
+def test_without_a_source_a_plan_asks_for_one(tmp_path, console):
+    with pytest.raises(NoSource, match="--source"):
+        run_plan(Settings(state_dir=tmp_path / "none", run_dir=tmp_path), console)
+
+
+def revision(number=1, phase="Healthy", **status):
+    steps = (
+        RevisionStep(phase="Fetched"),
+        RevisionStep(phase="Planned", duration_seconds=0.25),
+    )
+    return Revision(
+        metadata=ObjectMeta(name=f"main-{number}"),
+        spec=RevisionSpec(
+            source="main",
+            revision="c" * 40,
+            author="A",
+            message="Scale up\n\nbody",
+            sequence=number,
+            time="2026-01-01T00:00:00Z",
+        ),
+        status=RevisionStatus(phase=phase, steps=steps, **status),
+    )
+
+
+def source(phase="Healthy", **status):
+    return Source(
+        metadata=ObjectMeta(name="main"),
+        spec=SourceSpec(url="/srv/repo", branch="trunk"),
+        status=SourceStatus(phase=phase, applied_revision="c" * 40, **status),
+    )
+
+
+def test_history_prints_a_line_a_revision(options, console):
+    asyncio.run(daemon_wrote(options, objects=(revision(1), revision(2, "Rejected"))))
+    assert run_history(options, console) == 0
+    lines = printed(console).splitlines()
+    assert "Rejected" in lines[1]
+    assert "Healthy" in lines[2]
+    assert "Scale up" in lines[1]
+    assert durations(revision()) == "Planned 0.25s"
+
+
+def test_status_shows_the_source_its_revision_and_each_workload(options, console):
+    error = RevisionError(file="a.yaml", line=3, column=5, field="spec.x", message="unknown field")
+    failed = revision(2, "Rejected", errors=(error,))
+    asyncio.run(
+        daemon_wrote(options, WEB, controller("c", 3), objects=(source("Rejected"), failed))
+    )
+    assert run_status(options, console) == 1
+    text = printed(console)
+    assert "source main  /srv/repo trunk  Rejected" in text
+    assert "a.yaml:3:5: spec.x: unknown field" in text
+    assert "ReplicationController/c" in text
+    assert "0/3" in text
+
+
+def test_status_without_a_store_says_so(tmp_path, console):
+    with pytest.raises(NoStore, match="no daemon has run"):
+        run_status(Settings(state_dir=tmp_path, run_dir=tmp_path), console)
+
+
+def test_workloads_name_why_each_pod_is_not_ready():
+    rc = stored(controller("c", 2))
+    assert isinstance(rc, ReplicationController)
+    owner = {"kind": "ReplicationController", "name": "c", "uid": rc.metadata.uid}
+    pod = Pod.model_validate(
+        {
+            "metadata": {
+                "name": "c-1",
+                "namespace": "web",
+                "ownerReferences": ({"apiVersion": "v1", "controller": True, **owner},),
+            },
+            "status": {
+                "conditions": (
+                    {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"},
+                )
+            },
+        }
+    )
+    (line,) = workloads([rc], [pod])
+    assert (line.ready, line.wanted) == (0, 2)
+    assert "c-1: Unschedulable" in line.reasons
+
+
+def test_a_sync_is_over_when_the_source_says_so(options):
+    asked = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    done = source("Healthy", last_sync_time="2026-01-01T12:00:00Z")
+    asyncio.run(daemon_wrote(options, objects=(done,)))
+    with open_world(options) as world:
+        found = sync_command.wait_for_sync(world, "main", asked)
+        assert found is not None
+        assert found.status.phase == "Healthy"
+        assert sync_command.wait_for_sync(world, "other", asked, seconds=0.1) is None
+
+
+def test_the_daemon_is_found_by_the_name_it_owns():
+    from reconciler import app
+
+    assert app.OWNERSHIP == sync_command.OWNERSHIP
