@@ -45,10 +45,14 @@ TERMINAL = ("Succeeded", "Failed")
 
 @dataclass(frozen=True, slots=True)
 class Stopping:
-    """A container that was sent its stop signal at `since`, and dies at `deadline`."""
+    """A container that was sent its stop signal at `since`, and dies at `deadline`.
+
+    Once `killed`, `deadline` is when to kill again, should it live on.
+    """
 
     since: datetime
     deadline: datetime
+    killed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +175,7 @@ def _stop(
         deadline = now + grace if latest is None else min(now + grace, latest)
         yield StopContainer(container.id, container.name, deadline, message)
         return
-    due = min(stopping.deadline, stopping.since + grace)
+    due = stopping.deadline if stopping.killed else min(stopping.deadline, stopping.since + grace)
     yield due if now < due else KillContainer(container.id, container.name)
 
 
@@ -192,7 +196,8 @@ def _keep_running(pod: Pod, observed: Observed, now: datetime) -> Iterator[Step]
         yield from _renew_sandbox(pod, observed, now)
         return
     if live.address and not observed.linked:
-        yield AttachSandbox(live.id)
+        held = observed.held.get(SANDBOX)
+        yield held if held is not None and now < held else AttachSandbox(live.id)
         return
     for container in pod.spec.containers:
         yield from _keep_container(pod, container, live, observed, now)

@@ -97,11 +97,12 @@ def _container_status(
         return _not_started(container, former, facts)
     state, last = _states(pod, latest, observed, facts, former, now)
     running = state.running is not None
+    connected = observed.live is not None and latest.sandbox == observed.live.id
     return ContainerStatus(
         name=container.name,
         state=state,
         last_state=last,
-        ready=running and _is_ready(container, latest, facts),
+        ready=running and connected and _is_ready(container, latest, facts),
         restart_count=latest.attempt,
         image=container.image,
         image_id=_image_id(latest, facts),

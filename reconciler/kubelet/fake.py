@@ -1,0 +1,261 @@
+"""A simulated engine and network for benchmarks and simulations; no process is ever started.
+
+It keeps the same contract as Docker (`tests/contract`). What a container does is told by its
+command: "true" ends at once, "false" fails, "sleep N" ends after N seconds, "missing" cannot be
+started, "stubborn" ignores SIGTERM; anything else runs until it is told to end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Literal
+
+from reconciler.core.clock import Clock
+from reconciler.kubelet.runtime import (
+    Container,
+    ContainerSpec,
+    Credentials,
+    ExecResult,
+    Happened,
+    Image,
+    NoSuchContainer,
+    NoSuchImage,
+    RuntimeConflict,
+    RuntimeFailure,
+    RuntimeVersion,
+)
+
+_FIRST_PID = 100_000
+
+
+class FakeRuntime:
+    """`ContainerRuntime` in memory. `images` are the names that are there from the start."""
+
+    def __init__(self, clock: Clock, images: tuple[str, ...] = ()) -> None:
+        self._clock = clock
+        self._images: dict[str, Image] = {name: _image(name) for name in images}
+        self._specs: dict[str, ContainerSpec] = {}
+        self._containers: dict[str, Container] = {}
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._listeners: set[asyncio.Queue[Happened]] = set()
+        self._made = 0
+        self.registry: set[str] = set()
+
+    async def version(self) -> RuntimeVersion:
+        """See `ContainerRuntime.version`."""
+        return RuntimeVersion("docker", "20.10.0", "6.0.0", "Fake", "x86_64", 8, 16 << 30, "/")
+
+    async def list(self, label: str = "") -> tuple[Container, ...]:
+        """See `ContainerRuntime.list`."""
+        return tuple(c for c in self._containers.values() if _has(c.labels, label))
+
+    async def inspect(self, container: str) -> Container:
+        """See `ContainerRuntime.inspect`."""
+        return self._find(container)
+
+    async def create(self, spec: ContainerSpec) -> str:
+        """See `ContainerRuntime.create`."""
+        if spec.image not in self._images:
+            raise NoSuchImage(f"No such image: {spec.image}")
+        if any(c.name == spec.name for c in self._containers.values()):
+            raise RuntimeConflict(f'The container name "/{spec.name}" is already in use')
+        mode, _, joined = spec.network.partition(":")
+        if mode == "container":
+            self._find(joined)
+        self._made += 1
+        made = hashlib.sha256(f"{self._made}".encode()).hexdigest()
+        self._specs[made] = spec
+        self._containers[made] = Container(
+            id=made,
+            name=spec.name,
+            phase="created",
+            labels=spec.labels,
+            image=spec.image,
+            image_id=self._images[spec.image].id,
+            created=self._clock.now(),
+        )
+        return made
+
+    async def start(self, container: str) -> None:
+        """See `ContainerRuntime.start`."""
+        known = self._find(container)
+        if known.phase == "running":
+            return
+        command = self._command(known.id)
+        if command[:1] == ("missing",):
+            self._containers[known.id] = replace(
+                known, phase="exited", exit_code=127, error="not found", finished=known.created
+            )
+            raise RuntimeFailure('exec: "missing": executable file not found in $PATH: unknown')
+        self._containers[known.id] = replace(
+            known, phase="running", started=self._clock.now(), pid=_FIRST_PID + self._made
+        )
+        self._tell("start", known.id)
+        self._schedule_end(known.id, command)
+
+    def _command(self, container: str) -> tuple[str, ...]:
+        spec = self._specs[container]
+        return (*(spec.entrypoint or ()), *(spec.command or ()))
+
+    def _schedule_end(self, container: str, command: tuple[str, ...]) -> None:
+        loop = asyncio.get_running_loop()
+        if command[:1] == ("true",):
+            self._timers[container] = loop.call_later(0, self.end, container, 0)
+        elif command[:1] == ("false",):
+            self._timers[container] = loop.call_later(0, self.end, container, 1)
+        elif command[:1] == ("sleep",):
+            self._timers[container] = loop.call_later(float(command[1]), self.end, container, 0)
+
+    def end(self, container: str, exit_code: int) -> None:
+        """Let a container's process end by itself."""
+        known = self._containers.get(container)
+        if known is None or known.phase != "running":
+            return
+        timer = self._timers.pop(container, None)
+        if timer is not None:
+            timer.cancel()
+        self._containers[container] = replace(
+            known, phase="exited", exit_code=exit_code, finished=self._clock.now(), pid=0
+        )
+        self._tell("die", container, exit_code)
+
+    async def signal(self, container: str, signal: str) -> None:
+        """See `ContainerRuntime.signal`."""
+        known = self._containers.get(container)
+        if known is None or known.phase != "running":
+            return
+        if signal == "SIGKILL":
+            self.end(container, 137)
+        elif self._command(container)[:1] != ("stubborn",):
+            self.end(container, 143)
+
+    async def remove(self, container: str) -> None:
+        """See `ContainerRuntime.remove`."""
+        try:
+            known = self._find(container)
+        except NoSuchContainer:
+            return
+        self.end(known.id, 137)
+        self._tell("destroy", known.id)
+        del self._containers[known.id], self._specs[known.id]
+
+    async def exec(self, container: str, argv: tuple[str, ...], seconds: float) -> ExecResult:
+        """See `ContainerRuntime.exec`; knows true, false, echo and sleep."""
+        if self._find(container).phase != "running":
+            raise RuntimeConflict(f"Container {container} is not running")
+        if argv[0] == "sleep":
+            async with asyncio.timeout(seconds):
+                await asyncio.sleep(float(argv[1]))
+        if argv[0] == "echo":
+            return ExecResult(0, (" ".join(argv[1:]) + "\n").encode())
+        return ExecResult(int(argv[0] == "false"), b"")
+
+    async def logs(self, container: str, *, tail: int) -> bytes:
+        """See `ContainerRuntime.logs`; a simulated process says nothing."""
+        self._find(container)
+        return b""[:tail]
+
+    async def image(self, name: str) -> Image:
+        """See `ContainerRuntime.image`."""
+        try:
+            return self._images[name]
+        except KeyError as error:
+            raise NoSuchImage(f"No such image: {name}") from error
+
+    async def pull(self, name: str, credentials: Credentials | None = None) -> Image:
+        """See `ContainerRuntime.pull`: from the names in `registry`."""
+        if name not in self.registry:
+            who = credentials.username if credentials else "anonymous"
+            raise RuntimeFailure(f"pull access denied for {name} ({who}), it does not exist")
+        self._images[name] = _image(name)
+        return self._images[name]
+
+    async def import_image(self, name: str, root: bytes) -> None:
+        """See `ContainerRuntime.import_image`."""
+        self._images[name] = replace(_image(name), digest=hashlib.sha256(root).hexdigest())
+
+    async def remove_image(self, name: str) -> None:
+        """See `ContainerRuntime.remove_image`."""
+        if any(container.image == name for container in self._containers.values()):
+            raise RuntimeConflict(f"conflict: unable to remove {name}: it is being used")
+        self._images.pop(name, None)
+
+    async def images(self, repository: str) -> tuple[str, ...]:
+        """See `ContainerRuntime.images`."""
+        return tuple(sorted(n for n in self._images if n.rpartition(":")[0] == repository))
+
+    async def events(self, label: str = "") -> AsyncIterator[Happened]:
+        """See `ContainerRuntime.events`."""
+        queue: asyncio.Queue[Happened] = asyncio.Queue()
+        self._listeners.add(queue)
+        try:
+            yield Happened("resync")
+            while True:
+                event = await queue.get()
+                if _has(event.labels, label):
+                    yield event
+        finally:
+            self._listeners.discard(queue)
+
+    async def close(self) -> None:
+        """See `ContainerRuntime.close`."""
+        for timer in self._timers.values():
+            timer.cancel()
+
+    def _find(self, container: str) -> Container:
+        known = self._containers.get(container)
+        if known is None:
+            known = next((c for c in self._containers.values() if c.name == container), None)
+        if known is None:
+            raise NoSuchContainer(f"No such container: {container}")
+        return known
+
+    def _tell(
+        self, what: Literal["start", "die", "destroy"], container: str, exit_code: int = 0
+    ) -> None:
+        labels = self._containers[container].labels
+        event = Happened(
+            what,
+            id=container,
+            labels=labels,
+            exit_code=exit_code,
+            at=self._clock.now(),
+        )
+        for listener in self._listeners:
+            listener.put_nowait(event)
+
+
+def _image(name: str) -> Image:
+    return Image(id=f"sha256:{hashlib.sha256(name.encode()).hexdigest()}")
+
+
+def _has(labels: dict[str, str], label: str) -> bool:
+    name, equals, value = label.partition("=")
+    return not name or (labels.get(name) == value if equals else name in labels)
+
+
+class FakeNetwork:
+    """`PodNetwork` in memory: remembers which link has which address."""
+
+    def __init__(self) -> None:
+        self.attached: dict[str, tuple[int, str]] = {}
+        self.ready = False
+
+    async def ensure(self) -> None:
+        """See `PodNetwork.ensure`."""
+        self.ready = True
+
+    async def attach(self, pid: int, address: str, link: str) -> None:
+        """See `PodNetwork.attach`."""
+        self.attached[link] = (pid, address)
+
+    async def detach(self, link: str) -> None:
+        """See `PodNetwork.detach`."""
+        self.attached.pop(link, None)
+
+    async def links(self) -> frozenset[str]:
+        """See `PodNetwork.links`."""
+        return frozenset(self.attached)

@@ -1,0 +1,282 @@
+"""The kubelet: keeps the pods of one node as their objects say. Built by the composition root.
+
+A pod's key goes into the queue when its object changes, when the engine says that something
+happened to its containers, when a probe's verdict changes, and after each relist. What is then
+to be done is decided from the state alone (`worker.py`, `plan.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from reconciler.client.informer import Informer
+from reconciler.client.protocol import Client, EventType
+from reconciler.core.clock import Clock
+from reconciler.core.queue import Controller
+from reconciler.kubelet import sandboximage
+from reconciler.kubelet.addresses import AddressPool
+from reconciler.kubelet.cache import ContainerCache
+from reconciler.kubelet.files import PodFiles
+from reconciler.kubelet.images import Images
+from reconciler.kubelet.labels import MANAGED, PodKey
+from reconciler.kubelet.letgo import LetGo
+from reconciler.kubelet.narration import Narrator, Recorder
+from reconciler.kubelet.podnetwork import NetworkFailure, PodNetwork, link_name
+from reconciler.kubelet.podspec import HostLimits, pod_key
+from reconciler.kubelet.prober import Prober
+from reconciler.kubelet.resolver import ClusterDns
+from reconciler.kubelet.runtime import (
+    ContainerRuntime,
+    Happened,
+    NoSuchImage,
+    RuntimeFailure,
+)
+from reconciler.kubelet.starter import SERVICES_BY_NAMESPACE, Host, Starter
+from reconciler.kubelet.worker import PodWorker
+from reconciler.model.gitops import ProxyState
+from reconciler.model.pod import Pod
+from reconciler.model.service import Endpoints, Service
+
+_RETRY = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class KubeletOptions:
+    """How this node's kubelet works. Times are seconds.
+
+    `parallel` is how many pods are worked on at a time; more gain nothing on one engine.
+    `relist` is the time between two full listings, which heal lost events.
+    """
+
+    node_name: str
+    host_ip: str
+    pod_cidr: str = "10.244.0.0/24"
+    dns: ClusterDns = field(default_factory=lambda: ClusterDns("10.96.0.10"))
+    limits: HostLimits = field(default_factory=HostLimits)
+    let_go_timeout: float = 1.0
+    parallel: int = 8
+    relist: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Informers:
+    """The live copies that the kubelet reads; run by whoever made them."""
+
+    pods: Informer[Pod]
+    services: Informer[Service]
+    endpoints: Informer[Endpoints]
+    proxies: Informer[ProxyState]
+
+
+class Kubelet:
+    """The pods of one node."""
+
+    def __init__(
+        self,
+        *,
+        client: Client,
+        informers: Informers,
+        runtime: ContainerRuntime,
+        network: PodNetwork,
+        files: PodFiles,
+        recorder: Recorder,
+        clock: Clock,
+        options: KubeletOptions,
+    ) -> None:
+        self._informers, self._runtime, self._network = informers, runtime, network
+        self._files, self._clock, self._options = files, clock, options
+        self._log = structlog.get_logger(component="kubelet")
+        self._group: asyncio.TaskGroup | None = None
+        self._listed = asyncio.Event()
+        self._cache = ContainerCache()
+        narrator = Narrator(recorder)
+        self._images = Images(runtime, clock, self._spawn, self._image_ready)
+        self._starter = Starter(
+            client=client,
+            services=informers.services,
+            runtime=runtime,
+            network=network,
+            addresses=AddressPool(options.pod_cidr),
+            files=files,
+            images=self._images,
+            cache=self._cache,
+            clock=clock,
+            host=_host(options),
+        )
+        self._prober = Prober(runtime, clock, self._spawn, self._again, narrator.unhealthy)
+        self._worker = PodWorker(
+            client=client,
+            pods=informers.pods,
+            runtime=runtime,
+            cache=self._cache,
+            files=files,
+            images=self._images,
+            starter=self._starter,
+            prober=self._prober,
+            let_go=LetGo(informers.endpoints, informers.proxies, self._leave),
+            narrator=narrator,
+            clock=clock,
+            node_name=options.node_name,
+            host_ip=options.host_ip,
+            let_go_timeout=options.let_go_timeout,
+        )
+        self._controller = Controller[PodKey](
+            "kubelet", self._worker.reconcile, workers=options.parallel
+        )
+        informers.services.add_index(SERVICES_BY_NAMESPACE, lambda s: (s.metadata.namespace,))
+
+    async def run(self) -> None:
+        """Keep this node's pods until cancelled. Running pods outlive the call."""
+        await self._prepare()
+        for informer in self._all_informers():
+            await informer.synced.wait()
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            group.create_task(self._follow_engine())
+            await self._listed.wait()
+            await self._sweep()
+            self._informers.pods.subscribe(self._pod_changed)
+            group.create_task(self._relist_regularly())
+            group.create_task(self._controller.run())
+
+    def _all_informers(self) -> Iterable[Informer[Any]]:
+        informers = self._informers
+        return (informers.pods, informers.services, informers.endpoints, informers.proxies)
+
+    async def _prepare(self) -> None:
+        """Make the host ready for pods; while it is not, say why and try again."""
+        while True:
+            try:
+                self._files.prepare()
+                await self._network.ensure()
+                await self._ensure_sandbox_image()
+            except (RuntimeFailure, NetworkFailure, OSError) as error:
+                self._log.warning("kubelet.not_ready", reason=str(error))
+                await asyncio.sleep(_RETRY)
+            else:
+                return
+
+    async def _ensure_sandbox_image(self) -> None:
+        name = sandboximage.image_name()
+        try:
+            await self._runtime.image(name)
+        except NoSuchImage:
+            await self._runtime.import_image(name, sandboximage.root_tar())
+
+    async def _follow_engine(self) -> None:
+        """Turn what happens in the engine into keys; list anew where something may be lost."""
+        async for event in self._runtime.events(MANAGED):
+            if event.what == "resync":
+                await self._relist()
+            elif event.what == "image":
+                self._images.forget()
+            else:
+                self._container_changed(event)
+
+    def _container_changed(self, event: Happened) -> None:
+        key = self._cache.take(event)
+        if key is not None:
+            self._log.info(
+                f"container.{event.what}",
+                kind="Pod",
+                namespace=key.namespace,
+                name=key.name,
+                container=event.labels.get("name", event.id[:12]),
+                exit_code=event.exit_code,
+            )
+            self._again(key)
+
+    async def _relist_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(self._options.relist)
+            await self._relist()
+
+    async def _relist(self) -> None:
+        """Compare everything with the engine's own word, and look at every pod."""
+        known = self._cache.ids()
+        try:
+            found = await self._runtime.list(MANAGED)
+            await self._network.ensure()
+            self._starter.links = set(await self._network.links())
+            await self._ensure_sandbox_image()
+        except (RuntimeFailure, NetworkFailure) as error:
+            self._log.warning("kubelet.relist_failed", reason=str(error))
+            return
+        self._cache.compare(found, known)
+        for key in self._cache.pods():
+            for container in self._cache.of(key):
+                if container.is_sandbox:
+                    self._starter.adopt(container)
+        self._images.forget()
+        self._listed.set()
+        for key in self._cache.pods() | {pod_key(pod) for pod in self._own_pods()}:
+            self._again(key)
+
+    def _own_pods(self) -> Iterable[Pod]:
+        node = self._options.node_name
+        return (pod for pod in self._informers.pods.items() if pod.spec.node_name == node)
+
+    async def _sweep(self) -> None:
+        """Before any pod is worked on: remove folders and links that belong to none."""
+        pods = self._cache.pods()
+        alive = {key.uid for key in pods} | {pod.metadata.uid for pod in self._own_pods()}
+        for uid in sorted(self._files.uids() - alive):
+            await self._files.remove(uid)
+        boxes = (box for key in pods for box in self._cache.of(key) if box.is_sandbox)
+        wanted = {link_name(box.state.name) for box in boxes}
+        for link in sorted(self._starter.links - wanted):
+            await self._network.detach(link)
+            self._starter.links.discard(link)
+
+    def _pod_changed(self, _kind: EventType, old: Pod | None, new: Pod | None) -> None:
+        for pod in (old, new):
+            if pod is not None and pod.spec.node_name == self._options.node_name:
+                self._again(pod_key(pod))
+
+    def _again(self, key: PodKey) -> None:
+        self._controller.queue.add(key)
+
+    def _leave(self) -> None:
+        for key in self._worker.leaving():
+            self._again(key)
+
+    def _image_ready(self, key: PodKey) -> None:
+        self._worker.unhold(key)
+        self._again(key)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Start a task that lives no longer than the kubelet, and whose fault stays its own."""
+        if self._group is None:
+            work.close()
+            raise RuntimeError("the kubelet does not run")
+        return self._group.create_task(self._guard(work))
+
+    async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception:  # noqa: BLE001 - the boundary of a background task
+            self._log.exception("kubelet.task_failed")
+
+
+def _host(options: KubeletOptions) -> Host:
+    return Host(
+        ip=options.host_ip,
+        dns=options.dns,
+        sandbox_image=sandboximage.image_name(),
+        limits=options.limits,
+        hosts=_read("/etc/hosts"),
+        resolver=_read("/etc/resolv.conf"),
+    )
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text()
+    except OSError:
+        return ""

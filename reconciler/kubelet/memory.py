@@ -1,0 +1,35 @@
+"""What the kubelet keeps in mind of a pod between two looks at it.
+
+Called by `worker.py`. Nothing here is needed for correctness: after a crash it is found again, or
+missed only as a delay.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from reconciler.kubelet.plan import Stopping
+from reconciler.kubelet.status import Waiting
+from reconciler.model.pod import Pod
+
+
+@dataclass(slots=True)
+class Memory:
+    """What is on no container's label.
+
+    `written`: the object as we wrote it last. `stopping` and `messages` (last words) go by
+    container id; `waiting`, `held` (not before) and `failures` (in a row) by container name.
+    `let_go_by`: the end of the wait for the proxies. `files`: the pod may have folders.
+    `deleted`: its object is deleted, though the informer may not have heard.
+    """
+
+    written: Pod | None = None
+    stopping: dict[str, Stopping] = field(default_factory=dict)
+    waiting: dict[str, Waiting] = field(default_factory=dict)
+    held: dict[str, datetime] = field(default_factory=dict)
+    failures: dict[str, int] = field(default_factory=dict)
+    messages: dict[str, str] = field(default_factory=dict)
+    let_go_by: datetime | None = None
+    files: bool = True
+    deleted: bool = False

@@ -1,0 +1,75 @@
+"""What the kubelet tells users: Kubernetes' events of a pod, in Kubernetes' words.
+
+Called by `worker.py` and the prober. An event never fails its cause.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from reconciler.kubelet.prober import Kind
+from reconciler.kubelet.starter import Started, StartFailed
+from reconciler.model.container import Container
+from reconciler.model.meta import KubeObject
+from reconciler.model.pod import Pod
+
+
+class Recorder(Protocol):
+    """Writes events; `client/events.py` has the real one."""
+
+    def event(self, about: KubeObject, kind: str, reason: str, message: str) -> None:
+        """`kind` is "Normal" or "Warning". Returns at once."""
+        ...
+
+
+class Narrator:
+    """The kubelet's events."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+
+    def started(self, pod: Pod, container: Container, started: Started) -> None:
+        """A container runs: where its image came from, its creation, its start."""
+        image = container.image
+        pulled = (
+            f'Successfully pulled image "{image}"'
+            if started.pulled
+            else f'Container image "{image}" already present on machine'
+        )
+        self._recorder.event(pod, "Normal", "Pulled", pulled)
+        self._recorder.event(pod, "Normal", "Created", f"Created container {container.name}")
+        self._recorder.event(pod, "Normal", "Started", f"Started container {container.name}")
+
+    def failed(self, pod: Pod, name: str, error: StartFailed) -> None:
+        """A start failed."""
+        if error.reason in ("FailedMount", "FailedCreatePodSandBox"):
+            self._recorder.event(pod, "Warning", error.reason, error.message)
+        elif error.reason == "ImagePullBackOff":
+            self._recorder.event(pod, "Normal", "BackOff", error.message)
+            self._recorder.event(pod, "Warning", "Failed", "Error: ImagePullBackOff")
+        elif error.reason == "ErrImagePull":
+            self._recorder.event(pod, "Warning", "Failed", f"Failed to pull image: {error.message}")
+            self._recorder.event(pod, "Warning", "Failed", "Error: ErrImagePull")
+        else:
+            words = f"Error: {error.message or error.reason} (container {name})"
+            self._recorder.event(pod, "Warning", "Failed", words)
+
+    def stopping(self, pod: Pod, message: str) -> None:
+        """A container is stopped."""
+        self._recorder.event(pod, "Normal", "Killing", message)
+
+    def backing_off(self, pod: Pod, name: str) -> None:
+        """A container that ends again and again waits for its restart."""
+        words = f"Back-off restarting failed container {name} in pod {pod.metadata.name}_"
+        words += f"{pod.metadata.namespace}({pod.metadata.uid})"
+        self._recorder.event(pod, "Warning", "BackOff", words)
+
+    def sandbox_changed(self, pod: Pod) -> None:
+        """The sandbox died; the pod starts anew."""
+        words = "Pod sandbox changed, it will be killed and re-created."
+        self._recorder.event(pod, "Normal", "SandboxChanged", words)
+
+    def unhealthy(self, pod: Pod, kind: Kind, message: str) -> None:
+        """A probe failed."""
+        words = f"{kind} probe failed: {message}"
+        self._recorder.event(pod, "Warning", "Unhealthy", words)

@@ -1,0 +1,205 @@
+"""Probes of running containers: one task each, with a clock of its own.
+
+Called by `worker.py`, which says which containers run; it tells the worker's queue when a result
+changed. Kubernetes' rules for delays, periods and thresholds; in addition, until its first
+success a readiness or startup probe from the host is tried more often than its period, without
+counting the failures: what answers early is ready early.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, Protocol
+
+from reconciler.core.clock import Clock
+from reconciler.kubelet.images import Spawn
+from reconciler.kubelet.labels import PodContainer, PodKey
+from reconciler.kubelet.probing import ProbeFailed, attempt
+from reconciler.kubelet.runtime import ContainerRuntime
+from reconciler.model.container import Container
+from reconciler.model.pod import Pod
+from reconciler.model.probe import Probe
+
+Kind = Literal["Startup", "Liveness", "Readiness"]
+
+_DEFAULT_PERIOD, _DEFAULT_FAILURES = 10, 3
+_FIRST_EAGER, _EAGER_FACTOR = 0.02, 1.5
+
+
+class Report(Protocol):
+    """Tells the user of a failed probe, as an event of the pod."""
+
+    def __call__(self, pod: Pod, kind: Kind, message: str) -> None:
+        """`message` is the probe's output."""
+        ...
+
+
+@dataclass(slots=True)
+class Results:
+    """What the probes of all containers found, by container id.
+
+    `ready` and `started` hold those that have such a probe; `unhealthy` has the words for a
+    container that must be restarted.
+    """
+
+    ready: dict[str, bool] = field(default_factory=dict)
+    started: dict[str, bool] = field(default_factory=dict)
+    unhealthy: dict[str, str] = field(default_factory=dict)
+
+    def forget(self, container: str) -> None:
+        """Drop what is known of a container that ended."""
+        self.ready.pop(container, None)
+        self.started.pop(container, None)
+        self.unhealthy.pop(container, None)
+
+
+class Prober:
+    """The probes of one host. `changed(pod)` is called when a result of the pod changed."""
+
+    def __init__(
+        self,
+        runtime: ContainerRuntime,
+        clock: Clock,
+        spawn: Spawn,
+        changed: Callable[[PodKey], None],
+        report: Report,
+    ) -> None:
+        self.results = Results()
+        self._runtime, self._clock = runtime, clock
+        self._spawn, self._changed, self._report = spawn, changed, report
+        self._tasks: dict[PodKey, dict[str, list[asyncio.Task[None]]]] = {}
+
+    def watch(self, key: PodKey, pod: Pod, running: Iterable[PodContainer], address: str) -> None:
+        """Probe exactly these containers of the pod."""
+        known = self._tasks.setdefault(key, {})
+        wanted = {container.id: container for container in running}
+        for container_id in known.keys() - wanted.keys():
+            self._stop(known.pop(container_id))
+            self.results.forget(container_id)
+        specs = {container.name: container for container in pod.spec.containers}
+        for container_id in wanted.keys() - known.keys():
+            seen = wanted[container_id]
+            known[container_id] = self._start(key, pod, specs[seen.name], seen, address)
+        if not known:
+            del self._tasks[key]
+
+    def forget(self, key: PodKey) -> None:
+        """Stop all probes of a pod."""
+        for container_id, tasks in self._tasks.pop(key, {}).items():
+            self._stop(tasks)
+            self.results.forget(container_id)
+
+    def _stop(self, tasks: list[asyncio.Task[None]]) -> None:
+        for task in tasks:
+            task.cancel()
+
+    def _start(
+        self, key: PodKey, pod: Pod, spec: Container, seen: PodContainer, address: str
+    ) -> list[asyncio.Task[None]]:
+        """Start the container's probes; until they say otherwise it is neither."""
+        kinds: list[tuple[Kind, Probe | None]] = [
+            ("Startup", spec.startup_probe),
+            ("Liveness", spec.liveness_probe),
+            ("Readiness", spec.readiness_probe),
+        ]
+        if spec.startup_probe:
+            self.results.started[seen.id] = False
+        if spec.readiness_probe:
+            self.results.ready[seen.id] = False
+        begun = seen.state.started or self._clock.now()
+        target = _Target(key, pod, spec, seen.id, address, begun, asyncio.Event())
+        if spec.startup_probe is None:
+            target.started.set()
+        return [self._spawn(self._run(kind, probe, target)) for kind, probe in kinds if probe]
+
+    async def _run(self, kind: Kind, probe: Probe, target: _Target) -> None:
+        if kind != "Startup":
+            await target.started.wait()
+        age = (self._clock.now() - target.begun).total_seconds()
+        await asyncio.sleep(max(0.0, probe.initial_delay_seconds - age))
+        tally = _Tally(kind, probe)
+        while True:
+            began = self._clock.monotonic()
+            failure = await self._try(probe, target)
+            change = tally.count(failed=failure is not None, now=began)
+            if failure is not None and tally.counted:
+                self._report(target.pod, kind, failure)
+            if change is not None:
+                self._apply(kind, target, good=change)
+            if kind == "Startup" and tally.good:
+                return
+            await asyncio.sleep(max(0.0, began + tally.pause(began) - self._clock.monotonic()))
+
+    async def _try(self, probe: Probe, target: _Target) -> str | None:
+        try:
+            await attempt(probe, target.spec, target.id, target.address, self._runtime)
+        except (ProbeFailed, OSError, ValueError) as error:
+            return str(error)
+        return None
+
+    def _apply(self, kind: Kind, target: _Target, *, good: bool) -> None:
+        if kind == "Readiness":
+            self.results.ready[target.id] = good
+        elif kind == "Startup" and good:
+            self.results.started[target.id] = True
+            target.started.set()
+        elif not good:
+            words = f"Container {target.spec.name} failed {kind.lower()} probe, will be restarted"
+            self.results.unhealthy[target.id] = words
+        self._changed(target.key)
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    key: PodKey
+    pod: Pod
+    spec: Container
+    id: str
+    address: str
+    begun: datetime
+    started: asyncio.Event
+
+
+class _Tally:
+    """Counts tries of one probe against its thresholds."""
+
+    def __init__(self, kind: Kind, probe: Probe) -> None:
+        self.good = kind == "Liveness"
+        self.counted = False
+        self._period = probe.period_seconds or _DEFAULT_PERIOD
+        self._failures = probe.failure_threshold or _DEFAULT_FAILURES
+        self._successes = probe.success_threshold or 1
+        self._eager = kind != "Liveness" and probe.exec is None and self._successes == 1
+        self._run_length = 0
+        self._last: bool | None = None
+        self._next_counted = 0.0
+        self._said = True if kind == "Liveness" else None
+        self._interval = _FIRST_EAGER
+
+    def count(self, *, failed: bool, now: float) -> bool | None:
+        """Count a try; return the new verdict when it changed."""
+        self.counted = not failed or not self._eager or now >= self._next_counted
+        if not self.counted:
+            return None
+        self._next_counted = now + self._period
+        self._run_length = self._run_length + 1 if failed == self._last else 1
+        self._last = failed
+        if self._run_length < (self._failures if failed else self._successes):
+            return None
+        self.good = not failed
+        if not failed:
+            self._eager = False
+        if self._said is self.good:
+            return None
+        self._said = self.good
+        return self.good
+
+    def pause(self, now: float) -> float:
+        """Return the seconds from one try to the next."""
+        if not self._eager:
+            return self._period
+        self._interval = min(self._interval * _EAGER_FACTOR, self._period)
+        return min(self._interval, max(self._next_counted - now, _FIRST_EAGER))

@@ -1,0 +1,342 @@
+"""Starting and removing: the effects that bring a pod onto the host and off it.
+
+Called by `worker.py`, one pod at a time. What goes wrong comes out as `StartFailed` with
+Kubernetes' reason; a sandbox or container that was half made is taken back or found again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+
+from reconciler.client.informer import Informer
+from reconciler.client.protocol import Client, NotFound
+from reconciler.core.clock import Clock
+from reconciler.core.errors import ReconcilerError
+from reconciler.kubelet.addresses import AddressPool, NoAddress, Owner
+from reconciler.kubelet.cache import ContainerCache
+from reconciler.kubelet.env import ConfigError, Surroundings, environment, references
+from reconciler.kubelet.files import PodFiles, VolumeError, mounted_volumes
+from reconciler.kubelet.images import ImageNotReady, Images
+from reconciler.kubelet.labels import PodContainer, PodKey
+from reconciler.kubelet.podnetwork import NetworkFailure, PodNetwork, link_name
+from reconciler.kubelet.podspec import (
+    HostLimits,
+    Prepared,
+    SecurityRefused,
+    container_spec,
+    pod_key,
+    sandbox_spec,
+)
+from reconciler.kubelet.resolver import (
+    ClusterDns,
+    hostname,
+    hosts_file,
+    parse_resolver,
+    resolver,
+)
+from reconciler.kubelet.runtime import (
+    Container,
+    ContainerRuntime,
+    ContainerSpec,
+    Image,
+    NoSuchImage,
+    RuntimeConflict,
+    RuntimeFailure,
+    RuntimeUnavailable,
+)
+from reconciler.kubelet.serviceenv import MASTER_NAMESPACE, service_variables
+from reconciler.model.config import ConfigMap, Secret
+from reconciler.model.container import Container as ContainerSpecOf
+from reconciler.model.pod import Pod
+from reconciler.model.service import Service
+
+SERVICES_BY_NAMESPACE = "namespace"
+
+
+class StartFailed(ReconcilerError):
+    """A start failed: Kubernetes' waiting reason, a message; `until` when to try again.
+
+    `quiet` says that nothing is wrong and no event is due.
+    """
+
+    def __init__(
+        self, reason: str, message: str, until: datetime | None = None, *, quiet: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.until = until
+        self.quiet = quiet
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What a pod on this host is told or gets, beside its own spec.
+
+    `hosts` and `resolver` are the texts of the host's files.
+    """
+
+    ip: str
+    dns: ClusterDns
+    sandbox_image: str
+    limits: HostLimits
+    hosts: str = ""
+    resolver: str = ""
+    allocatable: dict[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A container that runs now, and whether its image was pulled for it."""
+
+    container: str
+    image: Image
+    pulled: bool
+
+
+class Starter:
+    """Sandboxes and containers of one host, made and removed."""
+
+    def __init__(  # noqa: PLR0913 - everything that a host consists of
+        self,
+        *,
+        client: Client,
+        services: Informer[Service],
+        runtime: ContainerRuntime,
+        network: PodNetwork,
+        addresses: AddressPool,
+        files: PodFiles,
+        images: Images,
+        cache: ContainerCache,
+        clock: Clock,
+        host: Host,
+    ) -> None:
+        self._client, self._services = client, services
+        self._runtime, self._network, self._addresses = runtime, network, addresses
+        self._files, self._images, self._cache, self._clock = files, images, cache, clock
+        self._host = host
+        self.links: set[str] = set()
+
+    def linked(self, sandbox: PodContainer) -> bool:
+        """Tell whether a sandbox has its network."""
+        return not sandbox.address or link_name(sandbox.state.name) in self.links
+
+    async def create_sandbox(self, pod: Pod, attempt: int) -> None:
+        """Make the pod's sandbox with its network; all of it or nothing. Raises `StartFailed`."""
+        owner = Owner(pod.metadata.uid, attempt)
+        address = ""
+        try:
+            if not pod.spec.host_network:
+                address = self._addresses.take(owner)
+            self._write_network_files(pod, address or self._host.ip)
+            spec = sandbox_spec(pod, attempt, address, self._host.sandbox_image, self._host.limits)
+            made = await self._create(spec)
+        except (RuntimeFailure, NoAddress) as error:
+            if not isinstance(error, RuntimeUnavailable):  # else it may have been made
+                self._addresses.free(address, owner)
+            raise _sandbox_failed(error) from error
+        await self._bring_up(made, address, owner)
+
+    async def _bring_up(self, made: str, address: str, owner: Owner) -> None:
+        try:
+            await self._runtime.start(made)
+            state = await self._runtime.inspect(made)
+            self._cache.put(state)
+            if address:
+                await self._attach(state, address)
+        except (RuntimeFailure, NetworkFailure) as error:
+            if not isinstance(error, RuntimeUnavailable):
+                await self._runtime.remove(made)
+                self._cache.drop(made)
+                self._addresses.free(address, owner)
+            raise _sandbox_failed(error) from error
+
+    async def attach_sandbox(self, sandbox: PodContainer) -> None:
+        """Plumb the network of a running sandbox that has none."""
+        state = await self._runtime.inspect(sandbox.id)
+        try:
+            await self._attach(state, sandbox.address)
+        except NetworkFailure as error:
+            raise _sandbox_failed(error) from error
+
+    async def _attach(self, state: Container, address: str) -> None:
+        link = link_name(state.name)
+        await self._network.attach(state.pid, address, link)
+        self.links.add(link)
+
+    def _write_network_files(self, pod: Pod, address: str) -> None:
+        host = self._host
+        self._files.write_network_files(
+            pod.metadata.uid,
+            hosts_file(pod, address, host.dns, host.hosts),
+            hostname(pod) + "\n",
+            resolver(pod, host.dns, parse_resolver(host.resolver)).text(),
+        )
+
+    async def remove_sandbox(self, key: PodKey, sandbox: PodContainer) -> None:
+        """Remove a sandbox with its link, and free its address."""
+        await self._runtime.remove(sandbox.id)
+        if sandbox.address:
+            link = link_name(sandbox.state.name)
+            await self._network.detach(link)
+            self.links.discard(link)
+            self._addresses.free(sandbox.address, Owner(key.uid, sandbox.attempt))
+        self._cache.drop(sandbox.id)
+
+    def adopt(self, sandbox: PodContainer) -> None:
+        """Note the address of a sandbox that was found."""
+        if sandbox.address:
+            owner = Owner(sandbox.pod.uid, sandbox.attempt)
+            self._addresses.claim(sandbox.address, owner)
+
+    def release(self, key: PodKey) -> None:
+        """Nothing of the pod is left: free what it may still hold."""
+        self._addresses.free_pod(key.uid)
+
+    async def remove_container(self, container: str) -> None:
+        """Remove a container, dead or not."""
+        await self._runtime.remove(container)
+        self._cache.drop(container)
+
+    async def start_container(
+        self, pod: Pod, spec: ContainerSpecOf, attempt: int, backoff: float, sandbox: str
+    ) -> Started:
+        """Create and start a container. Raises `StartFailed`."""
+        key = pod_key(pod)
+        image, pulled = await self._image(spec, key)
+        try:
+            ready = await self._prepare(pod, spec, attempt, image)
+            wanted = container_spec(pod, spec, attempt, backoff, sandbox, ready, self._host.limits)
+        except (ConfigError, SecurityRefused) as error:
+            raise StartFailed("CreateContainerConfigError", str(error)) from error
+        except (VolumeError, OSError) as error:
+            raise StartFailed("FailedMount", f"Unable to mount volumes: {error}") from error
+        try:
+            made = await self._create_container(wanted)
+            await self._start(made, wanted, image)
+        except StartFailed:
+            self._cache.doubt(sandbox)  # a sandbox that died is the likeliest cause
+            raise
+        return Started(made, image, pulled)
+
+    async def _image(self, spec: ContainerSpecOf, key: PodKey) -> tuple[Image, bool]:
+        try:
+            return await self._images.ensure(spec.image, spec.image_pull_policy, key)
+        except ImageNotReady as error:
+            quiet = error.reason == "ContainerCreating"
+            raise StartFailed(error.reason, error.message, error.until, quiet=quiet) from error
+
+    async def _create_container(self, wanted: ContainerSpec) -> str:
+        try:
+            return await self._create(wanted)
+        except NoSuchImage as error:
+            self._images.forget()
+            # It vanished since it was found: the next try pulls it, or says why not.
+            raise StartFailed("ContainerCreating", "", self._clock.now(), quiet=True) from error
+        except RuntimeUnavailable:
+            raise
+        except RuntimeFailure as error:
+            raise StartFailed("CreateContainerError", str(error)) from error
+
+    async def _create(self, spec: ContainerSpec) -> str:
+        """Create; a leftover of the same name, from a call whose answer was lost, goes first."""
+        try:
+            made = await self._runtime.create(spec)
+        except RuntimeConflict:
+            await self._runtime.remove(spec.name)
+            made = await self._runtime.create(spec)
+        self._cache.put(
+            Container(made, spec.name, "created", spec.labels, spec.image, "", self._clock.now())
+        )
+        return made
+
+    async def _start(self, made: str, wanted: ContainerSpec, image: Image) -> None:
+        try:
+            await self._runtime.start(made)
+        except RuntimeUnavailable:
+            raise
+        except RuntimeFailure as error:
+            # The engine keeps what it could not start as a dead container, with its reason.
+            self._cache.put(await self._runtime.inspect(made))
+            raise StartFailed("RunContainerError", str(error), self._clock.now()) from error
+        now = self._clock.now()
+        self._cache.put(
+            Container(
+                made,
+                wanted.name,
+                "running",
+                wanted.labels,
+                wanted.image,
+                image.id,
+                created=now,
+                started=now,
+            )
+        )
+
+    async def _prepare(
+        self, pod: Pod, spec: ContainerSpecOf, attempt: int, image: Image
+    ) -> Prepared:
+        """Make ready what the container mounts and knows."""
+        uid = pod.metadata.uid
+        around = await self._surroundings(pod, spec)
+        variables = environment(pod, spec, around)
+        volumes = (
+            await asyncio.to_thread(mounted_volumes, self._files, pod) if (pod.spec.volumes) else {}
+        )
+        message_path = spec.termination_message_path or "/dev/termination-log"
+        log = self._files.termination_log(uid, spec.name, attempt)
+        hidden = variables.hidden()
+        secret_file = ""
+        if hidden:
+            secret_file = str(self._files.write_secret_environment(uid, spec.name, hidden))
+        return Prepared(
+            image=image,
+            environment=variables,
+            files=(*self._files.network_files(uid), (str(log), message_path)),
+            volumes=volumes,
+            launcher=str(self._files.launcher),
+            secret_file=secret_file,
+        )
+
+    async def _surroundings(self, pod: Pod, spec: ContainerSpecOf) -> Surroundings:
+        config_maps: dict[str, ConfigMap | None] = {}
+        secrets: dict[str, Secret | None] = {}
+        namespace = pod.metadata.namespace
+        for reference in references(spec):
+            try:
+                found = await self._client.get(reference.kind, reference.name, namespace)
+            except NotFound:
+                continue
+            if isinstance(found, Secret):
+                secrets[reference.name] = found
+            else:
+                config_maps[reference.name] = found
+        return Surroundings(
+            config_maps=config_maps,
+            secrets=secrets,
+            services=self._service_variables(pod),
+            allocatable=self._host.allocatable or {},
+            host_ip=self._host.ip,
+            pod_ip=self._address(pod),
+        )
+
+    def _service_variables(self, pod: Pod) -> dict[str, str]:
+        namespace = pod.metadata.namespace
+        index = self._services.by_index
+        services = index(SERVICES_BY_NAMESPACE, namespace)
+        if namespace != MASTER_NAMESPACE:
+            services = [*services, *index(SERVICES_BY_NAMESPACE, MASTER_NAMESPACE)]
+        links = pod.spec.enable_service_links is not False
+        return service_variables(services, namespace, links=links)
+
+    def _address(self, pod: Pod) -> str:
+        if pod.spec.host_network:
+            return self._host.ip
+        boxes = (c for c in self._cache.of(pod_key(pod)) if c.is_sandbox and c.running)
+        return next((box.address for box in boxes), "")
+
+
+def _sandbox_failed(error: Exception) -> StartFailed:
+    return StartFailed("FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}")

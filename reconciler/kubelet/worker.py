@@ -1,0 +1,386 @@
+"""One pod at a time: observe, plan, act, report, until there is nothing left to do now.
+
+Called by the kubelet's queue with a pod's key, never twice at once for one pod. The only place
+that performs the planner's actions. Everything is read anew each time: an event is only a hint.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from datetime import datetime, timedelta
+from typing import Any, assert_never
+
+import structlog
+
+from reconciler.client.informer import Informer
+from reconciler.client.protocol import ApiError, Client, ConflictError, NotFound
+from reconciler.core.clock import Clock
+from reconciler.core.errors import Retryable
+from reconciler.core.queue import Done, Outcome, RequeueAfter
+from reconciler.kubelet.actions import (
+    Action,
+    AttachSandbox,
+    CreateSandbox,
+    DeleteObject,
+    KillContainer,
+    Plan,
+    RemoveContainer,
+    RemoveFiles,
+    RemoveSandbox,
+    StartContainer,
+    StopContainer,
+)
+from reconciler.kubelet.cache import ContainerCache
+from reconciler.kubelet.files import PodFiles
+from reconciler.kubelet.images import Images
+from reconciler.kubelet.labels import SANDBOX, PodContainer, PodKey
+from reconciler.kubelet.letgo import LetGo
+from reconciler.kubelet.memory import Memory
+from reconciler.kubelet.narration import Narrator
+from reconciler.kubelet.plan import Observed, Stopping, plan
+from reconciler.kubelet.podnetwork import NetworkFailure
+from reconciler.kubelet.prober import Prober
+from reconciler.kubelet.runtime import ContainerRuntime, NoSuchContainer, RuntimeFailure
+from reconciler.kubelet.starter import Starter, StartFailed
+from reconciler.kubelet.status import Facts, Waiting, pod_status
+from reconciler.model.pod import Pod
+from reconciler.model.podstatus import ContainerStatus
+
+# A pod that needs more rounds than this gives others their turn first.
+_ROUNDS = 12
+_FIRST_HOLD, _LONGEST_HOLD = 1.0, 30.0
+_WRITE_TRIES = 4
+_KILL_AGAIN = timedelta(seconds=5)
+
+
+class PodWorker:
+    """Reconciles pods by key."""
+
+    def __init__(  # noqa: PLR0913 - the parts that a pod is made with
+        self,
+        *,
+        client: Client,
+        pods: Informer[Pod],
+        runtime: ContainerRuntime,
+        cache: ContainerCache,
+        files: PodFiles,
+        images: Images,
+        starter: Starter,
+        prober: Prober,
+        let_go: LetGo,
+        narrator: Narrator,
+        clock: Clock,
+        node_name: str,
+        host_ip: str,
+        let_go_timeout: float = 1.0,
+    ) -> None:
+        self._client, self._pods, self._runtime = client, pods, runtime
+        self._cache, self._files, self._images = cache, files, images
+        self._starter, self._prober, self._let_go = starter, prober, let_go
+        self._narrator, self._clock = narrator, clock
+        self._node_name, self._host_ip = node_name, host_ip
+        self._let_go_timeout = timedelta(seconds=let_go_timeout)
+        self._memory: dict[PodKey, Memory] = {}
+        self._log = structlog.get_logger(component="kubelet")
+
+    def leaving(self) -> tuple[PodKey, ...]:
+        """Return the pods that wait for the proxies to let go of them."""
+        return tuple(key for key, memory in self._memory.items() if memory.let_go_by)
+
+    async def reconcile(self, key: PodKey) -> Outcome:
+        """Bring the pod as near to its object as can be done now."""
+        memory = self._memory.setdefault(key, Memory())
+        try:
+            for _ in range(_ROUNDS):
+                next_ = await self._round(key, memory)
+                if not next_.actions:
+                    return self._rest(key, memory, next_)
+        except (RuntimeFailure, NetworkFailure, ApiError) as error:
+            raise Retryable(str(error)) from error
+        return RequeueAfter(0)
+
+    async def _round(self, key: PodKey, memory: Memory) -> Plan:
+        await self._settle_doubts(key)
+        pod = self._pod(key, memory)
+        observed = self._observe(key, pod, memory)
+        self._watch_probes(key, pod, observed)
+        observed = self._observe(key, pod, memory)
+        next_ = plan(pod, observed, self._clock.now())
+        ends = any(isinstance(action, DeleteObject) for action in next_.actions)
+        effects = [self._perform(a, key, pod, observed, memory) for a in next_.actions]
+        if pod is not None and not ends:
+            effects.append(self._report(key, pod, observed, memory))
+        await _all(effects)
+        return next_
+
+    def _rest(self, key: PodKey, memory: Memory, next_: Plan) -> Outcome:
+        if self._pod(key, memory) is None and not self._cache.of(key):
+            self._forget(key)
+            return Done()
+        if next_.wake is None:
+            return Done()
+        return RequeueAfter(max(0.0, (next_.wake - self._clock.now()).total_seconds()) + 0.001)
+
+    def _forget(self, key: PodKey) -> None:
+        self._prober.forget(key)
+        self._starter.release(key)
+        self._memory.pop(key, None)
+
+    async def _settle_doubts(self, key: PodKey) -> None:
+        for container in self._cache.doubtful(key):
+            try:
+                self._cache.put(await self._runtime.inspect(container))
+            except NoSuchContainer:
+                self._cache.lose(container, self._clock.now())
+
+    def _pod(self, key: PodKey, memory: Memory) -> Pod | None:
+        """Return the pod's object, ours if newer than the informer's; None when it is gone."""
+        seen = self._pods.get(key.name, key.namespace)
+        if seen is None or seen.metadata.uid != key.uid or seen.spec.node_name != self._node_name:
+            return None
+        if memory.deleted:
+            return None  # the informer has not heard yet
+        written = memory.written
+        if written is not None and _version(written) > _version(seen):
+            return written
+        memory.written = None
+        return seen
+
+    def _observe(self, key: PodKey, pod: Pod | None, memory: Memory) -> Observed:
+        containers = self._cache.of(key)
+        sandboxes = tuple(c for c in containers if c.is_sandbox)
+        live = next((box for box in reversed(sandboxes) if box.running), None)
+        results = self._prober.results
+        return Observed(
+            sandboxes=sandboxes,
+            containers=tuple(c for c in containers if not c.is_sandbox),
+            linked=live is not None and self._starter.linked(live),
+            stopping=dict(memory.stopping),
+            unhealthy={
+                c.id: results.unhealthy[c.id] for c in containers if c.id in results.unhealthy
+            },
+            held=dict(memory.held),
+            let_go=self._let_go_moment(pod, live, memory),
+            files=memory.files,
+        )
+
+    def _let_go_moment(
+        self, pod: Pod | None, live: PodContainer | None, memory: Memory
+    ) -> datetime | None:
+        """Return until when a pod that ends shall wait for the proxies."""
+        if pod is None or pod.metadata.deletion_timestamp is None:
+            return None
+        if memory.let_go_by is None:
+            memory.let_go_by = self._clock.now() + self._let_go_timeout
+        if live is None or not live.address or self._let_go.done(live.address):
+            return None
+        return memory.let_go_by
+
+    def _watch_probes(self, key: PodKey, pod: Pod | None, observed: Observed) -> None:
+        """Probe what runs; a pod that ends is only probed no longer."""
+        live = observed.live
+        if pod is None or live is None or pod.metadata.deletion_timestamp is not None:
+            self._prober.forget(key)
+            return
+        names = {container.name for container in pod.spec.containers}
+        running = [
+            c
+            for c in observed.containers
+            if c.running
+            and c.sandbox == live.id
+            and c.name in names
+            and c.id not in observed.stopping
+        ]
+        self._prober.watch(key, pod, running, live.address or self._host_ip)
+
+    async def _report(self, key: PodKey, pod: Pod, observed: Observed, memory: Memory) -> None:
+        """Write the status if it says anything new; on a conflict, of the newer object."""
+        for _ in range(_WRITE_TRIES):
+            facts = self._facts(key, observed, memory)
+            status = pod_status(pod, observed, facts, self._clock.now())
+            if status == pod.status:
+                return
+            try:
+                memory.written = await self._client.update(
+                    pod.replace(status=status), subresource="status", manager="kubelet"
+                )
+            except NotFound:
+                return
+            except ConflictError:
+                pod = await self._client.get(Pod, key.name, key.namespace)
+                if pod.metadata.uid != key.uid:
+                    return
+            else:
+                self._tell_backoff(pod, memory.written)
+                return
+        raise Retryable(f"the status of pod {key} changes too fast")
+
+    def _tell_backoff(self, before: Pod, after: Pod) -> None:
+        known = {s.name for s in before.status.container_statuses if _in_crash_loop(s)}
+        for status in after.status.container_statuses:
+            if _in_crash_loop(status) and status.name not in known:
+                self._narrator.backing_off(after, status.name)
+
+    def _facts(self, key: PodKey, observed: Observed, memory: Memory) -> Facts:
+        results = self._prober.results
+        for container in observed.containers:
+            if container.exited and container.id not in memory.messages:
+                memory.messages[container.id] = self._files.termination_message(
+                    key.uid, container.name, container.attempt
+                )
+        return Facts(
+            host_ip=self._host_ip,
+            ready=results.ready,
+            started=results.started,
+            waiting=memory.waiting,
+            messages=memory.messages,
+        )
+
+    async def _perform(
+        self, action: Action, key: PodKey, pod: Pod | None, observed: Observed, memory: Memory
+    ) -> None:
+        match action:
+            case CreateSandbox() | AttachSandbox() | StartContainer():
+                if pod is not None:
+                    await self._start(action, pod, observed, memory)
+            case StopContainer():
+                await self._stop(action, pod, observed, memory)
+            case KillContainer(container, _):
+                await self._kill(container, memory)
+            case RemoveContainer(container):
+                await self._starter.remove_container(container)
+                memory.stopping.pop(container, None)
+                memory.messages.pop(container, None)
+            case RemoveSandbox(container, address):
+                box = next(b for b in observed.sandboxes if b.id == container)
+                await self._starter.remove_sandbox(key, box)
+                self._let_go.forget(address)
+            case RemoveFiles():
+                await self._files.remove(key.uid)
+                memory.files = False
+            case DeleteObject():
+                await self._delete_object(key, memory)
+            case _:
+                assert_never(action)
+
+    async def _start(
+        self,
+        action: CreateSandbox | AttachSandbox | StartContainer,
+        pod: Pod,
+        observed: Observed,
+        memory: Memory,
+    ) -> None:
+        """Start something; a failure is told, and held until the next try."""
+        name = action.name if isinstance(action, StartContainer) else SANDBOX
+        memory.files = True
+        try:
+            await self._start_one(action, pod, observed)
+        except StartFailed as error:
+            self._hold(name, pod, error, memory)
+            return
+        memory.failures.pop(name, None)
+        memory.waiting.pop(name, None)
+        memory.held.pop(name, None)
+        if name == SANDBOX:
+            for container in pod.spec.containers:
+                memory.waiting.pop(container.name, None)
+
+    async def _start_one(
+        self, action: CreateSandbox | AttachSandbox | StartContainer, pod: Pod, observed: Observed
+    ) -> None:
+        match action:
+            case CreateSandbox(attempt):
+                await self._starter.create_sandbox(pod, attempt)
+                if attempt:
+                    self._narrator.sandbox_changed(pod)
+            case AttachSandbox(container):
+                box = next(b for b in observed.sandboxes if b.id == container)
+                await self._starter.attach_sandbox(box)
+            case StartContainer(name, attempt, backoff, sandbox):
+                spec = next(c for c in pod.spec.containers if c.name == name)
+                began = self._clock.monotonic()
+                started = await self._starter.start_container(pod, spec, attempt, backoff, sandbox)
+                self._narrator.started(pod, spec, started)
+                self._log.info(
+                    "container.started",
+                    kind="Pod",
+                    namespace=pod.metadata.namespace,
+                    name=pod.metadata.name,
+                    container=name,
+                    attempt=attempt,
+                    seconds=round(self._clock.monotonic() - began, 3),
+                )
+            case _:
+                assert_never(action)
+
+    def _hold(self, name: str, pod: Pod, error: StartFailed, memory: Memory) -> None:
+        now = self._clock.now()
+        failures = memory.failures[name] = memory.failures.get(name, 0) + 1
+        delay = min(_FIRST_HOLD * 2.0 ** (failures - 1), _LONGEST_HOLD)
+        # A pull calls back when it ends; the long hold is only for a lost call.
+        patience = _LONGEST_HOLD if error.quiet else delay
+        memory.held[name] = error.until or now + timedelta(seconds=patience)
+        names = [name] if name != SANDBOX else [c.name for c in pod.spec.containers]
+        for container in names:
+            memory.waiting[container] = _waiting(error)
+        if not error.quiet:
+            self._narrator.failed(pod, name, error)
+
+    def unhold(self, key: PodKey) -> None:
+        """What a start waited for is there: try again at once."""
+        memory = self._memory.get(key)
+        if memory is not None:
+            memory.held.clear()
+
+    async def _stop(
+        self, action: StopContainer, pod: Pod | None, observed: Observed, memory: Memory
+    ) -> None:
+        now = self._clock.now()
+        memory.stopping[action.id] = Stopping(now, action.deadline)
+        if pod is not None:
+            self._narrator.stopping(pod, action.message)
+        container = next(c for c in observed.containers if c.id == action.id)
+        image = await self._images.local(container.state.image)
+        signal = image.stop_signal if image is not None and image.stop_signal else "SIGTERM"
+        await self._runtime.signal(action.id, signal)
+
+    async def _kill(self, container: str, memory: Memory) -> None:
+        """SIGKILL; the death's event calls the pod back, or a second try is made."""
+        now = self._clock.now()
+        memory.stopping[container] = Stopping(now, now + _KILL_AGAIN, killed=True)
+        await self._runtime.signal(container, "SIGKILL")
+
+    async def _delete_object(self, key: PodKey, memory: Memory) -> None:
+        try:
+            await self._client.delete(
+                Pod, key.name, key.namespace, uid=key.uid, grace_period_seconds=0
+            )
+        except (NotFound, ConflictError):
+            self._log.debug("pod.gone", namespace=key.namespace, name=key.name)
+        memory.deleted = True
+
+
+def _waiting(error: StartFailed) -> Waiting:
+    """Mount and sandbox failures are events; the container is still being created."""
+    if error.reason in ("FailedMount", "FailedCreatePodSandBox"):
+        return Waiting("ContainerCreating", error.message)
+    return Waiting(error.reason, error.message)
+
+
+def _in_crash_loop(status: ContainerStatus) -> bool:
+    waiting = status.state.waiting
+    return waiting is not None and waiting.reason == "CrashLoopBackOff"
+
+
+def _version(pod: Pod) -> int:
+    text = pod.metadata.resource_version
+    return int(text) if text.isdecimal() else 0
+
+
+async def _all(effects: list[Coroutine[Any, Any, None]]) -> None:
+    """Let every effect come to its end, then raise the first failure."""
+    results = await asyncio.gather(*effects, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
