@@ -1,0 +1,172 @@
+"""What we know and do not act on yet. Called by `desired` only: a source may not ask for it.
+
+The API takes these fields, as Kubernetes' does; a manifest in Git must not be obeyed in part and
+in silence. A row goes away with the change that makes it work. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from reconciler.admission.errors import Errors, FieldError, Reason
+from reconciler.model.base import Model
+from reconciler.model.container import Container
+from reconciler.model.meta import KubeObject
+from reconciler.model.pod import Pod, PodSpec, PodTemplate
+from reconciler.model.replication import ReplicationController
+from reconciler.model.service import Service
+from reconciler.model.volume import Volume, VolumeSource
+
+NOT_YET = "not supported yet"
+
+Row = tuple[str, str, Callable[[Any], bool]]
+"""Attribute, JSON name, and whether a value of it asks for what we do not do."""
+
+
+def _given(value: Any) -> bool:
+    return bool(value)
+
+
+def _other_than(*accepted: Any) -> Callable[[Any], bool]:
+    return lambda value: bool(value) and value not in accepted
+
+
+def _local_profile(profile: Any) -> bool:
+    return profile is not None and profile.type == "Localhost"
+
+
+def _is_false(value: Any) -> bool:
+    return value is False
+
+
+def _is_true(value: Any) -> bool:
+    return value is True
+
+
+_POD_SPEC: tuple[Row, ...] = (
+    ("init_containers", "initContainers", _given),
+    ("active_deadline_seconds", "activeDeadlineSeconds", _given),
+    ("topology_spread_constraints", "topologySpreadConstraints", _given),
+    ("scheduler_name", "schedulerName", _other_than("default-scheduler")),
+    ("priority_class_name", "priorityClassName", _given),
+    ("priority", "priority", _given),
+    ("preemption_policy", "preemptionPolicy", _other_than("PreemptLowerPriority")),
+    ("readiness_gates", "readinessGates", _given),
+    ("runtime_class_name", "runtimeClassName", _given),
+    ("overhead", "overhead", _given),
+    ("resource_claims", "resourceClaims", _given),
+    ("set_hostname_as_fqdn", "setHostnameAsFQDN", _given),
+    ("host_users", "hostUsers", _is_false),
+    ("image_pull_secrets", "imagePullSecrets", _given),
+    ("service_account_name", "serviceAccountName", _other_than("default")),
+    ("automount_service_account_token", "automountServiceAccountToken", _is_true),
+)
+_AFFINITY: tuple[Row, ...] = (
+    ("pod_affinity", "podAffinity", _given),
+    ("pod_anti_affinity", "podAntiAffinity", _given),
+)
+_SECURITY: tuple[Row, ...] = (
+    ("se_linux_options", "seLinuxOptions", _given),
+    ("windows_options", "windowsOptions", _given),
+    ("seccomp_profile", "seccompProfile", _local_profile),
+    ("app_armor_profile", "appArmorProfile", _given),
+)
+_POD_SECURITY: tuple[Row, ...] = (
+    *_SECURITY,
+    ("supplemental_groups_policy", "supplementalGroupsPolicy", _other_than("Merge")),
+    ("fs_group_change_policy", "fsGroupChangePolicy", _given),
+)
+_CONTAINER_SECURITY: tuple[Row, ...] = (
+    *_SECURITY,
+    ("proc_mount", "procMount", _other_than("Default")),
+)
+_CONTAINER: tuple[Row, ...] = (
+    ("lifecycle", "lifecycle", _given),
+    ("restart_policy", "restartPolicy", _given),
+    ("volume_devices", "volumeDevices", _given),
+    ("resize_policy", "resizePolicy", _given),
+    ("termination_message_policy", "terminationMessagePolicy", _other_than("File")),
+)
+_PROBE: tuple[Row, ...] = (
+    ("grpc", "grpc", _given),
+    ("termination_grace_period_seconds", "terminationGracePeriodSeconds", _given),
+)
+_PROBES = (
+    ("liveness_probe", "livenessProbe"),
+    ("readiness_probe", "readinessProbe"),
+    ("startup_probe", "startupProbe"),
+)
+_MOUNT: tuple[Row, ...] = (
+    ("sub_path", "subPath", _given),
+    ("sub_path_expr", "subPathExpr", _given),
+    ("recursive_read_only", "recursiveReadOnly", _other_than("Disabled")),
+)
+_VOLUME_SOURCES = ("empty_dir", "host_path")
+_EMPTY_DIR: tuple[Row, ...] = (
+    ("medium", "medium", _other_than("Memory")),
+    ("size_limit", "sizeLimit", _given),
+)
+_SERVICE: tuple[Row, ...] = (
+    ("load_balancer_ip", "loadBalancerIP", _given),
+    ("load_balancer_class", "loadBalancerClass", _given),
+    ("load_balancer_source_ranges", "loadBalancerSourceRanges", _given),
+    ("health_check_node_port", "healthCheckNodePort", _given),
+    ("traffic_distribution", "trafficDistribution", _given),
+)
+_UNSUPPORTED_SOURCES: tuple[Row, ...] = tuple(
+    (name, info.alias or name, _given)
+    for name, info in VolumeSource.model_fields.items()
+    if name not in _VOLUME_SOURCES
+)
+
+
+def unsupported(obj: KubeObject) -> tuple[FieldError, ...]:
+    """Return the fields of a valid object that ask for what is not supported yet."""
+    match obj:
+        case Pod():
+            return tuple(_pod_spec(obj.spec, "spec"))
+        case ReplicationController() if obj.spec.template is not None:
+            return tuple(_pod_spec(obj.spec.template.spec, "spec.template.spec"))
+        case PodTemplate():
+            return tuple(_pod_spec(obj.template.spec, "template.spec"))
+        case Service():
+            return tuple(_rows(obj.spec, _SERVICE, "spec"))
+        case _:
+            return ()
+
+
+def _rows(holder: Model | None, rows: Iterable[Row], path: str) -> Errors:
+    if holder is None:
+        return
+    for attribute, field, refused in rows:
+        if refused(getattr(holder, attribute)):
+            yield FieldError(f"{path}.{field}", Reason.NOT_ACTED_ON, NOT_YET)
+
+
+def _pod_spec(spec: PodSpec, path: str) -> Errors:
+    yield from _rows(spec, _POD_SPEC, path)
+    yield from _rows(spec.affinity, _AFFINITY, f"{path}.affinity")
+    yield from _rows(spec.security_context, _POD_SECURITY, f"{path}.securityContext")
+    if spec.os is not None and spec.os.name != "linux":
+        yield FieldError(f"{path}.os.name", Reason.NOT_ACTED_ON, NOT_YET)
+    for index, container in enumerate(spec.containers):
+        yield from _container(container, f"{path}.containers[{index}]")
+    for index, volume in enumerate(spec.volumes):
+        yield from _volume(volume, f"{path}.volumes[{index}]")
+
+
+def _container(container: Container, path: str) -> Errors:
+    yield from _rows(container, _CONTAINER, path)
+    if container.resources.claims:
+        yield FieldError(f"{path}.resources.claims", Reason.NOT_ACTED_ON, NOT_YET)
+    yield from _rows(container.security_context, _CONTAINER_SECURITY, f"{path}.securityContext")
+    for attribute, field in _PROBES:
+        yield from _rows(getattr(container, attribute), _PROBE, f"{path}.{field}")
+    for index, mount in enumerate(container.volume_mounts):
+        yield from _rows(mount, _MOUNT, f"{path}.volumeMounts[{index}]")
+
+
+def _volume(volume: Volume, path: str) -> Errors:
+    yield from _rows(volume.empty_dir, _EMPTY_DIR, f"{path}.emptyDir")
+    yield from _rows(volume, _UNSUPPORTED_SOURCES, path)
