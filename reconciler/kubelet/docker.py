@@ -149,6 +149,7 @@ class DockerRuntime:
             raise
         finally:
             stream.close()
+            stream._response.close()  # noqa: SLF001 - the SDK has no other way to free the socket
         end: Any = await self._call(partial(self._client.exec_inspect, made["Id"]))
         return ExecResult(end["ExitCode"] if end["ExitCode"] is not None else -1, output)
 

@@ -2,7 +2,7 @@
 
 It keeps the same contract as Docker (`tests/contract`). What a container does is told by its
 command: "true" ends at once, "false" fails, "sleep N" ends after N seconds, "missing" cannot be
-started, "stubborn" ignores SIGTERM; anything else runs until it is told to end.
+started, a shell that says "trap '' TERM" ignores SIGTERM; anything else runs until told to end.
 """
 
 from __future__ import annotations
@@ -62,9 +62,6 @@ class FakeRuntime:
             raise NoSuchImage(f"No such image: {spec.image}")
         if any(c.name == spec.name for c in self._containers.values()):
             raise RuntimeConflict(f'The container name "/{spec.name}" is already in use')
-        mode, _, joined = spec.network.partition(":")
-        if mode == "container":
-            self._find(joined)
         self._made += 1
         made = hashlib.sha256(f"{self._made}".encode()).hexdigest()
         self._specs[made] = spec
@@ -85,6 +82,9 @@ class FakeRuntime:
         if known.phase == "running":
             return
         command = self._command(known.id)
+        mode, _, joined = self._specs[known.id].network.partition(":")
+        if mode == "container" and self._find(joined).phase != "running":
+            raise RuntimeConflict(f"cannot join network of a non running container: {joined}")
         if command[:1] == ("missing",):
             self._containers[known.id] = replace(
                 known, phase="exited", exit_code=127, error="not found", finished=known.created
@@ -129,7 +129,7 @@ class FakeRuntime:
             return
         if signal == "SIGKILL":
             self.end(container, 137)
-        elif self._command(container)[:1] != ("stubborn",):
+        elif not _ignores_sigterm(self._command(container)):
             self.end(container, 143)
 
     async def remove(self, container: str) -> None:
@@ -226,6 +226,10 @@ class FakeRuntime:
         )
         for listener in self._listeners:
             listener.put_nowait(event)
+
+
+def _ignores_sigterm(command: tuple[str, ...]) -> bool:
+    return any("trap '' TERM" in word for word in command)
 
 
 def _image(name: str) -> Image:

@@ -8,10 +8,30 @@ import tarfile
 from pathlib import Path
 
 BUSYBOX = "reconciler-test/busybox:1"
-_APPLETS = (
-    "sh sleep cat echo env httpd ls mkdir nc nslookup printf ps rm test touch true false trap "
-    "wget hostname id kill"
-).split()
+_APPLETS = [
+    "sh",
+    "sleep",
+    "cat",
+    "echo",
+    "env",
+    "httpd",
+    "ls",
+    "mkdir",
+    "nc",
+    "nslookup",
+    "printf",
+    "ps",
+    "rm",
+    "test",
+    "touch",
+    "true",
+    "false",
+    "trap",
+    "wget",
+    "hostname",
+    "id",
+    "kill",
+]
 
 
 def busybox_root() -> bytes:

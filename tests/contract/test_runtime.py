@@ -1,0 +1,195 @@
+"""What every container runtime must do; run on the fake one and on Docker alike."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import pytest
+
+from reconciler.kubelet.runtime import (
+    ContainerRuntime,
+    ContainerSpec,
+    Happened,
+    NoSuchContainer,
+    NoSuchImage,
+    RuntimeConflict,
+    RuntimeFailure,
+)
+from reconciler.kubelet.sandboximage import COMMAND, root_tar
+from tests.integration.images import BUSYBOX
+
+PATIENCE = 20
+
+
+def spec(label: str, *command: str, name: str = "", network: str = "none") -> ContainerSpec:
+    key, _, value = label.partition("=")
+    return ContainerSpec(
+        name=name or f"contract-{uuid.uuid4().hex[:12]}",
+        image=BUSYBOX,
+        labels={key: value},
+        command=command,
+        network=network,
+    )
+
+
+STUBBORN = ("sh", "-c", "trap '' TERM; sleep 60")
+POLITE = ("sh", "-c", "trap 'exit 0' TERM; while true; do sleep 0.1; done")
+
+
+async def until(events: AsyncIterator[Happened], what: str, container: str = "") -> Happened:
+    async with asyncio.timeout(PATIENCE):
+        async for event in events:
+            if event.what == what and (not container or event.id == container):
+                return event
+    raise AssertionError(f"no {what}")
+
+
+async def test_a_container_lives_from_creation_to_removal(
+    runtime: ContainerRuntime, label: str
+) -> None:
+    wanted = spec(label, *POLITE)
+    made = await runtime.create(wanted)
+    created = await runtime.inspect(made)
+    assert (created.phase, created.started, created.pid) == ("created", None, 0)
+    assert created.name == wanted.name
+
+    await runtime.start(made)
+    running = await runtime.inspect(made)
+    assert running.phase == "running"
+    assert running.pid > 1
+    assert running.started is not None
+    assert running.finished is None
+    assert await runtime.list(label) == (running,)
+
+    await runtime.remove(made)
+    assert await runtime.list(label) == ()
+    with pytest.raises(NoSuchContainer):
+        await runtime.inspect(made)
+
+
+async def test_what_is_done_twice_is_done_once(runtime: ContainerRuntime, label: str) -> None:
+    made = await runtime.create(spec(label, *POLITE))
+    await runtime.start(made)
+    await runtime.start(made)
+    await runtime.remove(made)
+    await runtime.remove(made)
+    await runtime.signal(made, "SIGTERM")
+
+
+async def test_a_name_is_given_once(runtime: ContainerRuntime, label: str) -> None:
+    first = spec(label, "true")
+    await runtime.create(first)
+    with pytest.raises(RuntimeConflict):
+        await runtime.create(first)
+    assert (await runtime.inspect(first.name)).name == first.name
+
+
+async def test_an_exit_code_is_told(runtime: ContainerRuntime, label: str) -> None:
+    async with aclosing(runtime.events(label)) as events:
+        await until(events, "resync")
+        made = await runtime.create(spec(label, "false"))
+        await runtime.start(made)
+        death = await until(events, "die", made)
+        assert death.exit_code == 1
+        ended = await runtime.inspect(made)
+        assert (ended.phase, ended.exit_code, ended.pid) == ("exited", 1, 0)
+        assert ended.finished is not None
+        await runtime.remove(made)
+        await until(events, "destroy", made)
+
+
+async def test_a_signal_ends_a_polite_container(runtime: ContainerRuntime, label: str) -> None:
+    async with aclosing(runtime.events(label)) as events:
+        await until(events, "resync")
+        made = await runtime.create(spec(label, *POLITE))
+        await runtime.start(made)
+        death = asyncio.create_task(until(events, "die", made))
+        while not death.done():  # its handler is in place some time after its start
+            await runtime.signal(made, "SIGTERM")
+            await asyncio.wait({death}, timeout=0.1)
+        assert death.result().id == made
+
+
+async def test_sigkill_ends_any_container(runtime: ContainerRuntime, label: str) -> None:
+    async with aclosing(runtime.events(label)) as events:
+        await until(events, "resync")
+        made = await runtime.create(spec(label, *STUBBORN))
+        await runtime.start(made)
+        await runtime.signal(made, "SIGTERM")
+        assert (await runtime.inspect(made)).phase == "running"
+        await runtime.signal(made, "SIGKILL")
+        assert (await until(events, "die", made)).exit_code == 137
+
+
+async def test_what_cannot_be_started_is_dead_with_its_reason(
+    runtime: ContainerRuntime, label: str
+) -> None:
+    made = await runtime.create(spec(label, "missing"))
+    with pytest.raises(RuntimeFailure, match="missing"):
+        await runtime.start(made)
+    dead = await runtime.inspect(made)
+    assert (dead.phase, dead.exit_code, dead.started) == ("exited", 127, None)
+    assert dead.finished is not None
+    assert dead.error
+
+
+async def test_an_absent_image_is_told(runtime: ContainerRuntime, label: str) -> None:
+    wanted = spec(label, "true")
+    absent = ContainerSpec(name=wanted.name, image="reconciler-test/absent:1", labels=wanted.labels)
+    with pytest.raises(NoSuchImage):
+        await runtime.create(absent)
+    with pytest.raises(NoSuchImage):
+        await runtime.image(absent.image)
+    with pytest.raises(RuntimeFailure):
+        await runtime.pull(absent.image)
+
+
+async def test_a_command_runs_inside(runtime: ContainerRuntime, label: str) -> None:
+    made = await runtime.create(spec(label, *POLITE))
+    await runtime.start(made)
+    assert await runtime.exec(made, ("true",), 10) == await runtime.exec(made, ("true",), 10)
+    assert (await runtime.exec(made, ("false",), 10)).exit_code == 1
+    assert (await runtime.exec(made, ("echo", "a", "b"), 10)).output == b"a b\n"
+    with pytest.raises(TimeoutError):
+        await runtime.exec(made, ("sleep", "60"), 0.3)
+
+
+async def test_a_container_joins_another(runtime: ContainerRuntime, label: str) -> None:
+    sandbox = await runtime.create(spec(label, *POLITE))
+    await runtime.start(sandbox)
+    joined = await runtime.create(spec(label, *POLITE, network=f"container:{sandbox}"))
+    await runtime.start(joined)
+    assert len(await runtime.list(label)) == 2
+    with pytest.raises(RuntimeFailure):
+        await runtime.start(await runtime.create(spec(label, *POLITE, network="container:absent")))
+    await runtime.remove(sandbox)
+    late = await runtime.create(spec(label, *POLITE, network=f"container:{sandbox}"))
+    with pytest.raises(RuntimeFailure):
+        await runtime.start(late)
+
+
+async def test_the_sandbox_image_is_made_without_a_registry(
+    runtime: ContainerRuntime, label: str
+) -> None:
+    name = f"reconciler-test/pause:{uuid.uuid4().hex[:12]}"
+    await runtime.import_image(name, root_tar())
+    try:
+        assert name in await runtime.images("reconciler-test/pause")
+        wanted = spec(label)
+        key, _, value = label.partition("=")
+        made = await runtime.create(
+            ContainerSpec(wanted.name, name, {key: value}, entrypoint=COMMAND, command=())
+        )
+        await runtime.start(made)
+        async with aclosing(runtime.events(label)) as events:
+            await until(events, "resync")
+            await runtime.signal(made, "SIGTERM")
+            await until(events, "die", made)
+        await runtime.remove(made)
+    finally:
+        await runtime.remove_image(name)
+    assert name not in await runtime.images("reconciler-test/pause")
+    await runtime.remove_image(name)
