@@ -26,6 +26,7 @@ def make_service(name: str = "web", **spec: Any) -> Service:
         "cluster_ip": CLUSTER_IP,
         "cluster_ips": (spec.get("cluster_ip", CLUSTER_IP),),
         "type": "ClusterIP",
+        "selector": {"app": name},
         "ports": (ServicePort(port=80, protocol="TCP"),),
     }
     return Service(

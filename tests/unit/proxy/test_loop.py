@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -32,6 +33,7 @@ class VirtualKernel:
     """The virtual table behind the loop's protocol; counts and can refuse."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()  # the loop's worker loads while the test sends
         self.table = Table()
         self.replaced = self.applied = 0
         self.refusals = 0
@@ -41,14 +43,16 @@ class VirtualKernel:
 
     def replace(self, everything: Transaction) -> None:
         self._refuse()
-        self.replaced += 1
-        self.disturbed = False
-        self.table.load(commands.fresh(Network(), everything))
+        with self._lock:
+            self.disturbed = False
+            self.table.load(commands.fresh(Network(), everything))
+            self.replaced += 1
 
     def apply(self, transaction: Transaction) -> None:
         self._refuse()
-        self.applied += 1
-        self.table.load(commands.change(transaction))
+        with self._lock:
+            self.table.load(commands.change(transaction))
+            self.applied += 1
 
     def is_undisturbed(self) -> bool:
         return not self.disturbed
@@ -69,7 +73,8 @@ class VirtualKernel:
 
     def backends(self, address: str) -> set[str]:
         packet = Packet("10.244.0.9", address, "tcp", 80, enters="reconciler0")
-        fates = (self.table.send(packet) for _ in range(40))
+        with self._lock:
+            fates = [self.table.send(packet) for _ in range(40)]
         return {f.packet.destination if f.verdict == "accept" else f.verdict for f in fates}
 
     def _refuse(self) -> None:
