@@ -18,6 +18,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from reconciler.core.errors import ReconcilerError
 
+OWNERSHIP = "reconciler"
+"""The abstract socket that the daemon of a network namespace holds."""
+
 _ENVIRONMENT = "RECONCILER_"
 
 

@@ -1,0 +1,241 @@
+"""The composition root: builds every part of the daemon and runs them until told to stop.
+
+The only module besides the command line that knows all rooms. It decides nothing: parts get
+their dependencies here and meet only through the API objects.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Iterable
+from contextlib import ExitStack
+from typing import Any
+
+import structlog
+import uvloop
+
+from reconciler import host, rundir
+from reconciler.apiserver.registry.registry import Registry
+from reconciler.apiserver.registry.settings import RegistrySettings
+from reconciler.client.events import EventRecorder
+from reconciler.client.informer import Informer
+from reconciler.client.local import LocalClient
+from reconciler.client.protocol import Client
+from reconciler.controllers.endpoints.loop import EndpointsController
+from reconciler.controllers.garbage.loop import GarbageCollector
+from reconciler.controllers.namespace.loop import NamespaceController
+from reconciler.controllers.nodelifecycle.loop import NodeLifecycle
+from reconciler.controllers.replication.loop import ReplicationLoop
+from reconciler.core import gc, log
+from reconciler.core.clock import Clock, SystemClock
+from reconciler.core.errors import ReconcilerError
+from reconciler.core.ids import Ids
+from reconciler.core.ownership import FileOwnership, NamespaceOwnership
+from reconciler.core.tasks import Part, supervise
+from reconciler.desired.load import Loader
+from reconciler.desired.objects import Desired
+from reconciler.kubelet.kubelet import Informers as KubeletInformers
+from reconciler.model import kinds
+from reconciler.model.event import Event
+from reconciler.model.gitops import ProxyState, SourceSpec
+from reconciler.model.meta import KubeObject
+from reconciler.model.namespace import Namespace
+from reconciler.model.node import Node
+from reconciler.model.pod import Pod
+from reconciler.model.replication import ReplicationController
+from reconciler.model.service import Endpoints, Service
+from reconciler.scheduler.loop import Scheduler
+from reconciler.settings import OWNERSHIP, Settings
+from reconciler.source.place import open_source
+from reconciler.source.snapshot import Snapshot
+from reconciler.store.protocol import Store
+from reconciler.store.sqlite import open_store
+from reconciler.sync.loop import Sync, SyncOptions
+
+FAILED = 1
+
+
+class Informers:
+    """One informer a kind, shared by all parts; made when first asked for."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._made: dict[type[KubeObject], Informer[Any]] = {}
+
+    def __getitem__(self, kind: type[KubeObject]) -> Informer[Any]:
+        if kind not in self._made:
+            self._made[kind] = Informer(self._client, kind)
+        return self._made[kind]
+
+    def of(self, wanted: Iterable[type[KubeObject]]) -> dict[type[KubeObject], Informer[Any]]:
+        """Return the informers of several kinds."""
+        return {kind: self[kind] for kind in wanted}
+
+    async def run(self) -> None:
+        """Follow every kind that somebody asked for, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for informer in self._made.values():
+                group.create_task(informer.run())
+
+
+# Nobody reconciles by these kinds' objects, and their number is large.
+_UNFOLLOWED = (Event, ProxyState)
+
+
+class ControlPlane:
+    """Store, registry, controllers, scheduler and sync: all that needs no Docker host."""
+
+    def __init__(self, settings: Settings, store: Store, clock: Clock, ids: Ids) -> None:
+        self.registry = Registry(
+            store,
+            clock,
+            ids,
+            RegistrySettings(
+                service_cidr=settings.service_cidr,
+                reserved_ips=(settings.cluster_dns,),
+                node_ports=(settings.node_port_min, settings.node_port_max),
+            ),
+        )
+        self.client = LocalClient(self.registry)
+        self.informers = Informers(self.client)
+        self.events = EventRecorder(self.client, clock, ids)
+        self.sync = _sync(settings, self.client, clock, self.informers)
+        self._clock = clock
+
+    def parts(self) -> dict[str, Part]:
+        """Return the loops by name; the informers come last, when all have subscribed."""
+        client, informers, events, clock = self.client, self.informers, self.events, self._clock
+        pods, nodes = informers[Pod], informers[Node]
+        loops: dict[str, Part] = {
+            "replication": ReplicationLoop(
+                client, informers[ReplicationController], pods, events, clock
+            ).run,
+            "endpoints": EndpointsController(
+                client, informers[Service], pods, informers[Endpoints]
+            ).run,
+            "namespace": NamespaceController(client, informers[Namespace], pods, clock).run,
+            "garbage": GarbageCollector(client, informers.of(_followed_kinds())).run,
+            "nodelifecycle": NodeLifecycle(client, nodes, pods, events, clock).run,
+            "scheduler": Scheduler(client, pods, nodes, events, clock).run,
+            "events": events.run,
+        }
+        if self.sync is not None:
+            loops["sync"] = self.sync.run
+        return {**loops, "informers": informers.run}
+
+
+def _followed_kinds() -> list[type[KubeObject]]:
+    return [each.model for each in kinds.RESOURCES if each.model not in _UNFOLLOWED]
+
+
+def _sync(settings: Settings, client: Client, clock: Clock, informers: Informers) -> Sync | None:
+    if not settings.source:
+        return None
+    source = open_source(
+        settings.source,
+        clock=clock,
+        state_dir=settings.state_dir,
+        branch=settings.branch or "",
+        sub_path=settings.path,
+        interval=settings.interval,
+    )
+    loader = Loader()
+
+    async def load(snapshot: Snapshot) -> Desired:
+        return await asyncio.to_thread(loader.load, snapshot)
+
+    spec = SourceSpec(
+        url=settings.source,
+        branch=settings.branch or "",
+        sub_path=settings.path,
+        interval=f"{settings.interval:g}s",
+    )
+    return Sync(
+        source,
+        load,
+        client,
+        clock,
+        informers.of(_followed_kinds()).values(),
+        options=SyncOptions(name=settings.source_name, spec=spec),
+    )
+
+
+def main(settings: Settings) -> int:
+    """Run the daemon until SIGTERM or SIGINT; return its exit code.
+
+    SIGHUP makes it look at its source at once. Raises `AlreadyOwned`, `RunDirError`.
+    """
+    log.configure(settings.log_level)
+    gc.tune()
+    with ExitStack() as stack:
+        _own(settings, stack)
+        rundir.prepare(settings.run_dir)
+        settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return uvloop.run(_serve(settings))
+
+
+def _own(settings: Settings, stack: ExitStack) -> None:
+    """Own this host's network and its Docker engine while `stack` lives."""
+    description = f"state in {settings.state_dir.resolve()}"
+    stack.callback(NamespaceOwnership(OWNERSHIP, description).close)
+    if settings.docker_socket.exists():
+        owned = FileOwnership(settings.docker_socket, settings.run_dir / "locks", description)
+        stack.callback(owned.close)
+
+
+async def _serve(settings: Settings) -> int:
+    logger = structlog.get_logger(component="daemon")
+    clock, ids = SystemClock(), Ids()
+    store = await open_store(settings.store_path)
+    try:
+        plane = ControlPlane(settings, store, clock, ids)
+        await plane.registry.start()
+        parts = {**_host_parts(settings, plane, clock), **plane.parts()}
+        logger.info("daemon.started", source=settings.source, node=settings.node_name)
+        await supervise(parts, _stop_on_signals(plane.sync))
+    except ExceptionGroup as group:
+        known, unknown = group.split(ReconcilerError)
+        for error in _leaves(known):
+            logger.critical("daemon.failed", reason=str(error))
+        if unknown is not None:
+            raise unknown from None
+        return FAILED
+    finally:
+        await store.close()
+    logger.info("daemon.stopped")
+    return 0
+
+
+def _host_parts(settings: Settings, plane: ControlPlane, clock: Clock) -> dict[str, Part]:
+    informers = KubeletInformers(
+        plane.informers[Pod],
+        plane.informers[Service],
+        plane.informers[Endpoints],
+        plane.informers[ProxyState],
+    )
+    recorder = plane.events.speaker("kubelet", settings.node_name)
+    nodes, on = plane.informers[Node], host.adapters(settings)
+    return {
+        **host.proxy(settings, plane.client, informers),
+        **host.kubelet(settings, plane.client, informers, nodes, recorder, clock, on),
+    }
+
+
+def _leaves(group: ExceptionGroup | None) -> Iterable[Exception]:
+    for error in group.exceptions if group else ():
+        if isinstance(error, ExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
+
+
+def _stop_on_signals(sync: Sync | None) -> asyncio.Event:
+    """Return what SIGTERM and SIGINT set; SIGHUP triggers the sync."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    if sync is not None:
+        loop.add_signal_handler(signal.SIGHUP, sync.trigger)
+    return stop

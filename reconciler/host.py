@@ -1,0 +1,128 @@
+"""The parts that act on this host: kubelet, proxy, DNS. Composed here for `app.py`, its caller.
+
+Everything that reaches outside the process (Docker, netlink, nftables, sockets) is opened here,
+so that a simulation composes the same parts on fakes.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from dataclasses import dataclass
+
+from reconciler.client.informer import Informer
+from reconciler.client.protocol import Client
+from reconciler.core.clock import Clock
+from reconciler.core.tasks import Part
+from reconciler.kubelet.bridge import BridgeNetwork
+from reconciler.kubelet.docker import DockerRuntime
+from reconciler.kubelet.files import PodFiles
+from reconciler.kubelet.kubelet import Informers, Kubelet, KubeletOptions
+from reconciler.kubelet.narration import Recorder
+from reconciler.kubelet.podnetwork import NetworkPlan, PodNetwork
+from reconciler.kubelet.podspec import HostLimits
+from reconciler.kubelet.resolver import ClusterDns
+from reconciler.kubelet.runtime import ContainerRuntime
+from reconciler.model.node import Node
+from reconciler.proxy import rules
+from reconciler.proxy.dns import zone
+from reconciler.proxy.dns.server import DnsServer
+from reconciler.proxy.loop import Proxy
+from reconciler.proxy.skeleton import Network
+from reconciler.settings import Settings
+
+_CAP_SYS_RESOURCE = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Adapters:
+    """What the kubelet acts on."""
+
+    runtime: ContainerRuntime
+    network: PodNetwork
+    files: PodFiles
+
+
+def adapters(settings: Settings) -> Adapters:
+    """Return this host's own: its Docker engine, its bridge, its folders."""
+    plan = NetworkPlan(settings.pod_cidr, settings.service_cidr, settings.cluster_dns)
+    return Adapters(
+        DockerRuntime(settings.docker_socket),
+        BridgeNetwork(plan),
+        PodFiles(settings.state_dir, settings.run_dir),
+    )
+
+
+def kubelet(
+    settings: Settings,
+    client: Client,
+    informers: Informers,
+    nodes: Informer[Node],
+    recorder: Recorder,
+    clock: Clock,
+    on: Adapters,
+) -> dict[str, Part]:
+    """Return the loops that run this node's pods and, where wanted, register the node."""
+    address = host_address()
+    dns = ClusterDns(settings.cluster_dns, settings.cluster_domain)
+    options = KubeletOptions(
+        node_name=settings.node_name,
+        host_ip=address,
+        pod_cidr=settings.pod_cidr,
+        dns=dns,
+        limits=host_limits(),
+        let_go_timeout=settings.let_go_timeout,
+    )
+    pods = Kubelet(
+        client=client,
+        informers=informers,
+        runtime=on.runtime,
+        network=on.network,
+        files=on.files,
+        recorder=recorder,
+        clock=clock,
+        options=options,
+    )
+    return {"kubelet": pods.run}
+
+
+def proxy(settings: Settings, client: Client, informers: Informers) -> dict[str, Part]:
+    """Return the loops that serve services: the kernel's rules, and names."""
+    pods = ipaddress.IPv4Network(settings.pod_cidr)
+    network = Network(settings.pod_cidr, settings.pod_cidr, settings.service_cidr)
+    node = rules.Node(settings.node_name, pods)
+    services, endpoints = informers.services, informers.endpoints
+    names = zone.Settings(
+        settings.cluster_domain, settings.cluster_dns, settings.service_cidr, settings.pod_cidr
+    )
+    return {
+        "proxy": Proxy(client, services, endpoints, node, network).run,
+        "dns": DnsServer(services, endpoints, names).run,
+    }
+
+
+def host_address() -> str:
+    """Return the address from which this host reaches others; 127.0.0.1 when it has no route."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            # A UDP socket's connect sends nothing; TEST-NET-1 belongs to nobody (RFC 5737).
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return "127.0.0.1"
+        return str(probe.getsockname()[0])
+
+
+def host_limits() -> HostLimits:
+    """Return what this host cannot give its containers."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return HostLimits(memory=memory, negative_oom_scores=_may_lower_oom_scores())
+
+
+def _may_lower_oom_scores() -> bool:
+    """Tell whether CAP_SYS_RESOURCE is in the bounding set, without which no child gets it."""
+    with open("/proc/self/status") as status:  # noqa: PTH123 - one line of a proc file
+        for line in status:
+            if line.startswith("CapBnd:"):
+                return bool(int(line.split()[1], 16) >> _CAP_SYS_RESOURCE & 1)
+    return False
