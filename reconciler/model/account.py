@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from reconciler.model.base import ListMap, Model, always
+from reconciler.model.base import EMPTY, ListMap, Model, always
 from reconciler.model.meta import KubeObject
 from reconciler.model.reference import LocalObjectReference, ObjectReference
 from reconciler.model.scalar import ResourceList
@@ -30,14 +30,14 @@ class ScopeSelector(Model):
 
 
 class ResourceQuotaSpec(Model):
-    hard: ResourceList = {}
+    hard: ResourceList = EMPTY
     scopes: tuple[str, ...] = ()
     scope_selector: ScopeSelector | None = None
 
 
 class ResourceQuotaStatus(Model):
-    hard: ResourceList = {}
-    used: ResourceList = {}
+    hard: ResourceList = EMPTY
+    used: ResourceList = EMPTY
 
 
 class ResourceQuota(KubeObject):
@@ -49,11 +49,11 @@ class ResourceQuota(KubeObject):
 
 class LimitRangeItem(Model):
     type: str = always(str)
-    max: ResourceList = {}
-    min: ResourceList = {}
-    default: ResourceList = {}
-    default_request: ResourceList = {}
-    max_limit_request_ratio: ResourceList = {}
+    max: ResourceList = EMPTY
+    min: ResourceList = EMPTY
+    default: ResourceList = EMPTY
+    default_request: ResourceList = EMPTY
+    max_limit_request_ratio: ResourceList = EMPTY
 
 
 class LimitRangeSpec(Model):

@@ -78,6 +78,22 @@ class Atomic:
     """
 
 
+class EmptyMap(dict[str, Any]):
+    """A map that stays empty, shared by all objects that have no such map.
+
+    It can be hashed, so that pydantic does not copy it for every object.
+    """
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return 0
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        raise TypeError("the models are frozen")
+
+
+EMPTY: Any = EmptyMap()
+"""The default of every map field."""
+
 _assign = object.__setattr__
 
 
@@ -87,7 +103,15 @@ def always(factory: Callable[[], Any]) -> Any:
     A default factory that takes the validated data is never called by `exclude_defaults`, which
     makes pydantic write the field always.
     """
-    return Field(default_factory=lambda _data: factory())
+    made: list[Any] = []
+
+    def default(_data: dict[str, Any]) -> Any:
+        # One value for all: it is immutable. Made late, because models build late.
+        if not made:
+            made.append(factory())
+        return made[0]
+
+    return Field(default_factory=default)
 
 
 def unset() -> Any:

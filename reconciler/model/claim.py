@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from reconciler.model.base import ListMap, Model, always, unset
+from reconciler.model.base import EMPTY, ListMap, Model, always, unset
 from reconciler.model.meta import KubeObject
 from reconciler.model.reference import TypedLocalObjectReference, TypedObjectReference
 from reconciler.model.scalar import ResourceList, Time
@@ -12,8 +12,8 @@ from reconciler.model.selector import LabelSelector
 
 
 class VolumeResourceRequirements(Model):
-    limits: ResourceList = {}
-    requests: ResourceList = {}
+    limits: ResourceList = EMPTY
+    requests: ResourceList = EMPTY
 
 
 class PersistentVolumeClaimSpec(Model):
@@ -45,10 +45,10 @@ class ModifyVolumeStatus(Model):
 class PersistentVolumeClaimStatus(Model):
     phase: str = ""
     access_modes: tuple[str, ...] = ()
-    capacity: ResourceList = {}
+    capacity: ResourceList = EMPTY
     conditions: Annotated[tuple[PersistentVolumeClaimCondition, ...], ListMap("type")] = ()
-    allocated_resources: ResourceList = {}
-    allocated_resource_statuses: dict[str, str] = {}
+    allocated_resources: ResourceList = EMPTY
+    allocated_resource_statuses: dict[str, str] = EMPTY
     current_volume_attributes_class_name: str | None = None
     modify_volume_status: ModifyVolumeStatus | None = None
 

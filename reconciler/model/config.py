@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from reconciler.model.base import always
+from reconciler.model.base import EMPTY, always
 from reconciler.model.meta import KubeObject
 from reconciler.model.scalar import Bytes
 
@@ -13,8 +13,8 @@ class Secret(KubeObject):
     api_version: Literal["v1"] = always(lambda: "v1")
     kind: Literal["Secret"] = always(lambda: "Secret")
     immutable: bool | None = None
-    data: dict[str, Bytes] = {}
-    string_data: dict[str, str] = {}
+    data: dict[str, Bytes] = EMPTY
+    string_data: dict[str, str] = EMPTY
     type: str = ""
 
 
@@ -22,5 +22,5 @@ class ConfigMap(KubeObject):
     api_version: Literal["v1"] = always(lambda: "v1")
     kind: Literal["ConfigMap"] = always(lambda: "ConfigMap")
     immutable: bool | None = None
-    data: dict[str, str] = {}
-    binary_data: dict[str, Bytes] = {}
+    data: dict[str, str] = EMPTY
+    binary_data: dict[str, Bytes] = EMPTY

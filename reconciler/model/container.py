@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from reconciler.model.base import ListMap, Model, always
+from reconciler.model.base import EMPTY, ListMap, Model, always
 from reconciler.model.probe import Lifecycle, Probe
 from reconciler.model.scalar import Int32, Quantity, ResourceList
 from reconciler.model.security import SecurityContext
@@ -80,8 +80,8 @@ class ResourceClaim(Model):
 
 
 class ResourceRequirements(Model):
-    limits: ResourceList = {}
-    requests: ResourceList = {}
+    limits: ResourceList = EMPTY
+    requests: ResourceList = EMPTY
     claims: Annotated[tuple[ResourceClaim, ...], ListMap("name", patch=False)] = ()
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, NamedTuple
 
 from pydantic import Field
 
-from reconciler.model.base import Atomic, ListMap, ListSet, Model, always, unset
+from reconciler.model.base import EMPTY, Atomic, ListMap, ListSet, Model, always, unset
 from reconciler.model.scalar import Int64, MicroTime, Time
 
 __all__ = [
@@ -61,8 +61,8 @@ class ObjectMeta(Model):
     creation_timestamp: Time | None = unset()
     deletion_timestamp: Time | None = None
     deletion_grace_period_seconds: Int64 | None = None
-    labels: dict[str, str] = {}
-    annotations: dict[str, str] = {}
+    labels: dict[str, str] = EMPTY
+    annotations: dict[str, str] = EMPTY
     owner_references: Annotated[tuple[OwnerReference, ...], ListMap("uid")] = ()
     finalizers: Annotated[tuple[str, ...], ListSet()] = ()
     managed_fields: tuple[ManagedFieldsEntry, ...] = ()

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from reconciler.model.base import ListMap, ListSet, Model, always, unset
+from reconciler.model.base import EMPTY, ListMap, ListSet, Model, always, unset
 from reconciler.model.meta import KubeObject
 from reconciler.model.scalar import Int32, Int64, ResourceList, Time
 
@@ -107,8 +107,8 @@ class NodeFeatures(Model):
 
 
 class NodeStatus(Model):
-    capacity: ResourceList = {}
-    allocatable: ResourceList = {}
+    capacity: ResourceList = EMPTY
+    allocatable: ResourceList = EMPTY
     phase: str = ""
     conditions: Annotated[tuple[NodeCondition, ...], ListMap("type")] = ()
     addresses: Annotated[tuple[NodeAddress, ...], ListMap("type")] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from reconciler.model.base import Atomic, ListMap, Model, always
+from reconciler.model.base import EMPTY, Atomic, ListMap, Model, always
 from reconciler.model.container import Container, EphemeralContainer
 from reconciler.model.meta import KubeObject, ObjectMeta
 from reconciler.model.podstatus import PodStatus
@@ -59,7 +59,7 @@ class PodSpec(Model):
     termination_grace_period_seconds: Int64 | None = None
     active_deadline_seconds: Int64 | None = None
     dns_policy: str = ""
-    node_selector: Annotated[dict[str, str], Atomic()] = {}
+    node_selector: Annotated[dict[str, str], Atomic()] = EMPTY
     service_account_name: str = ""
     service_account: str = ""
     automount_service_account_token: bool | None = None
@@ -83,7 +83,7 @@ class PodSpec(Model):
     runtime_class_name: str | None = None
     enable_service_links: bool | None = None
     preemption_policy: str | None = None
-    overhead: ResourceList = {}
+    overhead: ResourceList = EMPTY
     topology_spread_constraints: Annotated[
         tuple[TopologySpreadConstraint, ...], ListMap("topologyKey", "whenUnsatisfiable")
     ] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from reconciler.model.base import ListMap, Model, PatchOnly, always, unset
+from reconciler.model.base import EMPTY, ListMap, Model, PatchOnly, always, unset
 from reconciler.model.container import ResourceRequirements
 from reconciler.model.scalar import Int32, Int64, ResourceList, Time
 
@@ -88,7 +88,7 @@ class ContainerStatus(Model):
     image_id: str = always(str)
     container_id: str = ""
     started: bool | None = None
-    allocated_resources: ResourceList = {}
+    allocated_resources: ResourceList = EMPTY
     resources: ResourceRequirements | None = None
     volume_mounts: Annotated[tuple[VolumeMountStatus, ...], ListMap("mountPath")] = ()
     user: ContainerUser | None = None

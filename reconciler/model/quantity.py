@@ -56,7 +56,7 @@ def parse(text: str) -> Amount:
 
     Finer than nano rounds up, away from zero; a binary one beyond 2**63-1 is capped.
     """
-    match = _PARTS.fullmatch(text)
+    match = _PARTS.fullmatch(text.strip())
     if not text or match is None or len(text) > _LONGEST:
         raise QuantityError(FORMAT_ERROR)
     sign, whole, fraction, suffix = match.groups()
@@ -112,7 +112,7 @@ def canonical(text: str) -> str:
     a text that is near enough to that stays as it is ("+5").
     """
     amount = parse(text)
-    return text if amount.exact else _write(amount)
+    return text.strip() if amount.exact else _write(amount)
 
 
 @lru_cache(maxsize=4096)
@@ -159,17 +159,15 @@ def decode(value: Any) -> str:
 
     Raises `QuantityError`.
     """
-    return canonical(_text(value))
+    return canonical(value if type(value) is str else _text(value))
 
 
 def decode_milli(value: Any) -> str:
     """Return the text of a JSON value in a ResourceList, as `decode` but in thousandths."""
-    return canonical_milli(_text(value))
+    return canonical_milli(value if type(value) is str else _text(value))
 
 
 def _text(value: Any) -> str:
-    if type(value) is str:
-        return value.strip()
     if value is None:
         return "0"
     return repr(value) if type(value) in (int, float) else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from reconciler.model.base import Atomic, ListMap, Model, always, unset
+from reconciler.model.base import EMPTY, Atomic, ListMap, Model, always, unset
 from reconciler.model.meta import KubeObject
 from reconciler.model.pod import PodTemplateSpec
 from reconciler.model.scalar import Int32, Int64, Time
@@ -13,7 +13,7 @@ from reconciler.model.scalar import Int32, Int64, Time
 class ReplicationControllerSpec(Model):
     replicas: Int32 | None = None
     min_ready_seconds: Int32 = 0
-    selector: Annotated[dict[str, str], Atomic()] = {}
+    selector: Annotated[dict[str, str], Atomic()] = EMPTY
     template: PodTemplateSpec | None = None
 
 

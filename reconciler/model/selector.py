@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from reconciler.model.base import Model, always
+from reconciler.model.base import EMPTY, Model, always
 
 Operator = Literal["=", "!=", "in", "notin", "exists", "!", "gt", "lt"]
 
@@ -24,7 +24,7 @@ class LabelSelectorRequirement(Model):
 
 class LabelSelector(Model):
     atomic: ClassVar[bool] = True
-    match_labels: dict[str, str] = {}
+    match_labels: dict[str, str] = EMPTY
     match_expressions: tuple[LabelSelectorRequirement, ...] = ()
 
 

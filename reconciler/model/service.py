@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from reconciler.model.base import Atomic, ListMap, Model, always
+from reconciler.model.base import EMPTY, Atomic, ListMap, Model, always
 from reconciler.model.meta import Condition, KubeObject
 from reconciler.model.reference import ObjectReference
 from reconciler.model.scalar import Int32, IntOrString
@@ -29,7 +29,7 @@ class SessionAffinityConfig(Model):
 
 class ServiceSpec(Model):
     ports: Annotated[tuple[ServicePort, ...], ListMap("port", "protocol")] = ()
-    selector: Annotated[dict[str, str], Atomic()] = {}
+    selector: Annotated[dict[str, str], Atomic()] = EMPTY
     cluster_ip: str = ""
     cluster_ips: tuple[str, ...] = ()
     type: str = ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from reconciler.model.base import Model, always
+from reconciler.model.base import EMPTY, Model, always
 from reconciler.model.claim import (
     PersistentVolumeClaim,
     PersistentVolumeClaimSpec,
@@ -92,7 +92,7 @@ class FlexPersistentVolumeSource(Model):
     fs_type: str = ""
     secret_ref: SecretReference | None = None
     read_only: bool = False
-    options: dict[str, str] = {}
+    options: dict[str, str] = EMPTY
 
 
 class AzureFilePersistentVolumeSource(Model):
@@ -133,7 +133,7 @@ class CSIPersistentVolumeSource(Model):
     volume_handle: str = always(str)
     read_only: bool = False
     fs_type: str = ""
-    volume_attributes: dict[str, str] = {}
+    volume_attributes: dict[str, str] = EMPTY
     controller_publish_secret_ref: SecretReference | None = None
     node_stage_secret_ref: SecretReference | None = None
     node_publish_secret_ref: SecretReference | None = None
@@ -177,7 +177,7 @@ class ClaimReference(ObjectReference):
 
 
 class PersistentVolumeSpec(PersistentVolumeSource):
-    capacity: ResourceList = {}
+    capacity: ResourceList = EMPTY
     access_modes: tuple[str, ...] = ()
     claim_ref: ClaimReference | None = None
     persistent_volume_reclaim_policy: str = ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.model.base import Model, always
+from reconciler.model.base import EMPTY, Model, always
 from reconciler.model.claim import PersistentVolumeClaimSpec
 from reconciler.model.container import ObjectFieldSelector, ResourceFieldSelector
 from reconciler.model.meta import ObjectMeta
@@ -96,7 +96,7 @@ class FlexVolumeSource(Model):
     fs_type: str = ""
     secret_ref: LocalObjectReference | None = None
     read_only: bool = False
-    options: dict[str, str] = {}
+    options: dict[str, str] = EMPTY
 
 
 class CinderVolumeSource(Model):
@@ -201,7 +201,7 @@ class CSIVolumeSource(Model):
     driver: str = always(str)
     read_only: bool | None = None
     fs_type: str | None = None
-    volume_attributes: dict[str, str] = {}
+    volume_attributes: dict[str, str] = EMPTY
     node_publish_secret_ref: LocalObjectReference | None = None
 
 
