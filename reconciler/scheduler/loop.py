@@ -61,7 +61,7 @@ class Scheduler:
         self._client = client
         self._pods = pods
         self._nodes = nodes
-        self._events = events
+        self._events = events.speaker("default-scheduler")
         self._clock = clock
         self._seed = seed
         self._snapshot = Snapshot()

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from reconciler.controllers.podstate import is_ready, is_terminal
 from reconciler.model.meta import ObjectMeta
@@ -31,7 +32,8 @@ CAPACITY = 1000
 OVER_CAPACITY = "endpoints.kubernetes.io/over-capacity"
 HEADLESS = "service.kubernetes.io/headless"
 
-Ports = tuple[EndpointPort, ...]
+Numbers = tuple[int | None, ...]
+"""A pod's port behind each port of the service; None where it has none."""
 
 
 def wants_endpoints(service: Service) -> bool:
@@ -45,7 +47,7 @@ def plan(service: Service, pods: Iterable[Pod], current: Endpoints | None) -> En
     `pods` are those that the selector matches. What others wrote into the annotations of
     `current` is kept.
     """
-    every = subsets(service, pods)
+    every = subsets(service, pods, _by_pod(current))
     kept = truncate(every)
     labels = dict(service.metadata.labels)
     labels.pop(HEADLESS, None)
@@ -70,26 +72,33 @@ def plan(service: Service, pods: Iterable[Pod], current: Endpoints | None) -> En
     return Endpoints(metadata=metadata, subsets=kept)
 
 
-def subsets(service: Service, pods: Iterable[Pod]) -> tuple[EndpointSubset, ...]:
-    """Return every address, in subsets of equal ports, all sorted."""
-    ready: dict[Ports, list[EndpointAddress]] = {}
-    unready: dict[Ports, list[EndpointAddress]] = {}
+def subsets(
+    service: Service, pods: Iterable[Pod], known: Mapping[str, EndpointAddress]
+) -> tuple[EndpointSubset, ...]:
+    """Return every address, in subsets of equal ports, all sorted.
+
+    `known` are addresses by the uid of their pod; those that still hold are taken as they are,
+    for one pod's change leaves the addresses of all others the same.
+    """
+    ready: dict[Numbers, list[EndpointAddress]] = {}
+    unready: dict[Numbers, list[EndpointAddress]] = {}
     tolerant = service.spec.publish_not_ready_addresses
     for pod in pods:
         if not _belongs(pod, tolerant=tolerant):
             continue
-        ports = _ports(service, pod)
-        if ports is not None:
+        numbers = _numbers(service, pod)
+        if numbers is not None:
             group = ready if tolerant or is_ready(pod) else unready
-            group.setdefault(ports, []).append(_address(service, pod))
-    return tuple(
+            group.setdefault(numbers, []).append(_address(service, pod, known))
+    made = [
         EndpointSubset(
-            addresses=_sorted(ready.get(ports, ())),
-            not_ready_addresses=_sorted(unready.get(ports, ())),
-            ports=ports,
+            addresses=_sorted(ready.get(numbers, ())),
+            not_ready_addresses=_sorted(unready.get(numbers, ())),
+            ports=_ports(service, numbers),
         )
-        for ports in sorted(ready.keys() | unready.keys(), key=_ports_order)
-    )
+        for numbers in ready.keys() | unready.keys()
+    ]
+    return tuple(sorted(made, key=lambda subset: [_port_order(port) for port in subset.ports]))
 
 
 def _belongs(pod: Pod, *, tolerant: bool) -> bool:
@@ -98,18 +107,23 @@ def _belongs(pod: Pod, *, tolerant: bool) -> bool:
     return tolerant or pod.metadata.deletion_timestamp is None
 
 
-def _ports(service: Service, pod: Pod) -> Ports | None:
-    """Return the ports at which the pod serves; None when it serves none of the service's."""
+def _numbers(service: Service, pod: Pod) -> Numbers | None:
+    """Return the pod's port behind each service port; None when it serves none of them."""
     if not service.spec.ports:
         return () if service.spec.cluster_ip == "None" else None
+    numbers = tuple(target_port(port, pod) for port in service.spec.ports)
+    return numbers if any(numbers) else None
+
+
+def _ports(service: Service, numbers: Numbers) -> tuple[EndpointPort, ...]:
     found = [
         EndpointPort(
             name=port.name, port=number, protocol=port.protocol, app_protocol=port.app_protocol
         )
-        for port in service.spec.ports
-        if (number := target_port(port, pod)) is not None
+        for port, number in zip(service.spec.ports, numbers, strict=True)
+        if number is not None
     ]
-    return tuple(sorted(found, key=_port_order)) or None
+    return tuple(sorted(found, key=_port_order))
 
 
 def target_port(port: ServicePort, pod: Pod) -> int | None:
@@ -124,19 +138,26 @@ def target_port(port: ServicePort, pod: Pod) -> int | None:
     return None
 
 
-def _address(service: Service, pod: Pod) -> EndpointAddress:
-    named = pod.spec.hostname and pod.spec.subdomain == service.metadata.name
-    return EndpointAddress(
-        ip=pod.status.pod_ip,
-        hostname=pod.spec.hostname if named else "",
-        node_name=pod.spec.node_name,
-        target_ref=ObjectReference(
-            kind="Pod",
-            namespace=pod.metadata.namespace,
-            name=pod.metadata.name,
-            uid=pod.metadata.uid,
-        ),
-    )
+def _address(service: Service, pod: Pod, known: Mapping[str, EndpointAddress]) -> EndpointAddress:
+    meta, spec, ip = pod.metadata, pod.spec, pod.status.pod_ip
+    named = spec.hostname and spec.subdomain == service.metadata.name
+    hostname = spec.hostname if named else ""
+    before = known.get(meta.uid)
+    if before and (before.ip, before.hostname, before.node_name) == (ip, hostname, spec.node_name):
+        return before
+    target = ObjectReference(kind="Pod", namespace=meta.namespace, name=meta.name, uid=meta.uid)
+    return EndpointAddress(ip=ip, hostname=hostname, node_name=spec.node_name, target_ref=target)
+
+
+def _by_pod(endpoints: Endpoints | None) -> dict[str, EndpointAddress]:
+    if endpoints is None:
+        return {}
+    return {
+        address.target_ref.uid: address
+        for subset in endpoints.subsets
+        for address in (*subset.addresses, *subset.not_ready_addresses)
+        if address.target_ref is not None
+    }
 
 
 def _sorted(addresses: Iterable[EndpointAddress]) -> tuple[EndpointAddress, ...]:
@@ -144,17 +165,18 @@ def _sorted(addresses: Iterable[EndpointAddress]) -> tuple[EndpointAddress, ...]
 
 
 def _address_order(address: EndpointAddress) -> tuple[int, bytes, str]:
-    family = socket.AF_INET6 if ":" in address.ip else socket.AF_INET
     uid = address.target_ref.uid if address.target_ref is not None else ""
-    return family, socket.inet_pton(family, address.ip), uid
+    return (*_packed(address.ip), uid)
+
+
+@lru_cache(maxsize=16384)
+def _packed(ip: str) -> tuple[int, bytes]:
+    family = socket.AF_INET6 if ":" in ip else socket.AF_INET
+    return family, socket.inet_pton(family, ip)
 
 
 def _port_order(port: EndpointPort) -> tuple[int, str, str]:
     return port.port, port.name, port.protocol
-
-
-def _ports_order(ports: Ports) -> list[tuple[int, str, str]]:
-    return [_port_order(port) for port in ports]
 
 
 def truncate(every: tuple[EndpointSubset, ...]) -> tuple[EndpointSubset, ...]:

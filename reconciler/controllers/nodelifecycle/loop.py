@@ -63,7 +63,7 @@ class NodeLifecycle:
         self._client = client
         self._nodes = nodes
         self._pods = pods
-        self._events = events
+        self._events = events.speaker("node-controller")
         self._clock = clock
         self._seen: dict[str, _Seen] = {}
         self._log = structlog.get_logger(component="nodelifecycle")

@@ -14,7 +14,7 @@ from typing import assert_never
 
 import structlog
 
-from reconciler.client.events import EventRecorder
+from reconciler.client.events import ComponentRecorder
 from reconciler.client.protocol import ApiError, Client, ConflictError, NotFound
 from reconciler.controllers.ownwrites import OwnWrites
 from reconciler.controllers.refusals import namespace_ends
@@ -52,7 +52,7 @@ class Effects:
     """Performs actions for one controller at a time; `own` remembers them."""
 
     def __init__(
-        self, client: Client, events: EventRecorder, own: OwnWrites[Pod], clock: Clock
+        self, client: Client, events: ComponentRecorder, own: OwnWrites[Pod], clock: Clock
     ) -> None:
         self._client = client
         self._events = events

@@ -77,11 +77,11 @@ class ReplicationLoop:
         self._client = client
         self._controllers = controllers
         self._pods = pods
-        self._events = events
+        self._events = events.speaker("replication-controller")
         self._clock = clock
         self._own: OwnWrites[Pod] = OwnWrites(pods)
         self._written: dict[RcKey, ReplicationController] = {}
-        self._effects = Effects(client, events, self._own, clock)
+        self._effects = Effects(client, self._events, self._own, clock)
         self._since = clock.now()
         self._controller: Controller[RcKey] = Controller(
             "replication", self._reconcile, workers=_WORKERS, random=random
