@@ -29,7 +29,7 @@ def default_volume(volume: Volume) -> Volume:
     if volume.empty_dir is not None:
         return volume
     changes = {**default_volume_source(volume), **_pod_only(volume)}
-    if not changes and all(getattr(volume, name) is None for name in _SOURCES):
+    if not changes and not any(volume.__dict__[name] for name in _SOURCES):
         return volume.replace(empty_dir=EmptyDirVolumeSource())
     return volume.replace(**changes) if changes else volume
 

@@ -139,8 +139,10 @@ def unsupported(obj: KubeObject) -> tuple[FieldError, ...]:
 def _rows(holder: Model | None, rows: Iterable[Row], path: str) -> Errors:
     if holder is None:
         return
+    held = holder.__dict__
     for attribute, field, refused in rows:
-        if refused(getattr(holder, attribute)):
+        value = held[attribute]
+        if (value or value is False) and refused(value):
             yield FieldError(f"{path}.{field}", Reason.NOT_ACTED_ON, NOT_YET)
 
 

@@ -145,11 +145,14 @@ class Model(BaseModel):
         return dumped
 
     def replace(self, **changes: Any) -> Self:
-        """Return a copy with `changes` (Python field names); values must already be valid."""
+        """Return a copy with `changes` (Python field names); values must already be valid.
+
+        Which fields were set by whom is not kept: nothing here asks for it.
+        """
         copy = object.__new__(type(self))
         # The four slots that pydantic's own copy fills, without its deep machinery: this is hot.
         _assign(copy, "__dict__", {**self.__dict__, **changes})
-        _assign(copy, "__pydantic_fields_set__", self.__pydantic_fields_set__ | changes.keys())
+        _assign(copy, "__pydantic_fields_set__", self.__pydantic_fields_set__)
         _assign(copy, "__pydantic_extra__", None)
         _assign(copy, "__pydantic_private__", None)
         return copy

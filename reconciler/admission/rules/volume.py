@@ -79,18 +79,16 @@ def _volume(volume: Volume, path: str) -> Errors:
 
 
 def _source(volume: Volume, path: str) -> Errors:
-    count = 0
-    for attribute, field, rule in _RULES:
-        source = getattr(volume, attribute)
-        if source is None:
-            continue
-        count += 1
-        if count > 1:
-            yield forbidden(f"{path}.{field}", _SECOND_SOURCE)
-        else:
-            yield from rule(source, f"{path}.{_SHOWN.get(field, field)}")
-    if not count:
+    held = volume.__dict__
+    given = [name for name, source in held.items() if source is not None and name != "name"]
+    if not given:
         yield required(path, "must specify a volume type")
+        return
+    given.sort(key=_RANK.__getitem__)
+    field, rule = _RULES[given[0]]
+    yield from rule(held[given[0]], f"{path}.{_SHOWN.get(field, field)}")
+    for second in given[1:]:
+        yield forbidden(f"{path}.{_RULES[second][0]}", _SECOND_SOURCE)
 
 
 def _empty_dir(source: EmptyDirVolumeSource, path: str) -> Errors:
@@ -278,5 +276,6 @@ _ORDER = (
     "photonPersistentDisk", "portworxVolume", "azureDisk", "storageos", "projected", "scaleIO",
     "quobyte", "csi", "ephemeral", "image",
 )  # fmt: skip
-_RULES = tuple(sorted((*_OWN, *SHARED), key=lambda row: _ORDER.index(row[1])))
+_RULES = {attribute: (field, rule) for attribute, field, rule in (*_OWN, *SHARED)}
+_RANK = {attribute: _ORDER.index(field) for attribute, (field, _) in _RULES.items()}
 _SHOWN = {"gcePersistentDisk": "persistentDisk"}
