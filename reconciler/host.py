@@ -97,7 +97,7 @@ def proxy(settings: Settings, client: Client, informers: Informers) -> dict[str,
         settings.cluster_domain, settings.cluster_dns, settings.service_cidr, settings.pod_cidr
     )
     return {
-        "proxy": Proxy(client, services, endpoints, node, network).run,
+        "proxy": Proxy(client, services, endpoints, informers.pods, node, network).run,
         "dns": DnsServer(services, endpoints, names).run,
     }
 

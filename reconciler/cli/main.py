@@ -14,8 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from reconciler.core.errors import ReconcilerError
-from reconciler.core.ownership import find_owner
-from reconciler.settings import OWNERSHIP, Settings, SettingsError, load
+from reconciler.settings import Settings, SettingsError, load
 
 FAILED, INVALID = 1, 3
 
@@ -138,12 +137,7 @@ def _history(settings: Settings, _: argparse.Namespace, console: Console) -> int
 def _sync(settings: Settings, _: argparse.Namespace, console: Console) -> int:
     from reconciler.cli.sync import run_sync
 
-    return run_sync(settings, console, find_pid=lambda _: _daemon_pid())
-
-
-def _daemon_pid() -> int | None:
-    owner = find_owner(OWNERSHIP)
-    return owner.pid if owner else None
+    return run_sync(settings, console)
 
 
 def _down(settings: Settings, _: argparse.Namespace, console: Console) -> int:
