@@ -17,7 +17,7 @@ import structlog
 
 from reconciler.client.events import EventRecorder
 from reconciler.client.informer import Informer
-from reconciler.client.protocol import ApiError, Client, ConflictError, EventType, NotFound
+from reconciler.client.protocol import ApiError, Client, EventType, NotFound
 from reconciler.core.clock import Clock
 from reconciler.core.errors import Retryable
 from reconciler.core.queue import Controller, Done, Outcome
@@ -131,10 +131,10 @@ class Scheduler:
         self._snapshot.place(pod, node)
         try:
             await self._client.bind(meta.name, meta.namespace, node, uid=meta.uid)
-        except (NotFound, ConflictError):
-            # Gone, replaced or bound by somebody else: the informer will say which.
+        except NotFound:
             self._unplace(pod)
         except ApiError as error:
+            # Replaced, being deleted or bound by somebody else: by then the informer says which.
             self._unplace(pod)
             raise Retryable(f"binding {_key(pod)} to {node}: {error}") from error
         except BaseException:
