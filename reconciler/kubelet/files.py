@@ -10,11 +10,14 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 from reconciler.core.errors import ReconcilerError
 from reconciler.kubelet.sandboximage import program
 from reconciler.model.pod import Pod
+from reconciler.model.volume import Volume
 from reconciler.model.volumesource import HostPathVolumeSource
 
 _MESSAGE_LIMIT = 4096
@@ -24,10 +27,17 @@ class VolumeError(ReconcilerError):
     """A volume cannot be had as it is asked for."""
 
 
-class PodFiles:
-    """The folders of all pods below `state` and `run`."""
+Offload = Callable[..., Awaitable[Any]]
 
-    def __init__(self, state: Path, run: Path) -> None:
+
+class PodFiles:
+    """The folders of all pods below `state` and `run`.
+
+    `offload(function, *arguments)` runs what may take long, on a thread by default.
+    """
+
+    def __init__(self, state: Path, run: Path, offload: Offload = asyncio.to_thread) -> None:
+        self._offload = offload
         self._pods = state / "pods"
         self._secrets = run / "pods"
         self._programs = state / "bin"
@@ -110,9 +120,27 @@ class PodFiles:
         file.chmod(0o444)  # the container's user need not be root; the folders above are 0700
         return file
 
+    async def volumes(self, pod: Pod) -> dict[str, str]:
+        """Return the host path of each volume of the pod, made ready. Raises `VolumeError`."""
+        if not pod.spec.volumes:
+            return {}
+        paths: dict[str, str] = await self._offload(self._volumes, pod)
+        return paths
+
+    def _volumes(self, pod: Pod) -> dict[str, str]:
+        return {volume.name: self._volume(pod.metadata.uid, volume) for volume in pod.spec.volumes}
+
+    def _volume(self, uid: str, volume: Volume) -> str:
+        if volume.empty_dir is not None:
+            memory = volume.empty_dir.medium == "Memory"
+            return str(self.empty_dir(uid, volume.name, memory=memory))
+        if volume.host_path is not None:
+            return host_path(volume.host_path)
+        raise VolumeError(f'volume "{volume.name}": its type is not supported yet')
+
     async def remove(self, uid: str) -> None:
         """Remove all of a pod's folders."""
-        await asyncio.to_thread(self._remove, uid)
+        await self._offload(self._remove, uid)
 
     def _remove(self, uid: str) -> None:
         for folder in (self._secrets / uid, self._pods / uid):
@@ -145,17 +173,3 @@ def host_path(source: HostPathVolumeSource) -> str:
         # Docker of old made such a path; Kubernetes leaves that to the engine, too.
         path.mkdir(parents=True, mode=0o755)
     return str(path)
-
-
-def mounted_volumes(files: PodFiles, pod: Pod) -> dict[str, str]:
-    """Return the host path of each volume of the pod, made ready. Raises `VolumeError`."""
-    paths: dict[str, str] = {}
-    for volume in pod.spec.volumes:
-        if volume.empty_dir is not None:
-            memory = volume.empty_dir.medium == "Memory"
-            paths[volume.name] = str(files.empty_dir(pod.metadata.uid, volume.name, memory=memory))
-        elif volume.host_path is not None:
-            paths[volume.name] = host_path(volume.host_path)
-        else:
-            raise VolumeError(f'volume "{volume.name}": its type is not supported yet')
-    return paths

@@ -6,7 +6,6 @@ Kubernetes' reason; a sandbox or container that was half made is taken back or f
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,7 +16,7 @@ from reconciler.core.errors import ReconcilerError
 from reconciler.kubelet.addresses import AddressPool, NoAddress, Owner
 from reconciler.kubelet.cache import ContainerCache
 from reconciler.kubelet.env import ConfigError, Surroundings, environment, references
-from reconciler.kubelet.files import PodFiles, VolumeError, mounted_volumes
+from reconciler.kubelet.files import PodFiles, VolumeError
 from reconciler.kubelet.images import ImageNotReady, Images
 from reconciler.kubelet.labels import PodContainer, PodKey
 from reconciler.kubelet.podnetwork import NetworkFailure, PodNetwork, link_name
@@ -282,9 +281,7 @@ class Starter:
         uid = pod.metadata.uid
         around = await self._surroundings(pod, spec)
         variables = environment(pod, spec, around)
-        volumes = (
-            await asyncio.to_thread(mounted_volumes, self._files, pod) if (pod.spec.volumes) else {}
-        )
+        volumes = await self._files.volumes(pod)
         message_path = spec.termination_message_path or "/dev/termination-log"
         log = self._files.termination_log(uid, spec.name, attempt)
         hidden = variables.hidden()
