@@ -65,15 +65,18 @@ class Pool:
 
 
 class Addresses:
-    """The cluster IPs of one range, its network and broadcast address excepted."""
+    """The cluster IPs of one range, its network and broadcast address excepted.
+
+    The first address belongs to the API itself (the service `kubernetes`).
+    """
 
     def __init__(self, cidr: str, reserved: tuple[str, ...]) -> None:
         self.cidr = cidr
         network = IPv4Network(cidr)
         first, last = int(network[1]), int(network[-2])
         self._pool = Pool(first, last, int(network[0]) + _static_band(network.num_addresses, 256))
-        for address in reserved:
-            self._pool.take(int(IPv4Address(address)))
+        for number in (first, *(int(IPv4Address(address)) for address in reserved)):
+            self._pool.take(number)
 
     def take(self, address: str) -> None:
         """Take `address`; raises `Unavailable`. Text that is no address is validation's matter."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from reconciler.apiserver.registry import errors, podadmission
 from reconciler.apiserver.registry.deletion import DeleteOptions
+from reconciler.apiserver.registry.podadmission import NotAdmitted
 from reconciler.apiserver.registry.strategy import Strategy
 from reconciler.model.container import Container
 from reconciler.model.pod import Pod, PodSpec
@@ -17,14 +19,20 @@ class PodStrategy(Strategy[Pod]):
     """The rules of pods."""
 
     def for_create(self, new: Pod) -> Pod:
-        """Start the pod as Pending, with its quality of service."""
-        return new.replace(status=PodStatus(phase="Pending", qos_class=quality(new.spec)))
+        """Start the pod as Pending, with its quality of service and what admission adds."""
+        try:
+            spec = podadmission.for_create(new.spec)
+        except NotAdmitted as error:
+            raise errors.forbidden(self.resource, new.metadata.name, str(error)) from error
+        gated = (_gated(new.metadata.creation_timestamp),) if spec.scheduling_gates else ()
+        status = PodStatus(phase="Pending", qos_class=quality(spec), conditions=gated)
+        return new.replace(spec=spec, status=status)
 
-    def for_status(self, new: Pod, old: Pod) -> Pod:
-        """Take the new status; the quality of service never changes."""
-        if not new.status.qos_class and old.status.qos_class:
-            new = new.replace(status=new.status.replace(qos_class=old.status.qos_class))
-        return super().for_status(new, old)
+    def for_update(self, new: Pod, old: Pod) -> Pod:
+        """Keep the status, and the priority that admission gave."""
+        kept = super().for_update(new, old)
+        spec = podadmission.for_update(kept.spec, old.spec)
+        return kept if spec is kept.spec else kept.replace(spec=spec)
 
     def grace(self, obj: Pod, options: DeleteOptions) -> int | None:
         """Return CheckGracefulDelete's period: none for a pod that runs nowhere, or has ended."""
@@ -43,6 +51,16 @@ def bound(pod: Pod, node: str, now: str) -> Pod:
     return pod.replace(
         spec=pod.spec.replace(node_name=node),
         status=pod.status.replace(conditions=(*others, condition)),
+    )
+
+
+def _gated(now: str | None) -> PodCondition:
+    return PodCondition(
+        type="PodScheduled",
+        status="False",
+        last_transition_time=now,
+        reason="SchedulingGated",
+        message="Scheduling is blocked due to non-empty scheduling gates",
     )
 
 

@@ -133,7 +133,7 @@ class Registry:
         """
         strategy: Strategy[K] = self._strategies[type(obj)]
         by = self._writer(strategy, manager, subresource)
-        new = obj if subresource else apply_defaults(obj)
+        new = apply_defaults(obj)
 
         def successor(_record: Record, old: K) -> K:
             preconditions.check_update(strategy.resource, new, old)
@@ -320,7 +320,8 @@ class Registry:
                 claim.cancel()
                 return new
             if strategy.is_released(new):
-                return await self._remove(strategy, new, record)
+                await self._remove(strategy, new, record)
+                return new
             stored = await self._access.put(strategy.resource, new, record)
         except (StatusError, Conflict):
             claim.cancel()

@@ -15,6 +15,7 @@ from reconciler.apiserver.registry.workloads import (
     OWN_KINDS,
     ClaimStrategy,
     OwnStrategy,
+    PodTemplateStrategy,
     ReplicationControllerStrategy,
     VolumeStrategy,
 )
@@ -23,7 +24,7 @@ from reconciler.model.claim import PersistentVolumeClaim
 from reconciler.model.meta import KubeObject
 from reconciler.model.namespace import Namespace
 from reconciler.model.node import Node
-from reconciler.model.pod import Pod
+from reconciler.model.pod import Pod, PodTemplate
 from reconciler.model.replication import ReplicationController
 from reconciler.model.service import Service
 from reconciler.model.storage import PersistentVolume
@@ -41,6 +42,7 @@ def build(settings: RegistrySettings, pick: Pick) -> Strategies:
         PersistentVolume: VolumeStrategy(PersistentVolume),
         PersistentVolumeClaim: ClaimStrategy(PersistentVolumeClaim),
         Pod: PodStrategy(Pod),
+        PodTemplate: PodTemplateStrategy(PodTemplate),
         ReplicationController: ReplicationControllerStrategy(ReplicationController),
         Service: ServiceStrategy(settings, pick),
     }

@@ -6,6 +6,7 @@ from reconciler.apiserver.registry.strategy import Strategy
 from reconciler.model.claim import PersistentVolumeClaim
 from reconciler.model.gitops import ProxyState, Revision, Source
 from reconciler.model.meta import KubeObject
+from reconciler.model.pod import PodTemplate
 from reconciler.model.replication import ReplicationController
 from reconciler.model.storage import PersistentVolume
 
@@ -15,6 +16,16 @@ class ReplicationControllerStrategy(Strategy[ReplicationController]):
 
     generation = True
     orphan_by_default = True
+
+
+class PodTemplateStrategy(Strategy[PodTemplate]):
+    """The rules of PodTemplates."""
+
+    generation = True
+
+    def same_spec(self, new: PodTemplate, old: PodTemplate) -> bool:
+        """Compare the templates."""
+        return new.template == old.template
 
 
 class VolumeStrategy(Strategy[PersistentVolume]):

@@ -1,0 +1,68 @@
+"""What Kubernetes' built-in admission plug-ins put into every pod. Pure.
+
+Called by the pod strategy before validation: Priority and DefaultTolerationSeconds. They are no
+defaults of the manifest: a pod's template never has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from reconciler.model.pod import PodSpec
+from reconciler.model.scheduling import Toleration
+
+_CLASSES: Mapping[str, int] = MappingProxyType(
+    {"system-node-critical": 2_000_001_000, "system-cluster-critical": 2_000_000_000}
+)
+_PREEMPTION = "PreemptLowerPriority"
+_SECONDS = 300
+_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+_TOLERATIONS = {
+    taint: Toleration(key=taint, operator="Exists", effect="NoExecute", toleration_seconds=_SECONDS)
+    for taint in _TAINTS
+}
+
+
+class NotAdmitted(ValueError):
+    """The pod asks for a priority that it cannot have; the message is Kubernetes' own."""
+
+
+def for_create(spec: PodSpec) -> PodSpec:
+    """Return the spec of a new pod with priority and tolerations; raises `NotAdmitted`."""
+    name = spec.priority_class_name
+    if name and name not in _CLASSES:
+        raise NotAdmitted(f"no PriorityClass with name {name} was found")
+    priority = _CLASSES.get(name, 0)
+    if spec.priority is not None and spec.priority != priority:
+        raise NotAdmitted(
+            f"the integer value of priority ({spec.priority}) must not be provided in pod spec;"
+            f" priority admission controller computed {priority} from the given PriorityClass name"
+        )
+    return tolerating(
+        spec.replace(priority=priority, preemption_policy=spec.preemption_policy or _PREEMPTION)
+    )
+
+
+def for_update(spec: PodSpec, old: PodSpec) -> PodSpec:
+    """Return the spec of an updated pod with what its writer left out of the same."""
+    if spec.priority is None and spec.priority_class_name == old.priority_class_name:
+        spec = spec.replace(priority=old.priority)
+    if spec.preemption_policy is None:
+        spec = spec.replace(preemption_policy=old.preemption_policy)
+    return tolerating(spec)
+
+
+def tolerating(spec: PodSpec) -> PodSpec:
+    """Return the spec so that the pod stays for a while on a node that stops answering."""
+    missing = tuple(
+        toleration for taint, toleration in _TOLERATIONS.items() if not _tolerates(spec, taint)
+    )
+    return spec.replace(tolerations=(*spec.tolerations, *missing)) if missing else spec
+
+
+def _tolerates(spec: PodSpec, taint: str) -> bool:
+    return any(
+        toleration.key in ("", taint) and toleration.effect in ("", "NoExecute")
+        for toleration in spec.tolerations
+    )
