@@ -20,10 +20,12 @@ import structlog
 from reconciler.client.informer import Informer
 from reconciler.client.protocol import Client, EventType
 from reconciler.core.errors import ReconcilerError
-from reconciler.model.meta import KubeObject
+from reconciler.model.meta import KubeObject, ObjectKey
+from reconciler.model.pod import Pod
 from reconciler.model.service import Endpoints, Service
 from reconciler.proxy.bridge import let_loopback_out
 from reconciler.proxy.conntrack import Conntrack
+from reconciler.proxy.hostports import compile_pod, has_host_ports
 from reconciler.proxy.nft import NftError
 from reconciler.proxy.progress import Progress
 from reconciler.proxy.rules import Element, Node, compile_service
@@ -32,6 +34,8 @@ from reconciler.proxy.skeleton import BRIDGE, Network
 from reconciler.proxy.table import open_table
 
 R = TypeVar("R")
+
+_SERVICE, _POD = "Service", "Pod"
 
 
 class Kernel(Protocol):
@@ -84,37 +88,39 @@ class Timing:
     retry: float = 1.0  # after the kernel refused the whole table
 
 
-_Key = tuple[str, str]
+@dataclass(frozen=True, slots=True)
+class Host:
+    """How the loop opens the kernel; by default that of the network namespace it runs in."""
+
+    kernel: Callable[[Network], Kernel] = open_table
+    flows: Callable[[], Flows] = Conntrack
 
 
 class Proxy:
-    """One node's service proxy.
-
-    `kernel` and `flows` open the host's; `run` raises `NftUnavailable` when there is none.
-    """
+    """One node's service proxy. `run` raises `NftUnavailable` on a host without nftables."""
 
     def __init__(
         self,
         client: Client,
         services: Informer[Service],
         endpoints: Informer[Endpoints],
+        pods: Informer[Pod],
         node: Node,
         network: Network,
         *,
         timing: Timing | None = None,
-        kernel: Callable[[Network], Kernel] = open_table,
-        flows: Callable[[], Flows] = Conntrack,
+        host: Host | None = None,
     ) -> None:
         self._services = services
         self._endpoints = endpoints
+        self._pods = pods
         self._node = node
         self._network = network
         self._timing = timing or Timing()
-        self._open_kernel = kernel
-        self._open_flows = flows
+        self._host = host or Host()
         self._rules = RuleSet()
-        self._owners: dict[_Key, Owner] = {}
-        self._dirty: set[_Key] = set()
+        self._owners: dict[ObjectKey, Owner] = {}
+        self._dirty: set[ObjectKey] = set()
         self._changed = asyncio.Event()
         self._seen = 0
         self._next_check = 0.0
@@ -129,8 +135,9 @@ class Proxy:
         """Program the kernel until cancelled; leave the rules in place."""
         self._services.subscribe(self._on_service)
         self._endpoints.subscribe(self._on_endpoints)
-        await self._services.synced.wait()
-        await self._endpoints.synced.wait()
+        self._pods.subscribe(self._on_pod)
+        for informer in (self._services, self._endpoints, self._pods):
+            await informer.synced.wait()
         with ExitStack() as stack:
             self._open(stack)
             await self._start()
@@ -139,15 +146,13 @@ class Proxy:
                 group.create_task(self._follow())
 
     def _open(self, stack: ExitStack) -> None:
-        self._kernel = stack.enter_context(closing(self._open_kernel(self._network)))
-        self._flows = stack.enter_context(closing(self._open_flows()))
+        self._kernel = stack.enter_context(closing(self._host.kernel(self._network)))
+        self._flows = stack.enter_context(closing(self._host.flows()))
         # left first, so that nothing is closed under a call that still runs
         self._worker = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="nftables"))
 
     async def _start(self) -> None:
         self._let_loopback_out()
-        self._dirty.update(_key(service) for service in self._services.items())
-        self._seen = max(map(_version, self._endpoints.items()), default=0)
         await self._program(self._replace)
         self._log.info("proxy.started", services=len(self._owners))
 
@@ -178,17 +183,26 @@ class Proxy:
         await send()
         self._progress.reached(seen)
 
-    def _compile(self, key: _Key) -> None:
-        namespace, name = key
-        service = self._services.get(name, namespace)
+    def _compile(self, key: ObjectKey) -> None:
         former = self._owners.pop(key, None)
-        owner = service and Owner(service.metadata.creation_timestamp or "", namespace, name)
+        owner, elements = self._elements(key)
         if former and former != owner:
             self._rules.put(former, ())
-        if service and owner:
-            endpoints = self._endpoints.get(name, namespace)
-            self._rules.put(owner, compile_service(service, endpoints, self._node))
+        if owner:
+            self._rules.put(owner, elements)
             self._owners[key] = owner
+
+    def _elements(self, key: ObjectKey) -> tuple[Owner | None, tuple[Element, ...]]:
+        _, namespace, name = key
+        if key.kind == _POD:
+            pod = self._pods.get(name, namespace)
+            elements = compile_pod(pod, self._node) if pod else ()
+            return (_owner(pod) if pod and elements else None), elements
+        service = self._services.get(name, namespace)
+        if service is None:
+            return None, ()
+        endpoints = self._endpoints.get(name, namespace)
+        return _owner(service), compile_service(service, endpoints, self._node)
 
     async def _apply(self) -> None:
         transaction = self._rules.take()
@@ -258,15 +272,20 @@ class Proxy:
     def _on_service(self, _type: EventType, old: Service | None, new: Service | None) -> None:
         changed = new or old
         if changed:
-            self._mark(_key(changed))
+            self._mark(changed.key)
 
     def _on_endpoints(self, _type: EventType, old: Endpoints | None, new: Endpoints | None) -> None:
         changed = new or old
         if changed:
-            self._seen = max(self._seen, _version(changed))
-            self._mark(_key(changed))
+            self._seen = max(self._seen, int(changed.metadata.resource_version or 0))
+            self._mark(changed.key._replace(kind=_SERVICE))
 
-    def _mark(self, key: _Key) -> None:
+    def _on_pod(self, _type: EventType, old: Pod | None, new: Pod | None) -> None:
+        changed = new or old
+        if changed and changed.spec.node_name == self._node.name and has_host_ports(changed):
+            self._mark(changed.key)
+
+    def _mark(self, key: ObjectKey) -> None:
         self._dirty.add(key)
         self._changed.set()
 
@@ -278,9 +297,6 @@ class Proxy:
         return await loop.run_in_executor(self._worker, function, *arguments)
 
 
-def _key(obj: KubeObject) -> _Key:
-    return obj.metadata.namespace, obj.metadata.name
-
-
-def _version(obj: KubeObject) -> int:
-    return int(obj.metadata.resource_version or 0)
+def _owner(obj: KubeObject) -> Owner:
+    meta = obj.metadata
+    return Owner(meta.creation_timestamp or "", meta.namespace, meta.name, obj.kind)

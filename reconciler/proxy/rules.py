@@ -120,13 +120,24 @@ def compile_service(
             local = _is_local(service, frontend)
             pool = here if local else everywhere
             empty = DISCARD if local and everywhere else REFUSE
-            found.update(dict.fromkeys(_serve(frontend, pool, _affinity(service), empty, node)))
+            elements = serve(frontend, pool, node, affinity=_affinity(service), empty=empty)
+            found.update(dict.fromkeys(elements))
     return tuple(found)
 
 
-def _serve(
-    frontend: Frontend, pool: tuple[Backend, ...], affinity: int, empty: str, node: Node
+def serve(
+    frontend: Frontend,
+    pool: tuple[Backend, ...],
+    node: Node,
+    *,
+    affinity: int = 0,
+    empty: str = REFUSE,
 ) -> Iterator[Element]:
+    """Yield the elements of one frontend.
+
+    `affinity` is for how many seconds a client keeps its backend, 0 for not at all; `empty` is the
+    chain for a pool without backends.
+    """
     entry, slots, sticky, prefix = (
         (SERVICES, ENDPOINTS, STICKY, "")
         if frontend.address

@@ -30,6 +30,7 @@ class Owner(NamedTuple):
     created: str
     namespace: str
     name: str
+    kind: str = "Service"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,10 @@ from reconciler.core.ids import Ids
 from reconciler.model.gitops import ProxyState
 from reconciler.model.meta import ObjectMeta
 from reconciler.model.namespace import Namespace
+from reconciler.model.pod import Pod
 from reconciler.model.service import Endpoints, Service
 from reconciler.proxy import commands
-from reconciler.proxy.loop import Proxy, Timing
+from reconciler.proxy.loop import Host, Proxy, Timing
 from reconciler.proxy.nft import NftError
 from reconciler.proxy.rules import Element
 from reconciler.proxy.ruleset import Pools, Transaction
@@ -88,15 +89,18 @@ class World:
         self.kernel = kernel
         self.registry = Registry(MemoryStore(), SystemClock(), Ids())
         self.client = LocalClient(self.registry)
-        self.informers = (Informer(self.client, Service), Informer(self.client, Endpoints))
+        self.informers = (
+            Informer(self.client, Service),
+            Informer(self.client, Endpoints),
+            Informer(self.client, Pod),
+        )
         self.proxy = Proxy(
             self.client,
             *self.informers,
             NODE,
             Network(),
             timing=Timing(check=0.05, retry=0.01),
-            kernel=lambda _network: kernel,
-            flows=lambda: kernel,
+            host=Host(lambda _network: kernel, lambda: kernel),
         )
 
     def published(self) -> int:
@@ -151,7 +155,7 @@ async def test_what_was_there_before_is_loaded_at_once() -> None:
     tasks = [asyncio.create_task(part.run()) for part in (*world.informers, world.proxy)]
     await until(lambda: kernel.replaced)
     assert kernel.backends(service.spec.cluster_ip) == {"10.244.0.6"}
-    await until(lambda: tasks[2].done() or kernel.replaced)
+    await until(lambda: tasks[-1].done() or kernel.replaced)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -224,3 +228,28 @@ async def test_a_recreated_service_takes_its_place() -> None:
         await world.client.create(make_service(cluster_ip="10.96.0.99"))
         await until(lambda: kernel.backends("10.96.0.99") == {"10.244.0.6"})
         assert kernel.backends(old.spec.cluster_ip) == {"reset"}
+
+
+async def test_a_pods_host_port_is_served_while_it_runs() -> None:
+    async with running() as world:
+        kernel = world.kernel
+        ports = [{"containerPort": 80, "hostPort": 8080}]
+        pod = await world.client.create(
+            Pod.model_validate(
+                {
+                    "metadata": {"name": "web", "namespace": "shop"},
+                    "spec": {
+                        "containers": [{"name": "c", "image": "web", "ports": ports}],
+                        "nodeName": "node-a",
+                    },
+                },
+                strict=False,
+            )
+        )
+        status = pod.status.replace(pod_ip="10.244.0.6", phase="Running")
+        await world.client.update(pod.replace(status=status), subresource="status")
+        await until(lambda: kernel.table.maps.get("node-ports"))
+        packet = Packet("192.168.1.77", "192.168.1.5", "tcp", 8080, enters="eth0")
+        assert kernel.table.send(packet).packet.destination == "10.244.0.6"
+        await world.client.delete(Pod, "web", "shop", grace_period_seconds=0)
+        await until(lambda: not kernel.table.maps.get("node-ports"))
