@@ -14,7 +14,7 @@ import yaml
 
 from reconciler.desired.limits import ReadLimits
 from reconciler.desired.manifest import read_file
-from reconciler.desired.yaml import parse
+from reconciler.desired.yaml import parse, parse_events
 
 MANIFEST = """apiVersion: v1
 kind: ReplicationController
@@ -82,15 +82,15 @@ def main(count: int) -> None:
     texts = manifests(count)
     limits = ReadLimits()
     gc.set_threshold(50_000)
-    ours_admitted = best(lambda: [read_file("a.yaml", text, "default", limits) for text in texts])
+    events = best(lambda: [parse_events(text, limits) for text in texts])
+    admitted = best(lambda: [read_file("a.yaml", text, "default", limits) for text in texts])
     safe = best(lambda: [yaml.load(text, Loader=yaml.CSafeLoader) for text in texts])
     ours = best(lambda: [parse(text, limits) for text in texts])
     print(f"{count} manifests of {len(texts[0])} bytes")
     print(f"yaml.load(CSafeLoader)  {safe:.3f} s")
     print(f"desired.yaml.parse      {ours:.3f} s  ratio {ours / safe:.2f}  (aim 0.80)")
-    print(
-        f"... and admission       {ours_admitted:.3f} s  ratio {ours_admitted / safe:.2f}  (aim 1.00)"
-    )
+    print(f"libyaml's events alone  {events:.3f} s  ratio {events / safe:.2f}")
+    print(f"... and admission       {admitted:.3f} s  ratio {admitted / safe:.2f}  (aim 1.00)")
 
 
 if __name__ == "__main__":

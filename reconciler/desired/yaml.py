@@ -27,6 +27,7 @@ from yaml.events import (
 )
 
 from reconciler.core.errors import ReconcilerError
+from reconciler.desired import blocks
 from reconciler.desired.limits import ReadLimits
 from reconciler.desired.scalars import PlainKeys, PlainValues, as_key
 
@@ -94,6 +95,14 @@ class _Anchor:
 
 def parse(data: bytes, limits: ReadLimits) -> Parsed:
     """Return the documents of YAML text."""
+    plain = blocks.parse(data, limits)
+    if plain is not None:
+        return Parsed(tuple(Document(index, value, line, 1) for index, value, line in plain), ())
+    return parse_events(data, limits)
+
+
+def parse_events(data: bytes, limits: ReadLimits) -> Parsed:
+    """Return the documents of YAML text of any style, read by libyaml."""
     parser = cyaml.CParser(data)  # type: ignore[attr-defined]
     builder = _Builder(parser, limits)
     documents: list[Document] = []

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a table of cases
 """Any JSON value, written by PyYAML in any style, comes back as it was."""
 
 import json
@@ -7,6 +8,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reconciler.desired import blocks
 from reconciler.desired import json as desired_json
 from reconciler.desired import yaml as desired_yaml
 from reconciler.desired.limits import ReadLimits
@@ -55,6 +57,49 @@ def test_json_comes_back_from_both_readers(value: Any) -> None:
     assert desired_json.parse(data, LIMITS).documents[0].value == value
     if value is not None:
         assert desired_yaml.parse(data, LIMITS).documents[0].value == value
+
+
+LINES = st.lists(
+    st.builds(
+        lambda indent, dash, body: " " * indent + dash + body,
+        st.integers(0, 6),
+        st.sampled_from(["", "", "- ", "-", "-  ", "? "]),
+        st.sampled_from(
+            ["a:", "b:", "c: x", "a: 1", "b: 'q: r'", 'c: ""', "a: {}", "b: []", "c: x y", "d: x:y",
+             "d: x # c", "# c", "", "x", "'q'", "a:b", "a: b: c", "a: - b", "---", "a: x #", "a: *x",
+             "a : b", "on: off", "a: &x y", "1: 2", "a: [x]", "--- ", "...", "a: .inf", "a: |", "a:  x",
+             "a: -x", "a: x  y", "a: x ", "a:\t", '"a": b', "a: '", "items:", "a: x#y", "a: ~"]
+        ),
+    ),
+    max_size=8,
+)  # fmt: skip
+
+
+@given(LINES, st.sampled_from(["\n", "\n", "\r\n"]), st.booleans())
+@settings(max_examples=2000)
+def test_the_fast_reader_means_what_libyaml_means(lines: list[str], end: str, last: bool) -> None:
+    data = (end.join(lines) + (end if last else "")).encode()
+    fast = blocks.parse(data, LIMITS)
+    if fast is not None:
+        slow = desired_yaml.parse_events(data, LIMITS)
+        assert slow.faults == ()
+        assert fast == [(each.index, each.value, each.line) for each in slow.documents]
+
+
+@given(VALUES, st.integers(2, 4), st.booleans())
+@settings(max_examples=500)
+def test_the_fast_reader_agrees_on_what_pyyaml_writes(
+    value: Any, indent: int, indented: bool
+) -> None:
+    text = yaml.safe_dump({"a": value}, indent=indent, default_flow_style=False)
+    if indented:
+        text = text.replace("\n- ", "\n  - ")
+    data = text.encode()
+    fast = blocks.parse(data, LIMITS)
+    if fast is not None:
+        slow = desired_yaml.parse_events(data, LIMITS)
+        assert slow.faults == ()
+        assert fast == [(each.index, each.value, each.line) for each in slow.documents]
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
