@@ -142,6 +142,12 @@ class PodFiles:
         """Remove all of a pod's folders."""
         await self._offload(self._remove, uid)
 
+    async def remove_all(self) -> None:
+        """Remove the folders of every pod, and the launcher."""
+        for folder in (self._secrets, self._pods, self._programs):
+            if folder.exists():
+                await self._offload(shutil.rmtree, folder)
+
     def _remove(self, uid: str) -> None:
         for folder in (self._secrets / uid, self._pods / uid):
             if folder.exists():

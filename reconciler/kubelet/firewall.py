@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import shutil
 
+import structlog
+
 from reconciler.kubelet.podnetwork import NetworkFailure
 
 _CHAIN = "DOCKER-USER"
@@ -18,9 +20,26 @@ _CHAIN = "DOCKER-USER"
 class ForwardAccept:
     """Two accepts for `bridge`: what comes from it and what goes to it."""
 
-    def __init__(self, bridge: str, program: str = "iptables") -> None:
-        self._program = program
+    def __init__(self, bridge: str, program: str = "iptables", interval: float = 10.0) -> None:
+        self._program, self._interval = program, interval
         self._rules = (("-i", bridge, "-j", "ACCEPT"), ("-o", bridge, "-j", "ACCEPT"))
+        self._log = structlog.get_logger(component="firewall")
+
+    async def run(self) -> None:
+        """Keep the rules until cancelled; they stay when the daemon stops."""
+        said = ""
+        while True:
+            try:
+                changed = await self.ensure()
+            except NetworkFailure as error:
+                if said != str(error):
+                    self._log.warning("firewall.failed", reason=str(error))
+                said = str(error)
+            else:
+                said = ""
+                if changed:
+                    self._log.info("firewall.restored", chain=_CHAIN)
+            await asyncio.sleep(self._interval)
 
     async def ensure(self) -> bool:
         """Put back the rules that are missing; True when one was.
@@ -28,35 +47,33 @@ class ForwardAccept:
         Without the chain (Docker runs with `iptables: false`) there is nothing to do. Raises
         `NetworkFailure` when iptables is absent or refuses.
         """
-        if await self._run("-n", "-L", _CHAIN):
+        code, listing = await self._run("-S", _CHAIN)
+        if code:
             return False
-        changed = False
-        for rule in self._rules:
-            if await self._run("-C", _CHAIN, *rule):
-                error = await self._run("-I", _CHAIN, *rule)
-                if error:
-                    raise NetworkFailure(f"iptables -I {_CHAIN}: {error}")
-                changed = True
-        return changed
+        lines = {tuple(line.split()[2:]) for line in listing.splitlines()}
+        missing = [rule for rule in self._rules if rule not in lines]
+        for rule in missing:
+            code, words = await self._run("-I", _CHAIN, *rule)
+            if code:
+                raise NetworkFailure(f"iptables -I {_CHAIN}: {words}")
+        return bool(missing)
 
     async def remove(self) -> None:
         """Take our rules away, each as often as it is there."""
         for rule in self._rules:
-            while not await self._run("-D", _CHAIN, *rule):
+            while not (await self._run("-D", _CHAIN, *rule))[0]:
                 pass
 
-    async def _run(self, *arguments: str) -> str:
-        """Run iptables; return "" when it succeeded, else its words."""
+    async def _run(self, *arguments: str) -> tuple[int, str]:
+        """Run iptables; return its exit code and its words."""
         program = shutil.which(self._program)
         if program is None:
             raise NetworkFailure(f"{self._program} is not installed: `apt-get install iptables`")
         process = await asyncio.create_subprocess_exec(
             program,
-            "-w",
-            "5",
-            *arguments,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
+            *("-w", "5", *arguments),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
         )
-        _, errors = await process.communicate()
-        return "" if process.returncode == 0 else errors.decode().strip() or "failed"
+        words, _ = await process.communicate()
+        return process.returncode or 0, words.decode().strip()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from reconciler.kubelet.podspec import pod_key
 from reconciler.kubelet.prober import Kind
 from reconciler.kubelet.starter import Started, StartFailed
 from reconciler.model.container import Container
@@ -17,7 +18,9 @@ from reconciler.model.pod import Pod
 class Recorder(Protocol):
     """Writes events; `client/events.py` has the real one."""
 
-    def event(self, about: KubeObject, kind: str, reason: str, message: str) -> None:
+    def event(
+        self, about: KubeObject, kind: str, reason: str, message: str, *, field_path: str = ""
+    ) -> None:
         """`kind` is "Normal" or "Warning". Returns at once."""
         ...
 
@@ -36,40 +39,41 @@ class Narrator:
             if started.pulled
             else f'Container image "{image}" already present on machine'
         )
-        self._recorder.event(pod, "Normal", "Pulled", pulled)
-        self._recorder.event(pod, "Normal", "Created", f"Created container {container.name}")
-        self._recorder.event(pod, "Normal", "Started", f"Started container {container.name}")
+        self._of(pod, container.name, "Normal", "Pulled", pulled)
+        self._of(pod, container.name, "Normal", "Created", f"Created container {container.name}")
+        self._of(pod, container.name, "Normal", "Started", f"Started container {container.name}")
 
     def failed(self, pod: Pod, name: str, error: StartFailed) -> None:
         """A start failed."""
         if error.reason in ("FailedMount", "FailedCreatePodSandBox"):
             self._recorder.event(pod, "Warning", error.reason, error.message)
         elif error.reason == "ImagePullBackOff":
-            self._recorder.event(pod, "Normal", "BackOff", error.message)
-            self._recorder.event(pod, "Warning", "Failed", "Error: ImagePullBackOff")
+            self._of(pod, name, "Normal", "BackOff", error.message)
+            self._of(pod, name, "Warning", "Failed", "Error: ImagePullBackOff")
         elif error.reason == "ErrImagePull":
-            self._recorder.event(pod, "Warning", "Failed", f"Failed to pull image: {error.message}")
-            self._recorder.event(pod, "Warning", "Failed", "Error: ErrImagePull")
+            self._of(pod, name, "Warning", "Failed", f"Failed to pull image: {error.message}")
+            self._of(pod, name, "Warning", "Failed", "Error: ErrImagePull")
         else:
-            words = f"Error: {error.message or error.reason} (container {name})"
-            self._recorder.event(pod, "Warning", "Failed", words)
+            self._of(pod, name, "Warning", "Failed", f"Error: {error.message or error.reason}")
 
-    def stopping(self, pod: Pod, message: str) -> None:
+    def stopping(self, pod: Pod, name: str, message: str) -> None:
         """A container is stopped."""
-        self._recorder.event(pod, "Normal", "Killing", message)
+        self._of(pod, name, "Normal", "Killing", message)
 
     def backing_off(self, pod: Pod, name: str) -> None:
         """A container that ends again and again waits for its restart."""
-        words = f"Back-off restarting failed container {name} in pod {pod.metadata.name}_"
-        words += f"{pod.metadata.namespace}({pod.metadata.uid})"
-        self._recorder.event(pod, "Warning", "BackOff", words)
+        words = f"Back-off restarting failed container {name} in pod {pod_key(pod)}"
+        self._of(pod, name, "Warning", "BackOff", words)
 
     def sandbox_changed(self, pod: Pod) -> None:
         """The sandbox died; the pod starts anew."""
         words = "Pod sandbox changed, it will be killed and re-created."
         self._recorder.event(pod, "Normal", "SandboxChanged", words)
 
-    def unhealthy(self, pod: Pod, kind: Kind, message: str) -> None:
+    def unhealthy(self, pod: Pod, name: str, kind: Kind, message: str) -> None:
         """A probe failed."""
-        words = f"{kind} probe failed: {message}"
-        self._recorder.event(pod, "Warning", "Unhealthy", words)
+        self._of(pod, name, "Warning", "Unhealthy", f"{kind} probe failed: {message}")
+
+    def _of(self, pod: Pod, name: str, kind: str, reason: str, message: str) -> None:
+        path = f"spec.containers{{{name}}}"
+        self._recorder.event(pod, kind, reason, message, field_path=path)

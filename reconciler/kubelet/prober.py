@@ -32,8 +32,8 @@ _FIRST_EAGER, _EAGER_FACTOR = 0.02, 1.5
 class Report(Protocol):
     """Tells the user of a failed probe, as an event of the pod."""
 
-    def __call__(self, pod: Pod, kind: Kind, message: str) -> None:
-        """`message` is the probe's output."""
+    def __call__(self, pod: Pod, name: str, kind: Kind, message: str) -> None:
+        """`name` is the container's, `message` the probe's output."""
         ...
 
 
@@ -126,7 +126,7 @@ class Prober:
             failure = await self._try(probe, target)
             change = tally.count(failed=failure is not None, now=began)
             if failure is not None and tally.counted:
-                self._report(target.pod, kind, failure)
+                self._report(target.pod, target.spec.name, kind, failure)
             if change is not None:
                 self._apply(kind, target, good=change)
             if kind == "Startup" and tally.good:

@@ -339,7 +339,7 @@ class PodWorker:
         now = self._clock.now()
         memory.stopping[action.id] = Stopping(now, action.deadline)
         if pod is not None:
-            self._narrator.stopping(pod, action.message)
+            self._narrator.stopping(pod, action.name, action.message)
         container = next(c for c in observed.containers if c.id == action.id)
         image = await self._images.local(container.state.image)
         signal = image.stop_signal if image is not None and image.stop_signal else "SIGTERM"

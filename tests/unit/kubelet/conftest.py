@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from random import Random
@@ -42,7 +43,9 @@ class Events:
     def __init__(self) -> None:
         self.told: list[tuple[str, str, str, str]] = []
 
-    def event(self, about: KubeObject, kind: str, reason: str, message: str) -> None:
+    def event(
+        self, about: KubeObject, kind: str, reason: str, message: str, *, field_path: str = ""
+    ) -> None:
         self.told.append((about.metadata.name, kind, reason, message))
 
     def reasons(self, name: str = "web") -> list[str]:
@@ -101,7 +104,7 @@ class Node:
             "metadata": {"name": name, "namespace": "default"},
             "spec": {"nodeName": NODE, "containers": [container], **spec},
         }
-        return await self.client.create(Pod.model_validate_json(_json(manifest)))
+        return await self.client.create(Pod.model_validate_json(json.dumps(manifest)))
 
     async def pod(self, name: str = "web") -> Pod | None:
         try:
@@ -142,12 +145,6 @@ class Node:
         return next(
             c for c in await self.containers() if "k8s_POD_" in c.name and c.phase == "running"
         )
-
-
-def _json(manifest: dict[str, Any]) -> bytes:
-    import json
-
-    return json.dumps(manifest).encode()
 
 
 def ready(pod: Pod) -> bool:

@@ -1,0 +1,54 @@
+"""Take away all that the kubelet made on this host, and nothing else (law 10).
+
+Called by `reconciler down`, while no daemon runs. What others made is never touched: containers
+are found by our label, links and bridge by name, images by repository.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from reconciler.kubelet.bridge import BridgeNetwork
+from reconciler.kubelet.files import PodFiles
+from reconciler.kubelet.firewall import ForwardAccept
+from reconciler.kubelet.labels import MANAGED
+from reconciler.kubelet.podnetwork import NetworkFailure
+from reconciler.kubelet.runtime import ContainerRuntime
+from reconciler.kubelet.sandboximage import REPOSITORY
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What was removed: how many containers and links, and the names of images."""
+
+    containers: int
+    links: int
+    images: tuple[str, ...]
+
+
+async def down(
+    runtime: ContainerRuntime, network: BridgeNetwork, firewall: ForwardAccept, files: PodFiles
+) -> Removed:
+    """Remove containers, then network, firewall rules, images and folders.
+
+    Raises `RuntimeFailure` or `NetworkFailure`; doing it again goes on where it failed.
+    """
+    containers = await runtime.list(MANAGED)
+    await asyncio.gather(*(runtime.remove(container.id) for container in containers))
+    links = await network.links()
+    await network.remove()
+    await _close_firewall(firewall)
+    images = await runtime.images(REPOSITORY)
+    for image in images:
+        await runtime.remove_image(image)
+    await files.remove_all()
+    return Removed(len(containers), len(links), images)
+
+
+async def _close_firewall(firewall: ForwardAccept) -> None:
+    """Without iptables there can be no rule of ours."""
+    try:
+        await firewall.remove()
+    except NetworkFailure:
+        return

@@ -1,0 +1,68 @@
+"""What this host is and what it can give, read from the kernel's files.
+
+Called by the composition root and by `node.py`. Reads only.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import socket
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class HostFacts:
+    """The host as a Node object tells it. Sizes are bytes."""
+
+    machine_id: str
+    system_uuid: str
+    boot_id: str
+    kernel: str
+    os_image: str
+    architecture: str
+    cpus: int
+    memory: int
+    disk: int
+    hostname: str
+
+
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+def host_facts(data_root: str = "/var/lib/docker") -> HostFacts:
+    """Read the facts; `data_root` is where the engine keeps images and containers."""
+    return HostFacts(
+        machine_id=_line("/etc/machine-id"),
+        system_uuid=_line("/sys/class/dmi/id/product_uuid") or _line("/etc/machine-id"),
+        boot_id=_line("/proc/sys/kernel/random/boot_id"),
+        kernel=platform.release(),
+        os_image=_os_image(),
+        architecture=_ARCHITECTURES.get(platform.machine(), platform.machine()),
+        cpus=os.cpu_count() or 1,
+        memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        disk=_disk(data_root),
+        hostname=socket.gethostname(),
+    )
+
+
+def _line(path: str) -> str:
+    with suppress(OSError):
+        return Path(path).read_text().strip()
+    return ""
+
+
+def _os_image() -> str:
+    for line in _line("/etc/os-release").splitlines():
+        if line.startswith("PRETTY_NAME="):
+            return line.partition("=")[2].strip('"')
+    return "Linux"
+
+
+def _disk(path: str) -> int:
+    with suppress(OSError):
+        return shutil.disk_usage(path).total
+    return shutil.disk_usage("/").total
