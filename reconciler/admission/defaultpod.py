@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from reconciler.admission.defaultvolume import default_field_ref, default_volume
@@ -18,6 +20,11 @@ P = TypeVar("P", ContainerPort, EndpointPort)
 M = TypeVar("M", bound=Model)
 
 GRACE_SECONDS = 30
+_REFERENCE = re.compile(
+    r"(?:[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]+)?/)?"
+    r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*"
+    r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(?P<digest>@.+)?"
+)
 _NO_SECURITY = PodSecurityContext()
 
 
@@ -120,12 +127,16 @@ def default_container(container: C) -> C:
     return container.replace(**changes) if changes else container
 
 
+@lru_cache(maxsize=1024)
 def default_pull_policy(image: str) -> str:
-    """Return Always for the tag `latest`, given or implied, else IfNotPresent."""
-    if "@" in image:
+    """Return Always for the tag `latest`, given or implied, else IfNotPresent.
+
+    What is no image reference has no tag, not even an implied one.
+    """
+    reference = _REFERENCE.fullmatch(image)
+    if reference is None or reference["digest"]:
         return "IfNotPresent"
-    tag = image.rpartition("/")[2].partition(":")[2]
-    return "Always" if tag in ("", "latest") else "IfNotPresent"
+    return "Always" if reference["tag"] in (None, "latest") else "IfNotPresent"
 
 
 def container_port_protocol(port: P) -> P:

@@ -124,7 +124,11 @@ def _claim(new: PersistentVolumeClaim, old: PersistentVolumeClaim) -> Errors:
     kept: dict[str, Any] = {
         "volume_attributes_class_name": new.spec.volume_attributes_class_name,
         "volume_name": old.spec.volume_name or new.spec.volume_name,
+        "storage_class_name": old.spec.storage_class_name,
     }
+    if old.spec.storage_class_name is None:
+        # A class may be given to a claim that was made without one.
+        kept["storage_class_name"] = new.spec.storage_class_name
     if old.status.phase == "Bound":
         requests = new.spec.resources.requests
         kept["resources"] = old.spec.resources.replace(requests=requests)

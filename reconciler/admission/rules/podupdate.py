@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from reconciler.admission.errors import Errors, forbidden, invalid
 from reconciler.admission.rules.container import trimmed_images
 from reconciler.model.container import Container
@@ -44,6 +46,7 @@ def _with_changeable_of(before: PodSpec, after: PodSpec) -> PodSpec:
     if grace is not None and grace < 0 and after.termination_grace_period_seconds == 1:
         grace = 1
     return before.replace(
+        **_of_gated(before, after),
         containers=_with_images(before.containers, after.containers),
         init_containers=_with_images(before.init_containers, after.init_containers),
         active_deadline_seconds=after.active_deadline_seconds,
@@ -51,6 +54,18 @@ def _with_changeable_of(before: PodSpec, after: PodSpec) -> PodSpec:
         scheduling_gates=after.scheduling_gates,
         termination_grace_period_seconds=grace,
     )
+
+
+def _of_gated(before: PodSpec, after: PodSpec) -> dict[str, Any]:
+    """A pod that waits at a gate may still be told more closely where to run."""
+    changes: dict[str, Any] = {}
+    if not before.scheduling_gates:
+        return changes
+    if before.node_selector.items() <= after.node_selector.items():
+        changes["node_selector"] = after.node_selector
+    if before.affinity is None or before.affinity.node_affinity is None:
+        changes["affinity"] = after.affinity
+    return changes
 
 
 def _with_images(
