@@ -20,7 +20,9 @@ OWNERSHIP = "reconciler"
 """The name that a daemon owns, as `app.OWNERSHIP`, which costs too much to import here."""
 
 _POLL_SECONDS = 0.05
+_NEWS_SECONDS = 1.0
 _DEADLINE_SECONDS = 60.0
+_NEVER = "1970-01-01T00:00:00Z"
 _ENDED = frozenset(("Healthy", "Failed", "Rejected", "Unreachable"))
 
 
@@ -47,29 +49,29 @@ def run_sync(settings: Settings, console: Console) -> int:
 
 
 def wait_for_sync(
-    world: World, name: str, asked: datetime, *, seconds: float = _DEADLINE_SECONDS
+    world: World,
+    name: str,
+    asked: datetime,
+    *,
+    seconds: float = _DEADLINE_SECONDS,
+    news: float = _NEWS_SECONDS,
 ) -> Source | None:
     """Return the source once it shows the outcome of a sync asked for at `asked`.
 
-    Times of the API have whole seconds. None when nothing was shown within `seconds`; a revision
-    still on its way then is returned as it is.
+    The daemon compares all objects at once (`lastSyncTime`, in whole seconds) and looks at the
+    source meanwhile: for `news` seconds a new revision may still come. None when the daemon did
+    not answer within `seconds`; a revision that is still on its way then is returned as it is.
     """
-    since = asked.replace(microsecond=0)
-    end = datetime.now(UTC) + timedelta(seconds=seconds)
+    since, before = asked.replace(microsecond=0), ""
+    end, settled = asked + timedelta(seconds=seconds), asked + timedelta(seconds=news)
     answered = None
-    while datetime.now(UTC) < end:
+    while (now := datetime.now(UTC)) < end:
         world.refresh()
         source = next((s for s in world.all(Source) if s.metadata.name == name), None)
-        if source is not None and _answers(source, since):
-            answered = source
-            if source.status.phase in _ENDED:
+        if source is not None and parse_time(source.status.last_sync_time or _NEVER) >= since:
+            answered, seen = source, source.status.observed_revision
+            before = before or seen
+            if source.status.phase in _ENDED and (now >= settled or seen != before):
                 return source
         time.sleep(_POLL_SECONDS)
     return answered
-
-
-def _answers(source: Source, since: datetime) -> bool:
-    status = source.status
-    if status.phase in ("Unreachable", "Rejected"):
-        return True
-    return bool(status.last_sync_time) and parse_time(status.last_sync_time or "") >= since

@@ -165,12 +165,16 @@ class Journal:
             source, "Fetched", holds=False, reason=problem.reason, message=problem.message
         )
 
-    def applied(self, revision: str, *, asked: bool) -> None:
-        """Record that all of `revision` is written; `asked`: because somebody wanted it now."""
-        changes: dict[str, object] = {"applied_revision": revision}
-        if asked or self._source.status.applied_revision != revision:
-            changes["last_sync_time"] = format_time(self._clock.now())
-        self._set_source(lifecycle.with_status(self._source, **changes))
+    def applied(self, revision: str) -> None:
+        """Record that all of `revision` is written."""
+        if self._source.status.applied_revision != revision:
+            self._set_source(lifecycle.with_status(self._source, applied_revision=revision))
+            self.synced()
+
+    def synced(self) -> None:
+        """Record that every object was looked at: for a new revision, or because somebody asked."""
+        now = format_time(self._clock.now())
+        self._set_source(lifecycle.with_status(self._source, last_sync_time=now))
 
     def judged(self, phase: str, message: str) -> None:
         """Record how the source stands: the phase of its newest revision."""

@@ -8,7 +8,7 @@ source that cannot be read changes nothing (law 4); a commit that arrives meanwh
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -20,7 +20,8 @@ from reconciler.client.protocol import Client
 from reconciler.core.clock import Clock
 from reconciler.core.errors import Retryable
 from reconciler.core.queue import Backoff, Controller, Done, Outcome, RequeueAfter
-from reconciler.desired.objects import Desired
+from reconciler.desired.objects import Desired, DesiredObject
+from reconciler.model.gitops import Source as SourceObject
 from reconciler.model.gitops import SourceSpec
 from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.source.snapshot import Snapshot, SourceError, SourceProblem
@@ -96,14 +97,22 @@ class Sync:
         self._asked = False
         self._log = structlog.get_logger(component="sync", source=name)
 
+    @property
+    def source(self) -> SourceObject:
+        """The Source object as it stands, whether written yet or not."""
+        return self._journal.source
+
     async def run(self) -> None:
         """Follow the source until cancelled."""
         await self._inventory.start()
         await self._journal.open()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._follow(), name="sync.follow")
-            group.create_task(self._journal.run(), name="sync.journal")
-            group.create_task(self._controller.run(), name="sync.reconcile")
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._follow(), name="sync.follow")
+                group.create_task(self._journal.run(), name="sync.journal")
+                group.create_task(self._controller.run(), name="sync.reconcile")
+        finally:
+            await self._source.close()
 
     def trigger(self) -> None:
         """Look at the source now and compare every object, because a person asks for it."""
@@ -127,6 +136,14 @@ class Sync:
         self._controller.queue.add(self.name)
 
     async def _reconcile(self, _: str) -> Outcome:
+        try:
+            return await self._pass()
+        finally:
+            if self._asked:
+                self._asked = False
+                self._journal.synced()
+
+    async def _pass(self) -> Outcome:
         if self._newest is not None and self._newest is not self._admitted:
             await self._admit(self._newest)
         if self._candidate is not None:
@@ -152,13 +169,15 @@ class Sync:
 
     async def _consider(self, candidate: Target) -> None:
         """Make the candidate the target, and follow its plan, when it can be followed."""
-        planned = await self._plan(candidate, everything=True)
+        settled = self._target.desired if self._target is not None and not self._all else None
+        suspects = (*self._suspects, *self._awaiting)
+        planned = await self._plan(candidate, everything=True, keys=suspects, settled=settled)
         if planned.refusals:
             self._verdict.refused(candidate, planned.refusals)
             return
+        candidate.judge(self._inventory.live, self._target)
         self._candidate, self._target, self._all = None, candidate, True
         self._verdict.planned(candidate, planned)
-        candidate.judge(self._inventory.live)
         await self._perform(candidate, planned, everything=True)
 
     async def _converge(self, target: Target) -> Outcome:
@@ -188,15 +207,20 @@ class Sync:
         if not self._still_newest():
             return
         self._all = False
-        if not self._awaiting and (self._asked or not target.applied):
-            self._verdict.applied(target, asked=self._asked)
-            self._asked, target.applied = False, True
+        if not self._awaiting and not target.applied:
+            self._verdict.applied(target)
+            target.applied = True
 
     def _still_newest(self) -> bool:
         return self._newest is self._admitted
 
     async def _plan(
-        self, target: Target, *, everything: bool, keys: Iterable[ObjectKey] = ()
+        self,
+        target: Target,
+        *,
+        everything: bool,
+        keys: Iterable[ObjectKey] = (),
+        settled: Mapping[ObjectKey, DesiredObject] | None = None,
     ) -> Plan:
         """Plan on a thread when there is much to compare, so that the event loop stays free."""
         cold = everything and len(target.desired) > len(self._clean) + _MANY
@@ -207,11 +231,12 @@ class Sync:
             owned=dict(self._inventory.owned) if cold else self._inventory.owned,
             clean=self._clean,
             predict=predict,
+            settled=settled,
         )
         if cold:
-            planned = await asyncio.to_thread(plan, situation)
+            planned = await asyncio.to_thread(plan, situation, tuple(keys))
         else:
-            planned = plan(situation) if everything else plan_keys(situation, keys)
+            planned = plan(situation, keys) if everything else plan_keys(situation, keys)
         self._clean.update(planned.clean)
         return planned
 

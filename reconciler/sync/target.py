@@ -33,11 +33,19 @@ class Target:
     unhealthy: dict[ObjectKey, Health] = field(default_factory=dict)
     failed: dict[ObjectKey, Health] = field(default_factory=dict)
 
-    def judge(self, live: Mapping[ObjectKey, KubeObject]) -> None:
-        """Look at every declared object afresh."""
-        self.unhealthy.clear()
-        self.failed.clear()
-        for key in self.desired:
+    def judge(self, live: Mapping[ObjectKey, KubeObject], before: Target | None) -> None:
+        """Look at every declared object that `before` does not know; take over the rest from it.
+
+        `before` saw every change of its objects until now.
+        """
+        if before is None:
+            fresh = set(self.desired)
+        else:
+            wanted = self.desired
+            fresh = wanted.keys() - before.desired.keys()
+            self.unhealthy = {k: h for k, h in before.unhealthy.items() if k in wanted}
+            self.failed = {k: h for k, h in before.failed.items() if k in wanted}
+        for key in fresh:
             self.see(key, live.get(key))
 
     def see(self, key: ObjectKey, obj: KubeObject | None) -> bool:

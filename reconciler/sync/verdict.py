@@ -66,11 +66,11 @@ class Verdict:
         self._journal.reach(target.record, "Planned", counts=counts)
         self._log.info("revision.planned", revision=target.revision, **counts.to_dict())
 
-    def applied(self, target: Target, *, asked: bool) -> None:
+    def applied(self, target: Target) -> None:
         """Every write of the revision is done."""
         if self._journal.reach(target.record, "Applied"):
             self._log.info("revision.applied", revision=target.revision)
-        self._journal.applied(target.revision, asked=asked)
+        self._journal.applied(target.revision)
 
     def judge(self, target: Target) -> float:
         """Say in which phase the revision is; return in how many seconds to ask again, or 0."""

@@ -216,7 +216,7 @@ def test_a_sync_is_over_when_the_source_says_so(options):
     done = source("Healthy", last_sync_time="2026-01-01T12:00:00Z")
     asyncio.run(daemon_wrote(options, objects=(done,)))
     with open_world(options) as world:
-        found = sync_command.wait_for_sync(world, "main", asked)
+        found = sync_command.wait_for_sync(world, "main", asked, seconds=1e9, news=0)
         assert found is not None
         assert found.status.phase == "Healthy"
         assert sync_command.wait_for_sync(world, "other", asked, seconds=0.1) is None
