@@ -63,6 +63,18 @@ def open_table(network: Network) -> Table:
     return Table(Nft(), Generation(), network)
 
 
+def remove_table() -> bool:
+    """Remove our table from the calling thread's network namespace; return whether it was there.
+
+    For `reconciler down`. Raises `NftUnavailable` and `NftError`.
+    """
+    with Nft() as nft:
+        if not nft.list_rules(TABLE):
+            return False
+        nft.run(commands.remove())
+        return True
+
+
 class Table:
     """The table `ip reconciler` of one network namespace."""
 

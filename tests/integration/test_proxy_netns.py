@@ -17,7 +17,7 @@ from reconciler.proxy.nft import Nft
 from reconciler.proxy.rules import compile_service
 from reconciler.proxy.ruleset import Owner, RuleSet
 from reconciler.proxy.skeleton import Network
-from reconciler.proxy.table import Table, open_table
+from reconciler.proxy.table import Table, open_table, remove_table
 from tests.integration.netns import (
     BRIDGE_ADDRESS,
     HOST_ADDRESS,
@@ -255,3 +255,13 @@ def test_a_new_daemon_takes_the_table_over_without_a_gap(net: World, kernel: Ker
         successor.replace(kernel.rules.everything())
         assert successor.matches(kernel.rules.elements())
     assert {ask(pod(net, 9), CLUSTER, 80)[0] for _ in range(8)} == {chosen}
+
+
+def test_our_table_is_removed_and_no_other(net: World, kernel: Kernel) -> None:
+    kernel.web(6)
+    with inside(net.host, Nft) as other:
+        other.run("add table ip unrelated")
+        assert inside(net.host, remove_table)
+        assert other.list_rules("ip reconciler") == ""
+        assert "unrelated" in other.list_rules("ip unrelated")
+    assert not inside(net.host, remove_table)
