@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from reconciler.admission.admit import check
+from reconciler.admission.create import validate
 from reconciler.admission.decode import decode, decode_lenient, identify
 from reconciler.admission.defaults import apply_defaults
 from reconciler.admission.errors import (
@@ -23,6 +23,7 @@ from reconciler.admission.errors import (
     Undecodable,
     required,
 )
+from reconciler.admission.unsupported import unsupported
 from reconciler.desired import json, yaml
 from reconciler.desired.declarable import refusal
 from reconciler.desired.hints import hint_for, meant_path
@@ -221,14 +222,24 @@ def _without_nulls(value: Any) -> Any:
 def _admit(manifest: Mapping[str, Any], resource: Resource) -> KubeObject:
     """Return the object; raises `AdmissionError` with the errors of all stages at once."""
     try:
-        obj = decode(manifest)
+        obj = apply_defaults(decode(manifest))
     except Undecodable as error:
         raise _with_later_stages(manifest, error) from error
+    errors = _refusals(obj)
+    if errors:
+        metadata = obj.metadata
+        raise Refused(
+            errors, group=resource.group, version=resource.version, kind=resource.kind,
+            name=metadata.name, namespace=metadata.namespace,
+        )  # fmt: skip
+    return obj
+
+
+def _refusals(obj: KubeObject) -> tuple[FieldError, ...]:
+    """Return why a source may not ask for a defaulted object: invalid, or not supported yet."""
     if not obj.metadata.name and obj.metadata.generate_name:
-        raise _only(
-            required("metadata.name", "a name made anew each time has no place here"), resource
-        )
-    return check(apply_defaults(obj))
+        return (required("metadata.name", "a name made anew each time has no place here"),)
+    return (*validate(obj), *unsupported(obj))
 
 
 def _with_later_stages(manifest: Mapping[str, Any], first: Undecodable) -> AdmissionError:
@@ -238,21 +249,18 @@ def _with_later_stages(manifest: Mapping[str, Any], first: Undecodable) -> Admis
     """
     try:
         lenient, _ = decode_lenient(manifest)
-        check(apply_defaults(lenient))
     except Undecodable:
         return first
-    except Refused as refused:
-        meant = {meant_path(error, manifest) for error in first.errors}
-        later = [
-            error
-            for error in refused.errors
-            if error.reason is not Reason.REQUIRED or error.path not in meant
-        ]
-        return AdmissionError(
-            (*first.errors, *later), kind=first.kind, group=first.group,
-            version=first.version, name=first.name, namespace=first.namespace,
-        )  # fmt: skip
-    return first
+    meant = {meant_path(error, manifest) for error in first.errors}
+    later = [
+        error
+        for error in _refusals(apply_defaults(lenient))
+        if error.reason is not Reason.REQUIRED or error.path not in meant
+    ]
+    return AdmissionError(
+        (*first.errors, *later), kind=first.kind, group=first.group,
+        version=first.version, name=first.name, namespace=first.namespace,
+    )  # fmt: skip
 
 
 def _only(error: FieldError, resource: Resource) -> Refused:

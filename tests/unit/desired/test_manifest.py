@@ -126,6 +126,27 @@ def test_what_cannot_be_a_manifest_of_a_source(text: str, message: str) -> None:
     assert message in result.problems[0].message
 
 
+def test_a_field_that_is_not_acted_on_is_refused_with_what_is_invalid() -> None:
+    text = POD.replace("image: nginx", "image: ''\n  schedulerName: mine")
+    assert [(each.place, each.field) for each in _read(text).problems] == [
+        ("a.yaml:8:12", "spec.containers[0].image"),
+        ("a.yaml:9:18", "spec.schedulerName"),
+    ]
+    assert _read(text).problems[1].message == "not supported yet"
+
+
+def test_a_selector_that_does_not_match_its_template() -> None:
+    text = (
+        "apiVersion: v1\nkind: ReplicationController\nmetadata: {name: web}\nspec:\n"
+        "  selector: {app: web}\n  template:\n    metadata:\n      labels: {app: wbe}\n"
+        "    spec: {containers: [{name: a, image: b}]}\n"
+    )
+    (problem,) = _read(text).problems
+    assert problem.place == "a.yaml:8:7"
+    assert problem.field == "spec.template.metadata.labels"
+    assert "does not match" in problem.message
+
+
 def test_a_large_file_is_not_parsed() -> None:
     (problem,) = _read(POD, limits=ReadLimits(file_bytes=10)).problems
     assert "at most 10 are read" in problem.message
