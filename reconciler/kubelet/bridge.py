@@ -61,7 +61,7 @@ class BridgeNetwork:
 
     async def links(self) -> frozenset[str]:
         """See `PodNetwork.links`."""
-        names = await self._run(lambda: self._host().link_names())
+        names = await self._run(lambda: self._host().links_of(link_index(self.bridge)))
         return frozenset(name for name in names if is_pod_link(name))
 
     async def remove(self) -> None:

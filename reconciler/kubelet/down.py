@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from reconciler.kubelet.bridge import BridgeNetwork
 from reconciler.kubelet.files import PodFiles
 from reconciler.kubelet.firewall import ForwardAccept
-from reconciler.kubelet.labels import MANAGED
+from reconciler.kubelet.labels import MANAGED, SCOPE
 from reconciler.kubelet.podnetwork import NetworkFailure
 from reconciler.kubelet.runtime import ContainerRuntime
 from reconciler.kubelet.sandboximage import REPOSITORY
@@ -28,13 +28,18 @@ class Removed:
 
 
 async def down(
-    runtime: ContainerRuntime, network: BridgeNetwork, firewall: ForwardAccept, files: PodFiles
+    runtime: ContainerRuntime,
+    network: BridgeNetwork,
+    firewall: ForwardAccept,
+    files: PodFiles,
+    *,
+    scope: str = SCOPE,
 ) -> Removed:
     """Remove containers, then network, firewall rules, images and folders.
 
     Raises `RuntimeFailure` or `NetworkFailure`; doing it again goes on where it failed.
     """
-    containers = await runtime.list(MANAGED)
+    containers = await runtime.list(f"{MANAGED}={scope}")
     await asyncio.gather(*(runtime.remove(container.id) for container in containers))
     links = await network.links()
     await network.remove()

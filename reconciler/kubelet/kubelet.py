@@ -24,7 +24,7 @@ from reconciler.kubelet.addresses import AddressPool
 from reconciler.kubelet.cache import ContainerCache
 from reconciler.kubelet.files import PodFiles
 from reconciler.kubelet.images import Images
-from reconciler.kubelet.labels import MANAGED, PodKey
+from reconciler.kubelet.labels import MANAGED, SCOPE, PodKey
 from reconciler.kubelet.letgo import LetGo
 from reconciler.kubelet.narration import Narrator, Recorder
 from reconciler.kubelet.podnetwork import NetworkFailure, PodNetwork, link_name
@@ -52,6 +52,7 @@ class KubeletOptions:
 
     `parallel` is how many pods are worked on at a time; more gain nothing on one engine.
     `relist` is the time between two full listings, which heal lost events.
+    `scope` tells containers of several kubelets on one engine apart, as in tests.
     """
 
     node_name: str
@@ -62,6 +63,7 @@ class KubeletOptions:
     let_go_timeout: float = 1.0
     parallel: int = 8
     relist: float = 300.0
+    scope: str = SCOPE
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ class Kubelet:
         self._informers, self._runtime, self._network = informers, runtime, network
         self._files, self._clock, self._options = files, clock, options
         self._log = structlog.get_logger(component="kubelet")
+        self._label = f"{MANAGED}={options.scope}"
         self._group: asyncio.TaskGroup | None = None
         self._listed = asyncio.Event()
         self._cache = ContainerCache()
@@ -171,7 +174,7 @@ class Kubelet:
 
     async def _follow_engine(self) -> None:
         """Turn what happens in the engine into keys; list anew where something may be lost."""
-        async for event in self._runtime.events(MANAGED):
+        async for event in self._runtime.events(self._label):
             if event.what == "resync":
                 await self._relist()
             elif event.what == "image":
@@ -201,7 +204,7 @@ class Kubelet:
         """Compare everything with the engine's own word, and look at every pod."""
         known = self._cache.ids()
         try:
-            found = await self._runtime.list(MANAGED)
+            found = await self._runtime.list(self._label)
             await self._network.ensure()
             self._starter.links = set(await self._network.links())
             await self._ensure_sandbox_image()
@@ -270,6 +273,7 @@ def _host(options: KubeletOptions) -> Host:
         dns=options.dns,
         sandbox_image=sandboximage.image_name(),
         limits=options.limits,
+        scope=options.scope,
         hosts=_read("/etc/hosts"),
         resolver=_read("/etc/resolv.conf"),
     )

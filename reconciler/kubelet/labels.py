@@ -13,7 +13,9 @@ from typing import NamedTuple
 
 from reconciler.kubelet.runtime import Container
 
+# Its value is the scope: whose containers these are, see `KubeletOptions.scope`.
 MANAGED = "reconciler.dev/managed"
+SCOPE = "reconciler"
 POD_NAME = "io.kubernetes.pod.name"
 POD_NAMESPACE = "io.kubernetes.pod.namespace"
 POD_UID = "io.kubernetes.pod.uid"
@@ -137,7 +139,6 @@ def container_labels(
 
 def _common(pod: PodKey, container: str, attempt: int) -> dict[str, str]:
     return {
-        MANAGED: "kubelet",
         POD_NAME: pod.name,
         POD_NAMESPACE: pod.namespace,
         POD_UID: pod.uid,

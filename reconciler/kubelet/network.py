@@ -35,7 +35,7 @@ _CLONE_NEWNET = 0x40000000
 _HEADER = struct.Struct("=IHHII")
 _LINK_HEADER = 16
 _ATTRIBUTE = struct.Struct("=HH")
-_IFLA_IFNAME = 3
+_IFLA_IFNAME, _IFLA_MASTER = 3, 10
 
 
 class Netlink:
@@ -78,8 +78,8 @@ class Netlink:
                 if kind == _ERROR and pending.pop(sequence, None) is not None:
                     yield -struct.unpack_from("=i", body)[0]
 
-    def link_names(self) -> list[str]:
-        """Return the names of all links of the namespace."""
+    def links_of(self, master: int) -> list[str]:
+        """Return the names of the links that are ports of a bridge."""
         self._sequence += 1
         message = _link_message(_GET_LINK, _DUMP, {})
         message["header"]["sequence_number"] = self._sequence
@@ -90,7 +90,9 @@ class Netlink:
             for kind, _sequence, body in _split(self._socket.recv(1 << 18)):
                 if kind in (_DONE, _ERROR):
                     return names
-                names.append(_name_of(body))
+                name, of = _identify(body)
+                if of == master:
+                    names.append(name)
 
 
 def _split(data: bytes) -> Iterator[tuple[int, int, bytes]]:
@@ -101,14 +103,18 @@ def _split(data: bytes) -> Iterator[tuple[int, int, bytes]]:
         at += (size + 3) & ~3
 
 
-def _name_of(body: bytes) -> str:
-    at = _LINK_HEADER
+def _identify(body: bytes) -> tuple[str, int]:
+    """Return a link's name and the index of its master, 0 without one."""
+    name, master, at = "", 0, _LINK_HEADER
     while at + _ATTRIBUTE.size <= len(body):
         size, kind = _ATTRIBUTE.unpack_from(body, at)
+        value = body[at + _ATTRIBUTE.size : at + size]
         if kind == _IFLA_IFNAME:
-            return body[at + _ATTRIBUTE.size : at + size].rstrip(b"\0").decode()
+            name = value.rstrip(b"\0").decode()
+        elif kind == _IFLA_MASTER:
+            (master,) = struct.unpack("=I", value)
         at += (size + 3) & ~3
-    return ""
+    return name, master
 
 
 def _message(kind_of: type[Any], kind: int, flags: int, fields: dict[str, Any]) -> Any:

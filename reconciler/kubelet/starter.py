@@ -6,7 +6,7 @@ Kubernetes' reason; a sandbox or container that was half made is taken back or f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from reconciler.client.informer import Informer
@@ -18,7 +18,7 @@ from reconciler.kubelet.cache import ContainerCache
 from reconciler.kubelet.env import ConfigError, Surroundings, environment, references
 from reconciler.kubelet.files import PodFiles, VolumeError
 from reconciler.kubelet.images import ImageNotReady, Images
-from reconciler.kubelet.labels import PodContainer, PodKey
+from reconciler.kubelet.labels import MANAGED, SCOPE, PodContainer, PodKey
 from reconciler.kubelet.podnetwork import NetworkFailure, PodNetwork, link_name
 from reconciler.kubelet.podspec import (
     HostLimits,
@@ -84,6 +84,7 @@ class Host:
     hosts: str = ""
     resolver: str = ""
     allocatable: dict[str, str] | None = None
+    scope: str = SCOPE
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +242,7 @@ class Starter:
 
     async def _create(self, spec: ContainerSpec) -> str:
         """Create; a leftover of the same name, from a call whose answer was lost, goes first."""
+        spec = replace(spec, labels={**spec.labels, MANAGED: self._host.scope})
         try:
             made = await self._runtime.create(spec)
         except RuntimeConflict:
@@ -266,7 +268,7 @@ class Starter:
                 made,
                 wanted.name,
                 "running",
-                wanted.labels,
+                {**wanted.labels, MANAGED: self._host.scope},
                 wanted.image,
                 image.id,
                 created=now,

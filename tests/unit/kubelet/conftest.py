@@ -1,154 +1,17 @@
-"""A node on the simulated engine, with the real registry on a store in memory."""
+"""A node on the simulated engine and a virtual clock."""
 
 from __future__ import annotations
 
-import asyncio
-import json
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
-from random import Random
 from typing import Any, TypeVar
 
 import pytest
 
-from reconciler.apiserver.registry.registry import Registry
-from reconciler.client.informer import Informer
-from reconciler.client.local import LocalClient
-from reconciler.client.protocol import NotFound
 from reconciler.core.clock import Clock
-from reconciler.core.ids import Ids
-from reconciler.kubelet.fake import FakeNetwork, FakeRuntime
-from reconciler.kubelet.files import PodFiles
-from reconciler.kubelet.kubelet import Informers, Kubelet, KubeletOptions
-from reconciler.kubelet.labels import MANAGED
-from reconciler.kubelet.runtime import Container
-from reconciler.model.gitops import ProxyState
-from reconciler.model.meta import KubeObject
-from reconciler.model.pod import Pod
-from reconciler.model.service import Endpoints, Service
-from reconciler.store.memory import MemoryStore
+from tests.unit.kubelet.node import Node
 
 T = TypeVar("T")
-NODE, HOST_IP = "node-1", "192.0.2.9"
-IMAGE = "app:1"
-
-
-async def inline(function: Callable[..., T], *arguments: Any) -> T:
-    return function(*arguments)
-
-
-class Events:
-    """Keeps what users are told."""
-
-    def __init__(self) -> None:
-        self.told: list[tuple[str, str, str, str]] = []
-
-    def event(
-        self, about: KubeObject, kind: str, reason: str, message: str, *, field_path: str = ""
-    ) -> None:
-        self.told.append((about.metadata.name, kind, reason, message))
-
-    def reasons(self, name: str = "web") -> list[str]:
-        return [reason for pod, _kind, reason, _message in self.told if pod == name]
-
-
-class Node:
-    """One host: what survives a restart of the kubelet, and the kubelet that runs now."""
-
-    def __init__(self, clock: Clock, root: Path) -> None:
-        self.clock, self.root = clock, root
-        self.registry = Registry(MemoryStore(), clock, Ids(Random(1)))
-        self.client = LocalClient(self.registry)
-        self.runtime = FakeRuntime(clock, (IMAGE,))
-        self.network = FakeNetwork()
-        self.events = Events()
-        self.tasks: list[asyncio.Task[None]] = []
-
-    async def start(self) -> None:
-        informers = Informers(
-            pods=Informer(self.client, Pod),
-            services=Informer(self.client, Service),
-            endpoints=Informer(self.client, Endpoints),
-            proxies=Informer(self.client, ProxyState),
-        )
-        self.kubelet = Kubelet(
-            client=self.client,
-            informers=informers,
-            runtime=self.runtime,
-            network=self.network,
-            files=PodFiles(self.root / "state", self.root / "run", offload=inline),
-            recorder=self.events,
-            clock=self.clock,
-            options=KubeletOptions(NODE, HOST_IP),
-        )
-        runs = [
-            informers.pods.run(),
-            informers.services.run(),
-            informers.endpoints.run(),
-            informers.proxies.run(),
-            self.kubelet.run(),
-        ]
-        self.tasks = [asyncio.create_task(run) for run in runs]
-
-    async def stop(self) -> None:
-        """End the kubelet at once, as a crash would; containers and objects stay."""
-        for task in self.tasks:
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
-        self.tasks = []
-
-    async def create(self, name: str = "web", **spec: Any) -> Pod:
-        """Create a pod that is bound to this node."""
-        container = {"name": "app", "image": IMAGE, **spec.pop("container", {})}
-        manifest = {
-            "metadata": {"name": name, "namespace": "default"},
-            "spec": {"nodeName": NODE, "containers": [container], **spec},
-        }
-        return await self.client.create(Pod.model_validate_json(json.dumps(manifest)))
-
-    async def pod(self, name: str = "web") -> Pod | None:
-        try:
-            return await self.client.get(Pod, name, "default")
-        except NotFound:
-            return None
-
-    async def until(
-        self, condition: Callable[[Pod], bool], name: str = "web", limit: float = 60
-    ) -> Pod:
-        """Wait on the virtual clock until the pod is so."""
-        deadline = self.clock.monotonic() + limit
-        pod = await self.pod(name)
-        while pod is None or not condition(pod):
-            assert self.clock.monotonic() < deadline, pod and pod.to_dict()["status"]
-            await asyncio.sleep(0.01)
-            pod = await self.pod(name)
-        return pod
-
-    async def until_gone(self, name: str = "web", limit: float = 60) -> float:
-        """Wait until the pod's object is gone; return the seconds that it took."""
-        began = self.clock.monotonic()
-        while await self.pod(name) is not None:
-            assert self.clock.monotonic() < began + limit
-            await asyncio.sleep(0.01)
-        return self.clock.monotonic() - began
-
-    async def containers(self) -> list[Container]:
-        return sorted(await self.runtime.list(MANAGED), key=lambda container: container.name)
-
-    async def app(self) -> Container:
-        """Return the running container "app"."""
-        return next(
-            c for c in await self.containers() if "k8s_app_" in c.name and c.phase == "running"
-        )
-
-    async def sandbox(self) -> Container:
-        return next(
-            c for c in await self.containers() if "k8s_POD_" in c.name and c.phase == "running"
-        )
-
-
-def ready(pod: Pod) -> bool:
-    return any(c.type == "Ready" and c.status == "True" for c in pod.status.conditions)
 
 
 @pytest.fixture

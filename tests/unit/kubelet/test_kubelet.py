@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from tests.unit.kubelet.conftest import HOST_IP, Node, ready
+from tests.unit.kubelet.node import HOST_IP, Node, ready
 
 
 def test_a_pod_starts_and_says_so(node: Node, play: Any) -> None:

@@ -1,0 +1,232 @@
+"""The kubelet on real Docker and a real bridge, beside any daemon that may run on this host.
+
+A bridge, an address range and a label value of the tests' own keep the two apart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.core.clock import SystemClock
+from reconciler.kubelet.bridge import BridgeNetwork
+from reconciler.kubelet.docker import DockerRuntime
+from reconciler.kubelet.files import PodFiles
+from reconciler.kubelet.firewall import ForwardAccept
+from reconciler.kubelet.kubelet import KubeletOptions
+from reconciler.kubelet.labels import MANAGED
+from reconciler.kubelet.podnetwork import NetworkPlan
+from reconciler.kubelet.podspec import HostLimits
+from reconciler.kubelet.resolver import ClusterDns
+from reconciler.model.config import ConfigMap, Secret
+from reconciler.model.pod import Pod
+from tests.integration.images import ensure_busybox
+from tests.unit.kubelet.node import Node, ready
+
+pytestmark = pytest.mark.integration
+
+PLAN = NetworkPlan("10.245.0.0/24", "10.97.0.0/16", "10.97.0.10")
+BRIDGE = "rectest0"
+SERVER = ["sh", "-c", "trap 'exit 0' TERM; httpd -p 8080 -h /etc; while :; do sleep 0.1; done"]
+
+
+class RealNode(Node):
+    offload = staticmethod(asyncio.to_thread)
+
+    def until(self, condition: Any, name: str = "web", limit: float = 20) -> Any:
+        return super().until(condition, name, limit)
+
+
+@pytest.fixture
+async def node(tmp_path: Path) -> AsyncIterator[RealNode]:
+    runtime, network = DockerRuntime(), BridgeNetwork(PLAN, BRIDGE)
+    options = KubeletOptions(
+        "test-node",
+        "127.0.0.1",
+        pod_cidr=PLAN.pod_cidr,
+        dns=ClusterDns(PLAN.dns),
+        limits=HostLimits(negative_oom_scores=False),
+        scope=f"test-{uuid.uuid4().hex[:8]}",
+    )
+    node = RealNode(SystemClock(), tmp_path, runtime, network, options)
+    node.image = ensure_busybox()
+    firewall = ForwardAccept(BRIDGE)
+    await firewall.ensure()
+    await node.registry.start()
+    await node.start()
+    yield node
+    await node.stop()
+    for container in await runtime.list(f"{MANAGED}={options.scope}"):
+        await runtime.remove(container.id)
+    await PodFiles(tmp_path / "state", tmp_path / "run").remove_all()
+    await network.remove()
+    await network.close()
+    await firewall.remove()
+    await runtime.close()
+
+
+def docker(*arguments: str) -> str:
+    return subprocess.run(["docker", *arguments], check=True, capture_output=True, text=True).stdout
+
+
+def of_process(pid: int, file: str) -> str:
+    return Path(f"/proc/{pid}/{file}").read_text()
+
+
+async def fetch(address: str, path: str = "/hostname") -> str:
+    reader, writer = await asyncio.wait_for(asyncio.open_connection(address, 8080), 5)
+    writer.write(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+    answer = (await reader.read()).decode()
+    writer.close()
+    return answer.partition("\r\n\r\n")[2]
+
+
+async def run_in(node: RealNode, script: str) -> str:
+    app = await node.app()
+    result = await node.runtime.exec(app.id, ("sh", "-c", script), 10)
+    assert result.exit_code == 0, result.output
+    return result.output.decode()
+
+
+async def test_a_pod_serves_at_its_address(node: RealNode) -> None:
+    probe = {"httpGet": {"port": "http", "path": "/hostname"}}
+    await node.create(
+        container={
+            "command": SERVER,
+            "ports": [{"name": "http", "containerPort": 8080}],
+            "readinessProbe": probe,
+            "livenessProbe": {"tcpSocket": {"port": 8080}},
+        }
+    )
+    pod = await node.until(ready)
+    assert await fetch(pod.status.pod_ip) == "web\n"
+    hosts = await fetch(pod.status.pod_ip, "/hosts")
+    assert f"{pod.status.pod_ip}\tweb\n" in hosts
+    resolver = await fetch(pod.status.pod_ip, "/resolv.conf")
+    assert "nameserver 10.97.0.10\n" in resolver
+    assert "default.svc.cluster.local" in resolver
+    assert await run_in(node, "hostname") == "web\n"
+
+
+async def test_pods_reach_each_other(node: RealNode) -> None:
+    await node.create("server", container={"command": SERVER})
+    server = await node.until(ready, "server")
+    await node.create(container={"command": SERVER})
+    await node.until(ready)
+    app = next(c for c in await node.containers() if "k8s_app_web" in c.name)
+    url = f"http://{server.status.pod_ip}:8080/hostname"
+    loop = f"for i in 1 2 3 4 5; do wget -qO- {url} && exit 0; sleep 0.2; done; exit 1"
+    result = await node.runtime.exec(app.id, ("sh", "-c", loop), 10)
+    assert result.output == b"server\n"
+
+
+async def test_a_killed_container_runs_again_in_its_sandbox(node: RealNode) -> None:
+    await node.create(container={"command": SERVER})
+    before = await node.until(ready)
+    docker("kill", (await node.app()).id)
+    after = await node.until(
+        lambda p: ready(p) and p.status.container_statuses[0].restart_count == 1
+    )
+    assert after.status.pod_ip == before.status.pod_ip
+    assert after.status.container_statuses[0].last_state.terminated.exit_code == 137
+
+
+@pytest.mark.parametrize("victim", ["sandbox", "app"])
+async def test_what_is_removed_by_force_comes_back(node: RealNode, victim: str) -> None:
+    await node.create(container={"command": SERVER})
+    before = await node.until(ready)
+    target = await (node.sandbox() if victim == "sandbox" else node.app())
+    docker("rm", "-f", target.id)
+    after = await node.until(
+        lambda p: ready(p) and p.status.container_statuses[0].restart_count == 1
+    )
+    assert (after.status.pod_ip != before.status.pod_ip) == (victim == "sandbox")
+    assert len([c for c in await node.containers() if c.phase == "running"]) == 2
+    assert len(await node.network.links()) == 1
+
+
+async def test_a_deleted_pod_leaves_nothing_on_the_host(node: RealNode) -> None:
+    await node.create(
+        container={
+            "command": SERVER,
+            "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+        },
+        volumes=[{"name": "data", "emptyDir": {}}],
+    )
+    await node.until(ready)
+    assert (await run_in(node, "touch /data/x && stat -c %a /data || ls -ld /data")).startswith(
+        ("777", "drwxrwxrwx")
+    )
+    await node.client.delete(Pod, "web", "default")
+    await node.until_gone(limit=10)
+    assert await node.containers() == []
+    assert await node.network.links() == frozenset()
+    assert list((node.root / "state" / "pods").iterdir()) == []
+
+
+async def test_running_containers_outlive_the_kubelet(node: RealNode) -> None:
+    await node.create(container={"command": SERVER})
+    before = await node.until(ready)
+    containers = await node.containers()
+    await node.stop()
+    await node.start()
+    await node.create("other", container={"command": SERVER})
+    other = await node.until(ready, "other")
+    assert await node.pod() == before
+    assert [c for c in await node.containers() if "_web_" in c.name] == containers
+    assert other.status.pod_ip != before.status.pod_ip
+
+
+async def test_a_secret_reaches_the_program_and_not_the_engine(node: RealNode) -> None:
+    value = "s3cret value"
+    await node.client.create(
+        Secret.model_validate_json(
+            b'{"metadata":{"name":"s","namespace":"default"},"data":{"key":"czNjcmV0IHZhbHVl"}}'
+        )
+    )
+    await node.client.create(
+        ConfigMap.model_validate_json(
+            b'{"metadata":{"name":"c","namespace":"default"},"data":{"COLOUR":"green"}}'
+        )
+    )
+    await node.create(
+        container={
+            "command": SERVER,
+            "env": [
+                {"name": "A", "value": "plain"},
+                {"name": "S", "valueFrom": {"secretKeyRef": {"name": "s", "key": "key"}}},
+                {"name": "B", "value": "$(A)-$(S)"},
+                {"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
+            ],
+            "envFrom": [{"configMapRef": {"name": "c"}}],
+            "securityContext": {"runAsUser": 1000},
+        }
+    )
+    pod = await node.until(ready)
+    app = await node.app()
+    environment = of_process(app.pid, "environ").split("\0")
+    assert {f"S={value}", f"B=plain-{value}", "A=plain", "COLOUR=green"} <= set(environment)
+    assert f"IP={pod.status.pod_ip}" in environment
+    assert of_process(app.pid, "cmdline").startswith("sh\0-c\0")
+    inspected = docker("inspect", app.id)
+    assert value not in inspected
+    assert "czNj" not in inspected
+
+
+async def test_what_cannot_run_says_why(node: RealNode) -> None:
+    await node.create(container={"command": ["/no/such/program"]})
+    pod = await node.until(
+        lambda p: (
+            bool(p.status.container_statuses)
+            and p.status.container_statuses[0].last_state.terminated is not None
+        )
+    )
+    ended = pod.status.container_statuses[0].last_state.terminated
+    assert ended.reason == "ContainerCannotRun"
+    assert "/no/such/program" in ended.message
