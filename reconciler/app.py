@@ -215,10 +215,11 @@ def _host_parts(settings: Settings, plane: ControlPlane, clock: Clock) -> dict[s
         plane.informers[ProxyState],
     )
     recorder = plane.events.speaker("kubelet", settings.node_name)
-    nodes, on = plane.informers[Node], host.adapters(settings)
+    on = host.adapters(settings)
     return {
+        **host.firewall(),
         **host.proxy(settings, plane.client, informers),
-        **host.kubelet(settings, plane.client, informers, nodes, recorder, clock, on),
+        **host.kubelet(settings, plane.client, informers, recorder, clock, on),
     }
 
 

@@ -11,25 +11,26 @@ import os
 import socket
 from dataclasses import dataclass
 
-from reconciler.client.informer import Informer
 from reconciler.client.protocol import Client
 from reconciler.core.clock import Clock
 from reconciler.core.tasks import Part
 from reconciler.kubelet.bridge import BridgeNetwork
 from reconciler.kubelet.docker import DockerRuntime
 from reconciler.kubelet.files import PodFiles
+from reconciler.kubelet.firewall import ForwardAccept
+from reconciler.kubelet.hostfacts import host_facts
 from reconciler.kubelet.kubelet import Informers, Kubelet, KubeletOptions
 from reconciler.kubelet.narration import Recorder
+from reconciler.kubelet.node import NodeAgent, NodeOptions
 from reconciler.kubelet.podnetwork import NetworkPlan, PodNetwork
 from reconciler.kubelet.podspec import HostLimits
 from reconciler.kubelet.resolver import ClusterDns
 from reconciler.kubelet.runtime import ContainerRuntime
-from reconciler.model.node import Node
 from reconciler.proxy import rules
 from reconciler.proxy.dns import zone
 from reconciler.proxy.dns.server import DnsServer
 from reconciler.proxy.loop import Proxy
-from reconciler.proxy.skeleton import Network
+from reconciler.proxy.skeleton import BRIDGE, Network
 from reconciler.settings import Settings
 
 _CAP_SYS_RESOURCE = 24
@@ -44,12 +45,16 @@ class Adapters:
     files: PodFiles
 
 
+def network_plan(settings: Settings) -> NetworkPlan:
+    """Return what the host's network shall look like."""
+    return NetworkPlan(settings.pod_cidr, settings.service_cidr, settings.cluster_dns)
+
+
 def adapters(settings: Settings) -> Adapters:
     """Return this host's own: its Docker engine, its bridge, its folders."""
-    plan = NetworkPlan(settings.pod_cidr, settings.service_cidr, settings.cluster_dns)
     return Adapters(
         DockerRuntime(settings.docker_socket),
-        BridgeNetwork(plan),
+        BridgeNetwork(network_plan(settings)),
         PodFiles(settings.state_dir, settings.run_dir),
     )
 
@@ -58,7 +63,6 @@ def kubelet(
     settings: Settings,
     client: Client,
     informers: Informers,
-    nodes: Informer[Node],
     recorder: Recorder,
     clock: Clock,
     on: Adapters,
@@ -84,7 +88,11 @@ def kubelet(
         clock=clock,
         options=options,
     )
-    return {"kubelet": pods.run}
+    parts: dict[str, Part] = {"kubelet": pods.run}
+    if settings.register_node:
+        node = NodeOptions(settings.node_name, address, settings.pod_cidr)
+        parts["node"] = NodeAgent(client, on.runtime, clock, host_facts(), node).run
+    return parts
 
 
 def proxy(settings: Settings, client: Client, informers: Informers) -> dict[str, Part]:
@@ -100,6 +108,11 @@ def proxy(settings: Settings, client: Client, informers: Informers) -> dict[str,
         "proxy": Proxy(client, services, endpoints, informers.pods, node, network).run,
         "dns": DnsServer(services, endpoints, names).run,
     }
+
+
+def firewall() -> dict[str, Part]:
+    """Return the loop that keeps Docker's filter chain open for the pods' bridge."""
+    return {"firewall": ForwardAccept(BRIDGE).run}
 
 
 def host_address() -> str:

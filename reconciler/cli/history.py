@@ -2,60 +2,63 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from reconciler.cli.reading import open_world
 from reconciler.model.gitops import Revision
 from reconciler.settings import Settings
+from reconciler.sync.report import describe
 
 _SHORT = 12
+_ERRORS = 3
 _STYLES = {"Healthy": "green", "Rejected": "red", "Failed": "red"}
 
 
 def run_history(settings: Settings, console: Console) -> int:
-    """Print a line per revision: commit, author, time, outcome, duration of each phase."""
+    """Print each revision: commit, author, time, outcome, duration of each phase; return 0."""
     with open_world(settings) as world:
-        revisions = sorted(world.all(Revision), key=lambda r: (r.spec.source, -r.spec.sequence))
+        revisions = world.all(Revision)
     if not revisions:
         console.print("no revision has been seen yet")
         return 0
-    console.print(history_table(revisions))
-    for revision in revisions:
-        for error in revision.status.errors[:1] if revision is revisions[0] else ():
-            console.print(Text(f"newest: {error.file}:{error.line}: {error.message}", "red"))
+    for revision in newest_first(revisions):
+        console.print(lines_of(revision), soft_wrap=True)
     return 0
 
 
-def history_table(revisions: list[Revision]) -> Table:
-    """Return the revisions, in the order given, as a table."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("SOURCE", "#", "REVISION", "AUTHOR", "TIME", "OUTCOME", "PHASES", "MESSAGE"):
-        table.add_column(name, overflow="fold")
-    for revision in revisions:
-        spec, phase = revision.spec, revision.status.phase
-        table.add_row(
-            spec.source,
-            str(spec.sequence),
-            spec.revision[:_SHORT],
-            Text(spec.author),
-            spec.time or "",
-            Text(phase or "Fetched", _STYLES.get(phase, "yellow")),
-            durations(revision),
-            Text(_said(revision)),
-        )
-    return table
+def newest_first(revisions: Iterable[Revision]) -> list[Revision]:
+    """Return the revisions of each source, newest first."""
+    return sorted(revisions, key=lambda r: (r.spec.source, -r.spec.sequence))
+
+
+def lines_of(revision: Revision) -> Text:
+    """Return one revision as a heading and indented lines."""
+    spec, status = revision.spec, revision.status
+    phase = status.phase or "Fetched"
+    text = Text.assemble(
+        (f"{spec.source} #{spec.sequence} ", "bold"),
+        f"{spec.revision[:_SHORT]}  ",
+        (phase, _STYLES.get(phase, "yellow")),
+        f"  {spec.time or ''}  {spec.author}",
+    )
+    for line in _details(revision):
+        text.append(f"\n    {line}")
+    return text
 
 
 def durations(revision: Revision) -> str:
-    """Return what each phase took from the one before: "Planned 0.02s Healthy 3.1s"."""
+    """Return what each phase took from the one before: "Planned 0.02s, Healthy 3.10s"."""
     steps = revision.status.steps[1:]
-    return " ".join(f"{step.phase} {step.duration_seconds:.2f}s" for step in steps)
+    return ", ".join(f"{step.phase} {step.duration_seconds:.2f}s" for step in steps)
 
 
-def _said(revision: Revision) -> str:
-    title = revision.spec.message.partition("\n")[0]
+def _details(revision: Revision) -> list[str]:
     status = revision.status
+    title = revision.spec.message.partition("\n")[0]
     why = "" if status.phase in ("", "Healthy") else status.message
-    return f"{title} ({why})" if title and why else title or why
+    lines = [title, durations(revision), why]
+    lines += [describe(error) for error in status.errors[:_ERRORS]]
+    return [line for line in lines if line]

@@ -1,0 +1,239 @@
+"""(g) of `make bench`: 10,000 manifests on the fake runtime, against reading the text alone.
+
+Everything is real but Docker, the network and the kernel's rules: Git, store on disk, registry,
+controllers, scheduler, sync.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import structlog
+import uvloop
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from reconciler.app import ControlPlane
+from reconciler.core import gc
+from reconciler.core.clock import SystemClock
+from reconciler.core.ids import Ids
+from reconciler.core.tasks import supervise
+from reconciler.settings import Settings
+from reconciler.store.sqlite import open_store
+
+SIZES = (1_000, 10_000)
+COMMITS = 5
+
+MANIFEST = """\
+apiVersion: v1
+kind: ReplicationController
+metadata:
+  name: app-{n:05d}
+  namespace: bench
+  labels: {{app: app-{n:05d}, tier: backend}}
+spec:
+  replicas: 0
+  selector: {{app: app-{n:05d}}}
+  template:
+    metadata:
+      labels: {{app: app-{n:05d}, tier: backend}}
+    spec:
+      containers:
+      - name: main
+        image: registry.example/app:{tag}
+        args: ["--listen", "0.0.0.0:8080", "--verbose"]
+        ports:
+        - name: http
+          containerPort: 8080
+        env:
+        - name: GET_HOSTS_FROM
+          value: dns
+        - name: CACHE_SIZE
+          value: "1024"
+        resources:
+          requests: {{cpu: 100m, memory: 128Mi}}
+          limits: {{cpu: 500m, memory: 256Mi}}
+        readinessProbe:
+          httpGet: {{path: /healthz, port: http}}
+          periodSeconds: 5
+        volumeMounts:
+        - name: scratch
+          mountPath: /tmp
+      volumes:
+      - name: scratch
+        emptyDir: {{}}
+"""
+
+
+class Heard:
+    """The log as a queue of entries; the daemon's only voice here."""
+
+    def __init__(self) -> None:
+        self.entries: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        structlog.configure(
+            processors=[self._take],
+            wrapper_class=structlog.make_filtering_bound_logger(20),
+            logger_factory=structlog.ReturnLoggerFactory(),
+            cache_logger_on_first_use=False,
+        )
+
+    def _take(self, _logger: Any, _name: str, entry: Any) -> str:
+        if entry["event"].startswith("revision."):
+            self.entries.put_nowait({**entry, "at": time.monotonic()})
+        return ""
+
+    async def until(self, event: str, revision: str) -> float:
+        """Return the monotonic time at which `event` of `revision` was said."""
+        while True:
+            entry = await asyncio.wait_for(self.entries.get(), 120)
+            if entry["event"] == event and entry["revision"] == revision:
+                return float(entry["at"])
+            if entry["event"] == "revision.rejected":
+                raise SystemExit(f"rejected: {entry}")
+
+
+class Repository:
+    """A local Git repository of `count` manifests, a file each."""
+
+    def __init__(self, root: Path, count: int) -> None:
+        self.root = root
+        self._git("init", "-q", "-b", "main")
+        (root / "namespace.yaml").write_text(
+            "apiVersion: v1\nkind: Namespace\nmetadata: {name: bench}\n"
+        )
+        for n in range(count):
+            (root / f"app-{n:05d}.yaml").write_text(MANIFEST.format(n=n, tag="1"))
+        self.commit()
+
+    def change(self, tag: str) -> None:
+        """Change one line of one file."""
+        (self.root / "app-00500.yaml").write_text(MANIFEST.format(n=500, tag=tag))
+
+    def commit(self) -> str:
+        """Commit what is there, nothing new included; return the commit."""
+        self._git("add", "-A")
+        self._git("commit", "-q", "--allow-empty", "-m", "Change")
+        return self.head()
+
+    def head(self) -> str:
+        """Return the newest commit."""
+        return self._git("rev-parse", "HEAD")
+
+    def _git(self, *arguments: str) -> str:
+        identity = ("-c", "user.name=Benchmark", "-c", "user.email=benchmark@localhost")
+        done = subprocess.run(
+            ["git", "-C", str(self.root), *identity, *arguments],
+            check=True, capture_output=True, text=True,
+        )  # fmt: skip
+        return done.stdout.strip()
+
+
+@asynccontextmanager
+async def plane(source: Path, state: Path) -> Iterator[None]:
+    """Run a control plane on `source` for as long as the block."""
+    settings = Settings(source=str(source), state_dir=state)
+    store = await open_store(settings.store_path)
+    control = ControlPlane(settings, store, SystemClock(), Ids())
+    await control.registry.start()
+    stop = asyncio.Event()
+    task = asyncio.create_task(supervise(control.parts(), stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await task
+        await store.close()
+
+
+def bare_yaml(source: Path) -> float:
+    """Return the seconds that CSafeLoader alone needs for all the text."""
+    texts = [path.read_text() for path in sorted(source.glob("*.yaml"))]
+    begin = time.monotonic()
+    for text in texts:
+        yaml.load(text, Loader=yaml.CSafeLoader)
+    return time.monotonic() - begin
+
+
+async def measure(count: int, heard: Heard) -> dict[str, float]:
+    """Return seconds by name, for a repository of `count` manifests."""
+    with tempfile.TemporaryDirectory(prefix="reconciler-benchmark-") as scratch:
+        source, state = Path(scratch, "source"), Path(scratch, "state")
+        source.mkdir()
+        state.mkdir()
+        repository = Repository(source, count)
+        head = repository.head()
+        bare = bare_yaml(source)
+        begin = time.monotonic()
+        async with plane(source, state):
+            cold = await heard.until("revision.applied", head) - begin
+            await heard.until("revision.healthy", head)
+            noop = [await _commit(repository, heard, tag="") for _ in range(COMMITS)]
+            line = [await _commit(repository, heard, tag=f"t{n}") for n in range(COMMITS)]
+        begin = time.monotonic()
+        async with plane(source, state):
+            warm = await heard.until("revision.applied", repository.head())
+        return {
+            "bare": bare, "cold": cold, "warm": warm - begin,
+            "no-op": median(noop), "one line": median(line),
+        }  # fmt: skip
+
+
+async def _commit(repository: Repository, heard: Heard, tag: str) -> float:
+    """Return the seconds from a commit being there until it is applied."""
+    if tag:
+        repository.change(tag)
+    revision = await asyncio.to_thread(repository.commit)
+    begin = time.monotonic()
+    return await heard.until("revision.applied", revision) - begin
+
+
+def main() -> None:
+    """Each size in a process of its own, so that none inherits another's memory."""
+    if len(sys.argv) > 1:
+        gc.tune()
+        print(json.dumps(uvloop.run(measure(int(sys.argv[1]), Heard()))))
+        return
+    results = {}
+    for size in SIZES:
+        done = subprocess.run(
+            [sys.executable, __file__, str(size)], check=True, capture_output=True, text=True
+        )
+        results[size] = json.loads(done.stdout.splitlines()[-1])
+    _print(results)
+
+
+def _print(results: dict[int, dict[str, float]]) -> None:
+    table = Table("what", *(f"{size:,}" for size in results), "aim", title="manifests")
+    aims = {
+        "bare": "",
+        "cold": "<= 1.3 x bare",
+        "warm": "< 1 s",
+        "no-op": "< 0.150 s",
+        "one line": "< 0.150 s",
+    }
+    for name, aim in aims.items():
+        table.add_row(name, *(f"{each[name]:.3f} s" for each in results.values()), aim)
+    table.add_row(
+        "cold / bare",
+        *(f"{each['cold'] / each['bare']:.2f}" for each in results.values()),
+        "<= 1.3",
+    )
+    small, large = (results[size] for size in SIZES)
+    for name in ("no-op", "one line"):
+        table.add_row(f"{name}, growth", "", f"{large[name] / small[name]:.2f}", "<= 1.5")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
