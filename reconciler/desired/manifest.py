@@ -134,8 +134,12 @@ class _FileReader:
     def _place(self, item: _Item, error: FieldError) -> tuple[int, int]:
         positions = self._positions_of()
         path = _join(item.within, error.path)
-        find = positions.key if error.reason is Reason.UNKNOWN_FIELD else positions.of
-        place = find(item.document.index, path) if error.path else None
+        if not error.path:
+            return item.line, item.column
+        if error.reason is Reason.UNKNOWN_FIELD:
+            place = positions.key(item.document.index, path)
+        else:
+            place = positions.of(item.document.index, path, error.value)
         return place or (item.line, item.column)
 
     def _positions_of(self) -> Positions:

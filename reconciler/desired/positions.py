@@ -34,11 +34,12 @@ class Positions:
         self._nodes = _documents(data)
         self._known: list[Node | None] = []
 
-    def of(self, document: int, path: str) -> Place | None:
+    def of(self, document: int, path: str, value: object = None) -> Place | None:
         """Return the line and column, from 1, of the field at `path` in a document.
 
         That is the value of a scalar, the key of anything else; where the field is absent, the
-        nearest thing around it. `None` when the document cannot be read that far.
+        nearest thing around it. For a mapping with a bad key or value in it (a label), `value` is
+        that text. `None` when the document cannot be read that far.
         """
         node = self._document(document)
         if node is None:
@@ -52,6 +53,8 @@ class Positions:
             node = entry.value
             scalar = not isinstance(node, MappingNode | SequenceNode)
             place = node if scalar or entry.key is None else entry.key
+        else:
+            place = _member(node, value) or place
         return place.start_mark.line + 1, place.start_mark.column + 1
 
     def key(self, document: int, path: str) -> Place | None:
@@ -97,6 +100,14 @@ def _entries(node: Node) -> Iterator[_Entry]:
     elif isinstance(node, SequenceNode):
         for index, item in enumerate(node.value):
             yield _Entry(str(index), None, item)
+
+
+def _member(node: Node, text: object) -> Node | None:
+    """Return the key or value of a mapping that is `text`."""
+    if not isinstance(node, MappingNode) or not isinstance(text, str):
+        return None
+    members = [each for entry in _entries(node) for each in (entry.key, entry.value)]
+    return next((each for each in members if each is not None and each.value == text), None)
 
 
 def _follow(node: Node, path: str) -> tuple[_Entry | None, str]:

@@ -45,6 +45,7 @@ class GitOptions:
     backoff: Backoff = field(default_factory=lambda: Backoff(base=2.0, cap=300.0))
     watch_step: float = 0.010
     rewatch: float = 10.0
+    second_look: float = 1.0
     follow_rewrites: bool = False
 
 
@@ -92,6 +93,7 @@ class GitSource:
         self._shown: _Shown | None = None
         self._wake = asyncio.Event()
         self._asked = False
+        self._looks = 0
         self._closed = False
         self._log = structlog.get_logger(component="source")
 
@@ -128,17 +130,23 @@ class GitSource:
             self._own_executor.shutdown(wait=False, cancel_futures=True)
 
     async def _wait(self, failures: int) -> None:
-        """Wait for the next look's time, or for somebody who wants it sooner."""
+        """Wait for the next look's time, or for somebody who wants it sooner.
+
+        The second look at a local repository comes soon: the first is before the watch of its refs.
+        """
         options = self._options
         pause = options.interval * (1 + options.jitter * self._random.random())
         if failures and self._address.remote:
             pause = max(pause, options.backoff.delay(failures, self._random))
+        if not self._address.remote and self._looks == 1:
+            pause = min(pause, options.second_look)
         with suppress(TimeoutError):
             async with asyncio.timeout(pause):
                 await self._wake.wait()
 
     async def _look(self) -> Snapshot | SourceError:
         self._wake.clear()
+        self._looks += 1
         asked, self._asked = self._asked, False
         loop = asyncio.get_running_loop()
         try:

@@ -66,6 +66,7 @@ class DirectorySource:
         self._wake = asyncio.Event()
         self._full = True
         self._closed = False
+        self._looks = 0
         self._files: dict[str, FileRef] = {}
         self._log = structlog.get_logger(component="source")
 
@@ -95,8 +96,12 @@ class DirectorySource:
         self._wake.set()
 
     async def _wait(self, *, failed: bool) -> None:
-        """Wait for a change, or for the time of the next full look."""
-        seconds = self._timing.retry if failed else self._timing.rescan
+        """Wait for a change, or for the time of the next full look.
+
+        The second look comes soon: the first may have been before the watch was set up.
+        """
+        soon = failed or self._looks == 1
+        seconds = self._timing.retry if soon else self._timing.rescan
         try:
             async with asyncio.timeout(seconds):
                 await self._wake.wait()
@@ -105,6 +110,7 @@ class DirectorySource:
 
     async def _look(self) -> Snapshot | SourceError:
         """Read what changed until nothing changes any more."""
+        self._looks += 1
         settled = False
         while True:
             self._wake.clear()

@@ -50,3 +50,10 @@ def test_a_document_that_cannot_be_read_has_no_places() -> None:
     positions = Positions(b"a: 1\n---\nb: c: d\n")
     assert positions.of(0, "a") == (1, 4)
     assert positions.of(1, "b") is None
+
+
+def test_the_member_of_a_mapping_that_is_at_fault() -> None:
+    positions = Positions(TEXT)
+    assert positions.of(1, "metadata.labels", "v") == (5, 22)
+    assert positions.of(1, "metadata.labels", "example.com/x.y") == (5, 5)
+    assert positions.of(1, "metadata.labels", "other") == (4, 3)

@@ -1,6 +1,7 @@
 import asyncio
 import shutil
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -220,3 +221,55 @@ async def test_the_mirror_is_shallow_and_found_again(
     (mirror / "shallow.lock").touch()  # as a killed fetch leaves it
     again = watch("file://")
     assert (await again.snapshot()).message == "second"
+
+
+async def _silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read()
+    writer.close()
+
+
+async def test_a_remote_that_never_answers_times_out_and_leaves_no_process(tmp_path: Path) -> None:
+    server = await asyncio.start_server(_silent, "127.0.0.1")
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        watched = Watched(
+            GitSource(
+                Address(f"git://127.0.0.1:{port}/r", "main"),
+                clock=SystemClock(),
+                state_dir=tmp_path,
+                options=GitOptions(timeout=0.3),
+            )
+        )
+        assert (await watched.problem()).reason == "TimedOut"
+        await watched.close()
+        assert str(port) not in _commands()
+
+
+async def test_close_ends_a_fetch_that_hangs(tmp_path: Path) -> None:
+    connected = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connected.set()
+        await _silent(reader, writer)
+
+    server = await asyncio.start_server(answer, "127.0.0.1")
+    async with server, asyncio.timeout(DEADLINE):
+        port = server.sockets[0].getsockname()[1]
+        source = GitSource(
+            Address(f"git://127.0.0.1:{port}/r", "main"), clock=SystemClock(), state_dir=tmp_path
+        )
+        following = asyncio.ensure_future(anext(source.snapshots()))
+        await connected.wait()
+        await source.close()
+        with pytest.raises(StopAsyncIteration):
+            await following
+        assert str(port) not in _commands()
+
+
+def _commands() -> str:
+    """Return the command lines of all processes."""
+    lines = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            lines.append(entry.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace"))
+    return "\n".join(lines)
