@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import uuid
 from random import Random, SystemRandom
 
 # Kubernetes' k8s.io/apimachinery/pkg/util/rand alphabet: no vowels, no look-alikes.
 _SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+
+# RFC 4122: the bits that say "version 4, variant 1", and their values.
+_UUID_FIXED = 0xF << 76 | 0x3 << 62
+_UUID_VERSION_4 = 0x4 << 76 | 0x2 << 62
 
 
 class Ids:
@@ -20,7 +23,9 @@ class Ids:
 
     def uid(self) -> str:
         """Return a random version 4 UUID in its 36-character form."""
-        return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
+        bits = self._random.getrandbits(128) & ~_UUID_FIXED | _UUID_VERSION_4
+        text = f"{bits:032x}"
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
     def below(self, bound: int) -> int:
         """Return a random number from 0 up to, but without, `bound`."""
@@ -28,4 +33,6 @@ class Ids:
 
     def suffix(self, length: int = 5) -> str:
         """Return the random tail that Kubernetes appends to a `generateName`."""
-        return "".join(self._random.choice(_SUFFIX_ALPHABET) for _ in range(length))
+        size = len(_SUFFIX_ALPHABET)
+        number = self._random.randrange(size**length)
+        return "".join([_SUFFIX_ALPHABET[number // size**place % size] for place in range(length)])

@@ -39,8 +39,10 @@ def for_create(spec: PodSpec) -> PodSpec:
             f"the integer value of priority ({spec.priority}) must not be provided in pod spec;"
             f" priority admission controller computed {priority} from the given PriorityClass name"
         )
-    return tolerating(
-        spec.replace(priority=priority, preemption_policy=spec.preemption_policy or _PREEMPTION)
+    return spec.replace(
+        priority=priority,
+        preemption_policy=spec.preemption_policy or _PREEMPTION,
+        tolerations=_tolerations(spec),
     )
 
 
@@ -50,15 +52,16 @@ def for_update(spec: PodSpec, old: PodSpec) -> PodSpec:
         spec = spec.replace(priority=old.priority)
     if spec.preemption_policy is None:
         spec = spec.replace(preemption_policy=old.preemption_policy)
-    return tolerating(spec)
+    tolerations = _tolerations(spec)
+    return spec if tolerations == spec.tolerations else spec.replace(tolerations=tolerations)
 
 
-def tolerating(spec: PodSpec) -> PodSpec:
-    """Return the spec so that the pod stays for a while on a node that stops answering."""
-    missing = tuple(
+def _tolerations(spec: PodSpec) -> tuple[Toleration, ...]:
+    """Return the tolerations with which the pod stays a while where its node does not answer."""
+    missing = (
         toleration for taint, toleration in _TOLERATIONS.items() if not _tolerates(spec, taint)
     )
-    return spec.replace(tolerations=(*spec.tolerations, *missing)) if missing else spec
+    return (*spec.tolerations, *missing)
 
 
 def _tolerates(spec: PodSpec, taint: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from reconciler.admission.decode import decode, identify
@@ -72,6 +73,8 @@ class Registry:
         self._clock = clock
         self._ids = ids
         self._strategies = strategies.build(settings or RegistrySettings(), ids.below)
+        self._second: datetime | None = None
+        self._second_text = ""
 
     async def start(self) -> None:
         """Learn what the stored objects have allocated; make the first namespaces."""
@@ -205,7 +208,7 @@ class Registry:
     async def bind(self, name: str, namespace: str, node: str, *, uid: str = "") -> Pod:
         """Assign a pod to a node: the `binding` subresource."""
         strategy: Strategy[Pod] = self._strategies[Pod]
-        now = format_time(self._clock.now())
+        now = self._timestamp()
 
         def assigned(_record: Record, pod: Pod) -> Pod:
             fault = preconditions.binding_fault(pod, uid)
@@ -244,7 +247,7 @@ class Registry:
             meta,
             name=name,
             uid=self._ids.uid(),
-            now=format_time(self._clock.now()),
+            now=self._timestamp(),
             generation=1 if strategy.generation else 0,
         )
         return obj.replace(metadata=fresh)
@@ -335,7 +338,14 @@ class Registry:
         return stored
 
     def _writer(self, strategy: Strategy[Any], manager: str, subresource: str = "") -> Writer:
-        return tracking.writer(strategy.resource, manager, self._clock.now(), subresource)
+        return tracking.writer(strategy.resource, manager, self._timestamp(), subresource)
+
+    def _timestamp(self) -> str:
+        """Return the present second as Kubernetes writes it."""
+        second = self._clock.now().replace(microsecond=0)
+        if second != self._second:
+            self._second, self._second_text = second, format_time(second)
+        return self._second_text
 
 
 def _decode(value: dict[str, Any]) -> Any:

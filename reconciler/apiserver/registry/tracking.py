@@ -8,7 +8,6 @@ those writes cheap. As in Kubernetes, an untracked object stays so until its fir
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, TypeVar
 
 import orjson
@@ -17,7 +16,6 @@ from reconciler.model import ownership
 from reconciler.model.kinds import Resource
 from reconciler.model.meta import KubeObject, ManagedFieldsEntry
 from reconciler.model.ownership import Applied, Writer
-from reconciler.model.time import format_time
 
 K = TypeVar("K", bound=KubeObject)
 
@@ -27,10 +25,10 @@ CONTROLLERS = "reconciler"
 _RESET = (ManagedFieldsEntry(),)
 
 
-def writer(resource: Resource, manager: str, now: datetime, subresource: str = "") -> Writer:
-    """Return who writes `resource` now, and the root fields that this write cannot set."""
+def writer(resource: Resource, manager: str, now: str, subresource: str = "") -> Writer:
+    """Return who writes `resource` at `now`, and the root fields that this write cannot set."""
     ignored = ("spec",) if subresource == "status" else ("status",) if resource.status else ()
-    return Writer(manager, resource.api_version, format_time(now), subresource, ignored)
+    return Writer(manager, resource.api_version, now, subresource, ignored)
 
 
 def created(obj: K, by: Writer) -> K:
