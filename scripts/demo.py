@@ -100,6 +100,8 @@ def up() -> int:
         _say_what_next(demo)
         return 0
     if demo is None:
+        _refuse_foreign_work()
+    if demo is None or not demo.repository.exists():
         demo = _make()
     if not demo.running:
         demo = _start(demo)
@@ -121,7 +123,8 @@ def down() -> int:
             f"To remove them all: {PROGRAM} down"
         )
     _stop(demo)
-    subprocess.run([PROGRAM, "down"], check=False)
+    if subprocess.run([PROGRAM, "down"], check=False).returncode != 0:
+        raise DemoError(f"`reconciler down` failed; the log of the daemon is {demo.log}")
     shutil.rmtree(demo.folder, ignore_errors=True)
     left = find_leftovers([STATE, RUN, demo.folder])
     if left:
@@ -144,8 +147,8 @@ def _load() -> Demo | None:
     return Demo(Path(record["folder"]), record["pid"])
 
 
-def _make() -> Demo:
-    """Make the repository; refuse a host on which reconciler is at work already."""
+def _refuse_foreign_work() -> None:
+    """Raise `DemoError` on a host where reconciler is at work already."""
     left = find_leftovers([STATE, RUN])
     if left:
         raise DemoError(
@@ -153,6 +156,10 @@ def _make() -> Demo:
             + "\n  ".join(left)
             + f"\nTo remove all of it first: {PROGRAM} down"
         )
+
+
+def _make() -> Demo:
+    """Make the repository (anew, when a reboot emptied the temporary folder)."""
     demo = Demo(Path(tempfile.mkdtemp(prefix="reconciler-demo-")))
     demo.save()
     shutil.copytree(ROOT / "cluster-state", demo.repository)

@@ -57,7 +57,8 @@ def _tables() -> list[str]:
 
 
 def _links() -> list[str]:
-    names = (path.name for path in Path("/sys/class/net").iterdir())
+    # Index, name and flags; the name of a veth is followed by its peer.
+    names = (line.split(": ")[1].split("@")[0] for line in _lines("ip", "-oneline", "link"))
     return [name for name in names if name.startswith(_LINK_PREFIX)]
 
 
