@@ -11,7 +11,7 @@ from rich.console import Console
 
 from reconciler.apiserver.registry.registry import Registry
 from reconciler.cli import sync as sync_command
-from reconciler.cli.history import durations, run_history
+from reconciler.cli.history import run_history
 from reconciler.cli.plan import NoSource, run_plan
 from reconciler.cli.reading import NoStore, open_world
 from reconciler.cli.status import run_status, workloads
@@ -159,14 +159,17 @@ def source(phase="Healthy", **status):
     )
 
 
-def test_history_prints_a_line_a_revision(options, console):
+def test_history_tells_each_revision_newest_first(options, console):
     asyncio.run(daemon_wrote(options, objects=(revision(1), revision(2, "Rejected"))))
     assert run_history(options, console) == 0
-    lines = printed(console).splitlines()
-    assert "Rejected" in lines[1]
-    assert "Healthy" in lines[2]
-    assert "Scale up" in lines[1]
-    assert durations(revision()) == "Planned 0.25s"
+    assert printed(console).splitlines() == [
+        "main #2 cccccccccccc  Rejected  2026-01-01T00:00:00Z  A",
+        "    Scale up",
+        "    Planned 0.25s",
+        "main #1 cccccccccccc  Healthy  2026-01-01T00:00:00Z  A",
+        "    Scale up",
+        "    Planned 0.25s",
+    ]
 
 
 def test_status_shows_the_source_its_revision_and_each_workload(options, console):
@@ -175,7 +178,7 @@ def test_status_shows_the_source_its_revision_and_each_workload(options, console
     asyncio.run(
         daemon_wrote(options, WEB, controller("c", 3), objects=(source("Rejected"), failed))
     )
-    assert run_status(options, console) == 1
+    assert run_status(options, console) == 0
     text = printed(console)
     assert "source main  /srv/repo trunk  Rejected" in text
     assert "a.yaml:3:5: spec.x: unknown field" in text
