@@ -24,6 +24,9 @@ from reconciler.model.schema import Schema
 
 Path = tuple[str | int, ...]
 
+# Dates and dataclasses are no JSON values here: `_foreign` takes them to a refusal.
+_PLAIN = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
+
 
 def decode(value: Any) -> KubeObject:
     """Return the object that a manifest's plain value says; raises `Undecodable`."""
@@ -78,7 +81,7 @@ def _shown(value: Any) -> str:
 
 def _parse(model: type[KubeObject], value: Any) -> KubeObject:
     try:
-        text: bytes | str = orjson.dumps(value)
+        text: bytes | str = orjson.dumps(value, option=_PLAIN)
     except TypeError:
         text = json.dumps(value, default=_foreign)
     return model.__pydantic_validator__.validate_json(text)  # type: ignore[no-any-return]

@@ -123,7 +123,9 @@ def default_container(container: C) -> C:
             if new is not old:
                 changes[name] = new
     if container.lifecycle is not None:
-        changes["lifecycle"] = _lifecycle(container.lifecycle)
+        lifecycle = _lifecycle(container.lifecycle)
+        if lifecycle is not container.lifecycle:
+            changes["lifecycle"] = lifecycle
     return container.replace(**changes) if changes else container
 
 
@@ -159,7 +161,7 @@ _PROBE = {
 def default_probe(probe: Probe) -> Probe:
     """SetDefaults_Probe and those of its handler."""
     changes: dict[str, Any] = {k: v for k, v in _PROBE.items() if not getattr(probe, k)}
-    if probe.http_get is not None:
+    if probe.http_get is not None and not (probe.http_get.path and probe.http_get.scheme):
         changes["http_get"] = _http_get(probe.http_get)
     if probe.grpc is not None and probe.grpc.service is None:
         changes["grpc"] = probe.grpc.replace(service="")
@@ -173,12 +175,14 @@ def _http_get(action: HTTPGetAction) -> HTTPGetAction:
 
 
 def _lifecycle(lifecycle: Lifecycle) -> Lifecycle:
-    return lifecycle.replace(
-        post_start=_handler(lifecycle.post_start), pre_stop=_handler(lifecycle.pre_stop)
-    )
+    post_start, pre_stop = _handler(lifecycle.post_start), _handler(lifecycle.pre_stop)
+    if post_start is lifecycle.post_start and pre_stop is lifecycle.pre_stop:
+        return lifecycle
+    return lifecycle.replace(post_start=post_start, pre_stop=pre_stop)
 
 
 def _handler(handler: LifecycleHandler | None) -> LifecycleHandler | None:
     if handler is None or handler.http_get is None:
         return handler
-    return handler.replace(http_get=_http_get(handler.http_get))
+    action = _http_get(handler.http_get)
+    return handler if action is handler.http_get else handler.replace(http_get=action)

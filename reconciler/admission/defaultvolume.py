@@ -29,6 +29,7 @@ def default_volume(volume: Volume) -> Volume:
     if volume.empty_dir is not None:
         return volume
     changes = {**default_volume_source(volume), **_pod_only(volume)}
+    changes = {name: new for name, new in changes.items() if new != getattr(volume, name)}
     if not changes and not any(volume.__dict__[name] for name in _SOURCES):
         return volume.replace(empty_dir=EmptyDirVolumeSource())
     return volume.replace(**changes) if changes else volume
