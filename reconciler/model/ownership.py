@@ -123,7 +123,9 @@ def apply(
         owned = raw
         for owner in others:
             owned = union(owned, owner.fields)
-        merged = merge.remove(layout, merged, last.fields, owned)
+        left = merge.remove(layout, merged, last.fields, owned)
+        # An empty list or struct of the manifest owns nothing, yet it is asked for.
+        merged = merge.merge(layout, left, manifest)
     if merged == live:
         return _unchanged(live, owners, others, mine, last)
     others = _yielding(layout, live, merged, others, writer, force=force)
@@ -218,7 +220,7 @@ def _unchanged(
     live: dict[str, Any], owners: Owners, others: Owners, mine: Owner, last: Owner | None
 ) -> Applied:
     """Return an apply that changes no value: at most the ownership moves, with no new time."""
-    if last is not None and last.fields == mine.fields:
+    if mine.fields == (last.fields if last else {}):
         return Applied(live, owners, changed=False)
     mine = replace(mine, time=last.time if last else "")
     return Applied(live, sort((*others, mine) if mine.fields else others), changed=True)
