@@ -170,15 +170,18 @@ def main(settings: Settings) -> int:
     gc.tune()
     with ExitStack() as stack:
         _own(settings, stack)
-        rundir.prepare(settings.run_dir)
         settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         return uvloop.run(_serve(settings))
 
 
 def _own(settings: Settings, stack: ExitStack) -> None:
-    """Own this host's network and its Docker engine while `stack` lives."""
+    """Own this host's network and its Docker engine while `stack` lives.
+
+    The lock of the engine lies in the run directory, so that is put in memory in between.
+    """
     description = f"state in {settings.state_dir.resolve()}"
     stack.callback(NamespaceOwnership(OWNERSHIP, description).close)
+    rundir.prepare(settings.run_dir)
     if settings.docker_socket.exists():
         owned = FileOwnership(settings.docker_socket, settings.run_dir / "locks", description)
         stack.callback(owned.close)
