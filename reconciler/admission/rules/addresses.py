@@ -48,7 +48,8 @@ def _families(spec: ServiceSpec) -> Errors:
     policy = spec.ip_family_policy
     if policy is not None and policy not in FAMILY_POLICIES:
         yield not_supported("spec.ipFamilyPolicy", policy, FAMILY_POLICIES)
-    elif policy == "RequireDualStack":
+    elif policy == "RequireDualStack" and (spec.selector or spec.cluster_ip != "None"):
+        # A headless service without a selector has no address of this cluster's.
         text = "this cluster is not configured for dual-stack services"
         yield invalid("spec.ipFamilyPolicy", policy, text)
 
