@@ -29,7 +29,7 @@ class Pool:
     def __init__(self, first: int, last: int, preferred: int) -> None:
         self.first = first
         self.last = last
-        self._preferred = preferred
+        self._preferred = max(first, preferred)
         self._taken: set[int] = set()
 
     def __contains__(self, number: int) -> bool:

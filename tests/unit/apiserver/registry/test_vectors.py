@@ -147,7 +147,9 @@ class Replay:
         if sub == "binding":
             await self.registry.bind(name, ns, request["body"]["target"]["name"])
             return {}
-        return (await self.registry.create(_typed(request["body"], ns), **_flags(request))).to_dict()
+        return (
+            await self.registry.create(_typed(request["body"], ns), **_flags(request))
+        ).to_dict()
 
     async def put(self, request: Json, resource: Any, ns: str, name: str, sub: str) -> Json:
         obj = _typed(request["body"], ns)

@@ -1,0 +1,356 @@
+"""The registry's own promises, beyond what recorded answers show."""
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from reconciler.apiserver.registry.deletion import DeleteOptions
+from reconciler.apiserver.registry.errors import StatusError
+from reconciler.apiserver.registry.registry import Registry
+from reconciler.apiserver.registry.settings import RegistrySettings
+from reconciler.core.clock import SystemClock
+from reconciler.core.ids import Ids
+from reconciler.model.config import ConfigMap
+from reconciler.model.gitops import Source
+from reconciler.model.namespace import Namespace
+from reconciler.model.pod import Pod
+from reconciler.model.replication import ReplicationController
+from reconciler.model.service import Service
+from reconciler.store.memory import MemoryStore
+from reconciler.store.sqlite import open_store
+
+POD = {"containers": [{"name": "c", "image": "x"}]}
+TEMPLATE = {"metadata": {"labels": {"a": "b"}}, "spec": POD}
+
+
+def refuses(virtual: Any, write: Any) -> StatusError:
+    with pytest.raises(StatusError) as caught:
+        virtual.run_until_complete(write)
+    return caught.value
+
+
+def test_the_first_namespaces_are_there(registry: Registry) -> None:
+    names = [item.metadata.name for item in registry.list(Namespace)]
+    assert names == ["default", "kube-system"]
+    assert registry.get(Namespace, "default").spec.finalizers == ("kubernetes",)
+
+
+def test_starting_again_writes_nothing(virtual: Any, clock: Any, store: MemoryStore) -> None:
+    for _ in range(2):
+        virtual.run_until_complete(Registry(store, clock, Ids(Random(1))).start())
+        assert store.revision == 2
+
+
+def test_content_needs_its_namespace(virtual: Any, registry: Registry, make: Any) -> None:
+    error = refuses(virtual, registry.create(make("ConfigMap", "c", "nowhere")))
+    assert (error.code, error.message) == (404, 'namespaces "nowhere" not found')
+
+
+def test_an_equal_update_writes_nothing(
+    virtual: Any, registry: Registry, store: MemoryStore, make: Any
+) -> None:
+    created = virtual.run_until_complete(registry.create(make("ConfigMap", "c", data={"a": "1"})))
+    before = store.revision
+    again = virtual.run_until_complete(registry.update(make("ConfigMap", "c", data={"a": "1"})))
+    assert again is created
+    assert store.revision == before
+
+
+def test_a_stale_update_conflicts_and_the_newest_stays(
+    virtual: Any, registry: Registry, make: Any
+) -> None:
+    first = virtual.run_until_complete(registry.create(make("ConfigMap", "c", data={"a": "1"})))
+    virtual.run_until_complete(registry.update(first.replace(data={"a": "2"})))
+    error = refuses(virtual, registry.update(first.replace(data={"a": "3"})))
+    assert error.message == (
+        'Operation cannot be fulfilled on configmaps "c": the object has been modified; '
+        "please apply your changes to the latest version and try again"
+    )
+    assert registry.get(ConfigMap, "c", "default").data == {"a": "2"}
+
+
+def test_a_status_write_leaves_the_spec_and_a_spec_write_the_status(
+    virtual: Any, registry: Registry, make: Any
+) -> None:
+    rc = make("ReplicationController", "r", spec={"replicas": 1, "template": TEMPLATE})
+    made = virtual.run_until_complete(registry.create(rc))
+    forged = made.replace(
+        spec=made.spec.replace(replicas=9), status=made.status.replace(replicas=1)
+    )
+    stored = virtual.run_until_complete(registry.update(forged, subresource="status"))
+    assert (stored.spec.replicas, stored.status.replicas) == (1, 1)
+    assert stored.metadata.generation == 1
+    wiped = stored.replace(
+        spec=stored.spec.replace(replicas=2), status=stored.status.replace(replicas=0)
+    )
+    stored = virtual.run_until_complete(registry.update(wiped))
+    assert (stored.spec.replicas, stored.status.replicas) == (2, 1)
+    assert stored.metadata.generation == 2
+
+
+def test_our_own_kinds_keep_labels_out_of_status_writes(virtual: Any, registry: Registry) -> None:
+    source = Source.model_validate({"metadata": {"name": "main"}, "spec": {"path": "/x"}})
+    made = virtual.run_until_complete(registry.create(source))
+    changed = made.replace(
+        metadata=made.metadata.replace(labels={"x": "y"}),
+        status=made.status.replace(phase="Ready"),
+    )
+    stored = virtual.run_until_complete(registry.update(changed, subresource="status"))
+    assert (stored.metadata.labels, stored.status.phase) == ({}, "Ready")
+    assert stored.metadata.generation == 1
+
+
+def test_a_pod_ends_when_its_kubelet_says_so(virtual: Any, registry: Registry, make: Any) -> None:
+    virtual.run_until_complete(registry.create(make("Pod", "p", spec=POD)))
+    virtual.run_until_complete(registry.bind("p", "default", "n1"))
+    marked, gone = virtual.run_until_complete(registry.delete(Pod, "p", "default"))
+    assert not gone
+    assert marked.metadata.deletion_timestamp == "2026-01-01T00:00:30Z"
+    kubelet = DeleteOptions(grace_period_seconds=0)
+    _, gone = virtual.run_until_complete(registry.delete(Pod, "p", "default", kubelet))
+    assert gone
+    assert registry.list(Pod) == []
+
+
+@pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
+def test_a_terminal_pod_goes_at_once(
+    virtual: Any, registry: Registry, make: Any, phase: str
+) -> None:
+    virtual.run_until_complete(registry.create(make("Pod", "p", spec={**POD, "nodeName": "n"})))
+    pod = registry.get(Pod, "p", "default")
+    ended = pod.replace(status=pod.status.replace(phase=phase))
+    virtual.run_until_complete(registry.update(ended, subresource="status"))
+    _, gone = virtual.run_until_complete(registry.delete(Pod, "p", "default"))
+    assert gone
+
+
+def test_another_incarnation_is_not_deleted(virtual: Any, registry: Registry, make: Any) -> None:
+    virtual.run_until_complete(registry.create(make("ConfigMap", "c")))
+    options = DeleteOptions(uid="another")
+    error = refuses(virtual, registry.delete(ConfigMap, "c", "default", options))
+    assert error.reason == "Conflict"
+
+
+def test_a_pod_is_bound_once_and_says_when(virtual: Any, registry: Registry, make: Any) -> None:
+    made = virtual.run_until_complete(registry.create(make("Pod", "p", spec=POD)))
+    pod = virtual.run_until_complete(registry.bind("p", "default", "n1", uid=made.metadata.uid))
+    (condition,) = pod.status.conditions
+    assert (pod.spec.node_name, condition.type, condition.status) == ("n1", "PodScheduled", "True")
+    error = refuses(virtual, registry.bind("p", "default", "n1", uid="another"))
+    assert "Precondition failed" in error.message
+
+
+def test_nothing_is_made_in_a_namespace_that_goes(
+    virtual: Any, registry: Registry, make: Any
+) -> None:
+    virtual.run_until_complete(registry.create(make("Namespace", "n", "")))
+    virtual.run_until_complete(registry.delete(Namespace, "n"))
+    assert registry.get(Namespace, "n").status.phase == "Terminating"
+    assert refuses(virtual, registry.create(make("ConfigMap", "c", "n"))).code == 403
+    emptied = registry.get(Namespace, "n")
+    released = emptied.replace(spec=emptied.spec.replace(finalizers=()))
+    virtual.run_until_complete(registry.update(released, subresource="finalize"))
+    assert refuses(virtual, registry.create(make("ConfigMap", "c", "n"))).code == 404
+
+
+def test_generated_names_do_not_collide(virtual: Any, registry: Registry, make: Any) -> None:
+    maker = make("ConfigMap", "", metadata={"generateName": "g-"})
+    names = {virtual.run_until_complete(registry.create(maker)).metadata.name for _ in range(200)}
+    assert len(names) == 200
+
+
+def test_a_generated_name_fits_a_label(virtual: Any, registry: Registry, make: Any) -> None:
+    maker = make("ConfigMap", "", metadata={"generateName": "g" * 80})
+    made = virtual.run_until_complete(registry.create(maker))
+    assert len(made.metadata.name) == 63
+
+
+def test_a_dry_run_reserves_and_writes_nothing(
+    virtual: Any, registry: Registry, store: MemoryStore, make: Any
+) -> None:
+    before = store.revision
+    ip = {"clusterIP": "10.96.3.3", "ports": [{"port": 80}]}
+    for _ in range(2):
+        service = make("Service", "s", spec=ip)
+        made = virtual.run_until_complete(registry.create(service, dry_run=True))
+        assert made.spec.cluster_ip == "10.96.3.3"
+    assert store.revision == before
+
+
+def test_a_refused_service_gives_its_address_back(
+    virtual: Any, registry: Registry, make: Any
+) -> None:
+    wanted = {"clusterIP": "10.96.3.3", "ports": [{"port": 80}]}
+    bad = make("Service", "s", spec={**wanted, "sessionAffinity": "Sometimes"})
+    assert refuses(virtual, registry.create(bad)).code == 422
+    virtual.run_until_complete(registry.create(make("Service", "s", spec=wanted)))
+    again = make("Service", "s", spec=wanted)
+    assert refuses(virtual, registry.create(again)).code == 422  # the address is taken
+    virtual.run_until_complete(registry.delete(Service, "s", "default"))
+    virtual.run_until_complete(registry.create(make("Service", "t", spec=wanted)))
+
+
+def test_a_full_range_says_so(virtual: Any, clock: Any, make: Any) -> None:
+    settings = RegistrySettings("10.0.0.0/29", ("10.0.0.5",), (30000, 30001))
+    registry = Registry(MemoryStore(), clock, Ids(Random(1)), settings)
+    virtual.run_until_complete(registry.start())
+    addresses = set()
+    for number in range(4):
+        made = virtual.run_until_complete(
+            registry.create(make("Service", f"s{number}", spec={"ports": [{"port": 80}]}))
+        )
+        addresses.add(made.spec.cluster_ip)
+    assert addresses == {"10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.6"}
+    error = refuses(
+        virtual, registry.create(make("Service", "more", spec={"ports": [{"port": 80}]}))
+    )
+    assert "range is full" in error.message
+
+
+def test_no_address_and_no_port_is_given_twice(virtual: Any, registry: Registry, make: Any) -> None:
+    for number in range(300):
+        spec = {"type": "NodePort", "ports": [{"port": 80}]}
+        virtual.run_until_complete(registry.create(make("Service", f"s{number}", spec=spec)))
+    services = registry.list(Service)
+    assert len({service.spec.cluster_ip for service in services}) == 300
+    assert len({service.spec.ports[0].node_port for service in services}) == 300
+    assert "10.96.0.10" not in {service.spec.cluster_ip for service in services}
+
+
+def test_one_node_port_serves_two_protocols(virtual: Any, registry: Registry, make: Any) -> None:
+    ports = [{"name": "t", "port": 53}, {"name": "u", "port": 53, "protocol": "UDP"}]
+    made = virtual.run_until_complete(
+        registry.create(make("Service", "dns", spec={"type": "NodePort", "ports": ports}))
+    )
+    assert made.spec.ports[0].node_port == made.spec.ports[1].node_port != 0
+
+
+def test_orphans_by_default_only_where_kubernetes_does(
+    virtual: Any, registry: Registry, make: Any
+) -> None:
+    rc = make("ReplicationController", "r", spec={"template": TEMPLATE})
+    virtual.run_until_complete(registry.create(rc))
+    obj, gone = virtual.run_until_complete(registry.delete(ReplicationController, "r", "default"))
+    assert (obj.metadata.finalizers, gone) == (("orphan",), False)
+    background = DeleteOptions(propagation="Background")
+    _, gone = virtual.run_until_complete(
+        registry.delete(ReplicationController, "r", "default", background)
+    )
+    assert gone
+
+
+def test_apply_creates_then_changes_only_what_differs(
+    virtual: Any, registry: Registry, store: MemoryStore
+) -> None:
+    manifest = {
+        "apiVersion": "v1",
+        "kind": "ReplicationController",
+        "metadata": {"name": "r", "namespace": "default"},
+        "spec": {"replicas": 2, "template": TEMPLATE},
+    }
+    made = virtual.run_until_complete(registry.apply(manifest, manager="m", force=True))
+    before = store.revision
+    again = virtual.run_until_complete(registry.apply(manifest, manager="m", force=True))
+    assert again is made
+    assert store.revision == before
+    scaled = made.replace(spec=made.spec.replace(replicas=7))
+    virtual.run_until_complete(registry.update(scaled, manager="kubectl"))
+    back = virtual.run_until_complete(registry.apply(manifest, manager="m", force=True))
+    assert back.spec.replicas == 2
+    assert [entry.manager for entry in back.metadata.managed_fields] == ["m"]
+
+
+def test_controllers_status_writes_are_not_tracked(virtual: Any, registry: Registry) -> None:
+    manifest = {
+        "apiVersion": "v1",
+        "kind": "ReplicationController",
+        "metadata": {"name": "r", "namespace": "default"},
+        "spec": {"template": TEMPLATE},
+    }
+    made = virtual.run_until_complete(registry.apply(manifest, manager="m"))
+    status = made.replace(status=made.status.replace(replicas=1))
+    stored = virtual.run_until_complete(registry.update(status, subresource="status"))
+    assert stored.metadata.managed_fields == made.metadata.managed_fields
+
+
+def test_apply_of_a_bad_manifest_is_refused_whole(
+    virtual: Any, registry: Registry, store: MemoryStore
+) -> None:
+    before = store.revision
+    meta = {"name": "c", "namespace": "default"}
+    for manifest, code in (
+        ({"apiVersion": "v1", "kind": "Nothing", "metadata": meta}, 400),
+        ({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {}}, 400),
+        ({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "dta": {}}, 400),
+        ({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"/": "x"}}, 422),
+    ):
+        assert refuses(virtual, registry.apply(manifest, manager="m")).code == code
+    assert store.revision == before
+
+
+def test_times_are_those_of_the_clock(
+    virtual: Any, clock: Any, registry: Registry, make: Any
+) -> None:
+    clock.jump = timedelta(hours=1, microseconds=5)
+    made = virtual.run_until_complete(registry.create(make("ConfigMap", "c")))
+    assert made.metadata.creation_timestamp == "2026-01-01T01:00:00Z"
+
+
+def test_readers_of_one_record_share_one_object(
+    virtual: Any, registry: Registry, make: Any
+) -> None:
+    made = virtual.run_until_complete(registry.create(make("ConfigMap", "c")))
+    assert registry.get(ConfigMap, "c", "default") is made
+    assert registry.list(ConfigMap)[0] is made
+
+
+async def test_unconditional_writers_all_win_in_some_order(tmp_path: Path, make: Any) -> None:
+    store = await open_store(tmp_path / "state.db")
+    registry = Registry(store, SystemClock(), Ids())
+    await registry.start()
+    await registry.create(make("ConfigMap", "c", data={"a": "0"}))
+    await asyncio.gather(
+        *(registry.update(make("ConfigMap", "c", data={"a": str(n)})) for n in range(1, 30))
+    )
+    assert registry.get(ConfigMap, "c", "default").data != {"a": "0"}
+    assert registry.revision == 2 + 1 + 29
+    await store.close()
+
+
+async def test_many_appliers_of_other_fields_lose_nothing(tmp_path: Path) -> None:
+    store = await open_store(tmp_path / "state.db")
+    registry = Registry(store, SystemClock(), Ids())
+    await registry.start()
+    base = {"apiVersion": "v1", "kind": "ConfigMap"}
+    meta = {"name": "c", "namespace": "default"}
+    await asyncio.gather(
+        *(
+            registry.apply({**base, "metadata": meta, "data": {f"k{n}": "v"}}, manager=f"m{n}")
+            for n in range(12)
+        )
+    )
+    assert len(registry.get(ConfigMap, "c", "default").data) == 12
+    await store.close()
+
+
+async def test_a_restart_remembers_what_services_hold(tmp_path: Path, make: Any) -> None:
+    wanted = {
+        "clusterIP": "10.96.3.3",
+        "type": "NodePort",
+        "ports": [{"port": 1, "nodePort": 30123}],
+    }
+    for attempt in range(2):
+        store = await open_store(tmp_path / "state.db")
+        registry = Registry(store, SystemClock(), Ids())
+        await registry.start()
+        if not attempt:
+            await registry.create(make("Service", "s", spec=wanted))
+        else:
+            for spec in (wanted, {**wanted, "clusterIP": ""}):
+                with pytest.raises(StatusError, match="already allocated"):
+                    await registry.create(make("Service", "t", spec=spec))
+        await store.close()
