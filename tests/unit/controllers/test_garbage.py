@@ -231,3 +231,17 @@ def test_a_chain_goes_link_by_link(virtual: Any, clock: Any) -> None:
         await world.until(lambda: not world.registry.list(ConfigMap), 5)
 
     run(virtual, clock, scenario)
+
+
+def test_pods_that_no_informer_shows_yet_are_orphaned_too(virtual: Any, clock: Any) -> None:
+    async def scenario(world: World) -> None:
+        world.client.lag_of[Pod] = 20.0
+        await begin(world)
+        await family(world)
+        await world.client.delete(ReplicationController, "web", "default", propagation="Orphan")
+        await world.until(lambda: not rcs(world), 10)
+        await world.settle(300)
+        assert len(world.pods()) == 3
+        assert all(pod.metadata.deletion_timestamp is None for pod in world.pods())
+
+    run(virtual, clock, scenario)

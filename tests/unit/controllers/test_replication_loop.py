@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from reconciler.controllers.podstate import is_active, is_ready
 from reconciler.controllers.replication.loop import ReplicationLoop
@@ -251,5 +252,62 @@ def test_a_refused_pod_is_told_in_status_and_event(run: Run) -> None:
         world.client.refused = None
         await world.until(lambda: world.ready() == 8, 200)
         await world.until(lambda: not world.rc().status.conditions)
+
+    run(scenario)
+
+
+def test_pods_are_asked_for_in_batches_that_double(run: Run) -> None:
+    async def scenario(world: Cluster) -> None:
+        await world.begin()
+        await world.client.create(fresh(make_rc(replicas=11)))
+        await world.until(lambda: len(world.pods()) == 11)
+        assert list(world.client.creating.values()) == [1, 2, 4, 4]
+
+    run(scenario)
+
+
+def test_a_refused_controller_asks_for_one_pod_at_a_time(run: Run) -> None:
+    async def scenario(world: Cluster) -> None:
+        await world.begin()
+        world.client.refused = Pod
+        await world.client.create(fresh(make_rc(replicas=11)))
+        await world.settle(30)
+        assert set(world.client.creating.values()) == {1}
+        assert len(world.client.creating) < 15, "with exponential back-off"
+
+    run(scenario)
+
+
+def test_a_controller_that_is_going_adopts_nothing_even_if_it_does_not_know(run: Run) -> None:
+    async def scenario(world: Cluster) -> None:
+        world.client.lag_of[ReplicationController] = 10.0
+        await world.begin()
+        await world.client.create(fresh(make_rc(replicas=0)))
+        await world.settle(15)
+        going = world.rc()
+        meta = going.metadata.replace(finalizers=("x.y/z",))
+        await world.client.update(going.replace(metadata=meta))
+        await world.client.delete(ReplicationController, "web", "default", propagation="Background")
+        template = make_rc().spec.template
+        assert template is not None
+        orphan = ObjectMeta(name="alone", namespace="default", labels={"app": "web"})
+        await world.client.create(Pod(metadata=orphan, spec=template.spec))
+        await world.settle(60)
+        alone = world.registry.get(Pod, "alone", "default")
+        assert alone.metadata.owner_references == ()
+        assert world.rc().metadata.deletion_timestamp is not None
+
+    run(scenario)
+
+
+def test_the_next_status_builds_on_the_last_one_and_not_on_the_informer(run: Run) -> None:
+    async def scenario(world: Cluster) -> None:
+        world.client.lag_of[ReplicationController] = 0.5
+        await world.begin()
+        with capture_logs() as logs:
+            await world.client.create(fresh(make_rc(replicas=3)))
+            await world.until(lambda: world.rc().status.ready_replicas == 3)
+            await world.settle(10)
+        assert [line for line in logs if line["event"] == "reconcile.retry"] == []
 
     run(scenario)

@@ -6,14 +6,14 @@ Time is the virtual loop's. `lag` delays every watch event, so that informers sh
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Self, TypeVar
 
-from reconciler.client.events import EventRecorder
-
 from reconciler.apiserver.registry.registry import Registry
+from reconciler.client.events import EventRecorder
 from reconciler.client.informer import Informer
 from reconciler.client.local import LocalClient
 from reconciler.client.protocol import ApiError, Client, EventType, NotFound, WatchEvent
@@ -34,9 +34,21 @@ class LaggingClient(LocalClient):
     """Answers at once, but tells watchers late; refuses to create what `refused` names."""
 
     lag = 0.0
+    lag_of: dict[type[KubeObject], float]
     refused: type[KubeObject] | None = None
+    creating: Counter[float]
+    """Pods asked for at each moment of the clock."""
+
+    def __init__(self, registry: Registry, clock: Clock) -> None:
+        super().__init__(registry)
+        self._clock = clock
+        self.creating = Counter()
+        self.lag_of = {}
 
     async def create(self, obj: T, *, manager: str = "") -> T:
+        if isinstance(obj, Pod):
+            self.creating[self._clock.monotonic()] += 1
+            await asyncio.sleep(0.001)
         if type(obj) is self.refused:
             raise ApiError(403, "Forbidden", "exceeded quota")
         return await super().create(obj, manager=manager)
@@ -45,8 +57,9 @@ class LaggingClient(LocalClient):
         self, kind: type[T], namespace: str = "", *, resource_version: str
     ) -> AsyncIterator[WatchEvent[T]]:
         async for event in super().watch(kind, namespace, resource_version=resource_version):
-            if self.lag:
-                await asyncio.sleep(self.lag)
+            lag = self.lag_of.get(kind, self.lag)
+            if lag:
+                await asyncio.sleep(lag)
             yield event
 
 
@@ -60,7 +73,7 @@ class World:
     async def __aenter__(self) -> Self:
         self.registry = Registry(MemoryStore(), self.clock, Ids(Random(self.seed)))
         await self.registry.start()
-        self.client = LaggingClient(self.registry)
+        self.client = LaggingClient(self.registry, self.clock)
         self.events = EventRecorder(self.client, self.clock, Ids(Random(self.seed)), "test")
         self.start(self.events.run)
         return self
@@ -81,10 +94,10 @@ class World:
 
     async def until(self, condition: Callable[[], bool], seconds: float = 60) -> float:
         """Let time pass until `condition` holds; return how long it took."""
-        start = self.clock.monotonic()
+        start, step = self.clock.monotonic(), max(0.005, seconds / 5000)
         while not condition():
             assert self.clock.monotonic() - start < seconds, "the condition was never met"
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(step)
         return self.clock.monotonic() - start
 
     async def settle(self, seconds: float = 1.0) -> None:

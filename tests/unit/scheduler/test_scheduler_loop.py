@@ -152,3 +152,19 @@ def test_what_was_bound_before_a_restart_counts(virtual: Any, clock: Any) -> Non
         assert bound(world) == {"old"}
 
     run(virtual, clock, scenario)
+
+
+def test_a_change_that_does_not_help_writes_nothing(virtual: Any, clock: Any) -> None:
+    async def scenario(world: World) -> None:
+        node = await world.add_node("n1", cpu="500m")
+        await begin(world)
+        await add_pod(world, "p")
+        await world.until(lambda: scheduled(world, "p") is not None)
+        await world.settle()
+        labelled = node.metadata.replace(labels={"a": "b"})
+        await world.client.update(node.replace(metadata=labelled))
+        revision = world.registry.revision
+        await world.settle(100)
+        assert world.registry.revision == revision
+
+    run(virtual, clock, scenario)
