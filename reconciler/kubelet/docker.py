@@ -45,6 +45,8 @@ T = TypeVar("T")
 # More calls in flight gain nothing on the engine's side, see docs/performance.md.
 PARALLEL_CALLS = 8
 PARALLEL_WAITS = 8
+_API_VERSION = "1.41"
+_SLOW_TIMEOUT = 600
 _EXEC_OUTPUT = 10 * 1024
 _LOG_TAIL = 2 * 1024
 _NOT_FOUND, _CONFLICT, _NOT_MODIFIED = 404, 409, 304
@@ -64,12 +66,8 @@ class DockerRuntime:
     """
 
     def __init__(self, socket: Path = Path("/var/run/docker.sock"), *, timeout: int = 60) -> None:
-        self._client = APIClient(
-            f"unix://{socket}", version="1.41", timeout=timeout, max_pool_size=PARALLEL_CALLS
-        )
-        self._slow = APIClient(
-            f"unix://{socket}", version="1.41", timeout=600, max_pool_size=PARALLEL_WAITS
-        )
+        self._client = _connect(socket, timeout, PARALLEL_CALLS)
+        self._slow = _connect(socket, _SLOW_TIMEOUT, PARALLEL_WAITS)
         self._calls = ThreadPoolExecutor(PARALLEL_CALLS, "docker")
         self._waits = ThreadPoolExecutor(PARALLEL_WAITS, "docker-slow")
         self._log = structlog.get_logger(component="docker")
@@ -233,6 +231,16 @@ class DockerRuntime:
             raise RuntimeFailure(str(error)) from error
         except _UNREACHABLE as error:
             raise RuntimeUnavailable(f"Docker does not answer: {error}") from error
+
+
+def _connect(socket: Path, timeout: int, connections: int) -> APIClient:
+    client = APIClient(
+        f"unix://{socket}", version=_API_VERSION, timeout=timeout, max_pool_size=connections
+    )
+    # Proxies and netrc files mean nothing on a Unix socket, and looking them up costs as much
+    # processor time as the rest of a call.
+    client.trust_env = False
+    return client
 
 
 def _failure(error: docker.errors.APIError) -> RuntimeFailure:

@@ -1,8 +1,9 @@
 """A pod's folders and files on the host. All that writes into the state and run directories.
 
-Called by `worker.py`. A pod has a folder in each: what may be on disk in the state directory,
-secrets and memory-backed volumes in the run directory, which is tmpfs. Blocks for moments only;
-removal, which may take long, runs on a thread.
+Called by `worker.py` and `starter.py`. A pod has a folder in each: volumes and last words on disk
+in the state directory; secrets, memory-backed volumes and the small network files in the run
+directory, which is tmpfs. What touches the disk runs on a thread: a busy one must not hold up the
+event loop.
 """
 
 from __future__ import annotations
@@ -39,12 +40,12 @@ class PodFiles:
     def __init__(self, state: Path, run: Path, offload: Offload = asyncio.to_thread) -> None:
         self._offload = offload
         self._pods = state / "pods"
-        self._secrets = run / "pods"
+        self._memory = run / "pods"
         self._programs = state / "bin"
 
     def prepare(self) -> None:
         """Make the folders that all pods share, and the launcher."""
-        for folder in (self._pods, self._secrets, self._programs):
+        for folder in (self._pods, self._memory, self._programs):
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o700)
         launcher = self.launcher
@@ -61,56 +62,56 @@ class PodFiles:
 
     def exist(self, uid: str) -> bool:
         """Tell whether anything of the pod is left."""
-        return (self._pods / uid).exists() or (self._secrets / uid).exists()
+        return (self._pods / uid).exists() or (self._memory / uid).exists()
 
     def uids(self) -> frozenset[str]:
         """Return the pods that have folders."""
-        places = (place for place in (self._pods, self._secrets) if place.exists())
+        places = (place for place in (self._pods, self._memory) if place.exists())
         return frozenset(entry.name for place in places for entry in place.iterdir())
 
     def write_network_files(self, uid: str, hosts: str, hostname: str, resolver: str) -> None:
         """Write the three files below /etc that belong to the pod's network."""
-        folder = self._pods / uid / "etc"
+        folder = self._memory / uid / "etc"
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in (("hosts", hosts), ("hostname", hostname), ("resolv.conf", resolver)):
             (folder / name).write_text(text)
 
     def network_files(self, uid: str) -> tuple[tuple[str, str], ...]:
         """Return (host path, path in the container) of the three files."""
-        folder = self._pods / uid / "etc"
+        folder = self._memory / uid / "etc"
         return tuple(
             (str(folder / name), f"/etc/{name}") for name in ("hosts", "hostname", "resolv.conf")
         )
 
     def empty_dir(self, uid: str, volume: str, *, memory: bool) -> Path:
         """Make (once) an emptyDir: mode 0777, on tmpfs when it shall be in memory."""
-        base = self._secrets if memory else self._pods
+        base = self._memory if memory else self._pods
         folder = base / uid / "volumes" / "kubernetes.io~empty-dir" / volume
         if not folder.exists():
             folder.mkdir(parents=True)
             folder.chmod(0o777)  # Kubernetes' own mode
         return folder
 
-    def termination_log(self, uid: str, container: str, attempt: int) -> Path:
+    async def termination_log(self, uid: str, container: str, attempt: int) -> Path:
         """Make the file that a container may leave its last words in."""
-        folder = self._pods / uid / "containers" / container
-        folder.mkdir(parents=True, exist_ok=True)
-        file = folder / str(attempt)
-        file.touch()
-        file.chmod(0o666)
+        file = self._log(uid, container, attempt)
+        await self._offload(_make_log, file)
         return file
+
+    def _log(self, uid: str, container: str, attempt: int) -> Path:
+        return self._pods / uid / "containers" / f"{container}_{attempt}"
 
     def termination_message(self, uid: str, container: str, attempt: int) -> str:
         """Return a container's last words, at most 4096 bytes."""
         try:
-            with (self._pods / uid / "containers" / container / str(attempt)).open("rb") as file:
+            with self._log(uid, container, attempt).open("rb") as file:
                 return file.read(_MESSAGE_LIMIT).decode(errors="replace")
         except FileNotFoundError:
             return ""
 
     def write_secret_environment(self, uid: str, container: str, content: bytes) -> Path:
         """Write the launcher's file on tmpfs; only root and the container can reach it."""
-        folder = self._secrets / uid / "environment"
+        folder = self._memory / uid / "environment"
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / container
         file.unlink(missing_ok=True)
@@ -144,14 +145,20 @@ class PodFiles:
 
     async def remove_all(self) -> None:
         """Remove the folders of every pod, and the launcher."""
-        for folder in (self._secrets, self._pods, self._programs):
+        for folder in (self._memory, self._pods, self._programs):
             if folder.exists():
                 await self._offload(shutil.rmtree, folder)
 
     def _remove(self, uid: str) -> None:
-        for folder in (self._secrets / uid, self._pods / uid):
+        for folder in (self._memory / uid, self._pods / uid):
             if folder.exists():
                 shutil.rmtree(folder)
+
+
+def _make_log(file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch()
+    file.chmod(0o666)
 
 
 def host_path(source: HostPathVolumeSource) -> str:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import structlog
+
 from reconciler.kubelet.podspec import pod_key
 from reconciler.kubelet.prober import Kind
 from reconciler.kubelet.starter import Started, StartFailed
@@ -30,6 +32,15 @@ class Narrator:
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
+        self._log = structlog.get_logger(component="kubelet")
+
+    def readiness(self, before: Pod, after: Pod) -> None:
+        """The pod's condition Ready changed; logged only, as Kubernetes has no event for it."""
+        was, is_ready = _ready(before), _ready(after)
+        if was != is_ready:
+            meta = after.metadata
+            event = "pod.ready" if is_ready else "pod.unready"
+            self._log.info(event, kind="Pod", namespace=meta.namespace, name=meta.name)
 
     def started(self, pod: Pod, container: Container, started: Started) -> None:
         """A container runs: where its image came from, its creation, its start."""
@@ -77,3 +88,7 @@ class Narrator:
     def _of(self, pod: Pod, name: str, kind: str, reason: str, message: str) -> None:
         path = f"spec.containers{{{name}}}"
         self._recorder.event(pod, kind, reason, message, field_path=path)
+
+
+def _ready(pod: Pod) -> bool:
+    return any(each.type == "Ready" and each.status == "True" for each in pod.status.conditions)

@@ -259,6 +259,9 @@ def _keep_container(
         yield StartContainer(container.name, _first_attempt(pod, container.name), 0, live.id)
     elif latest.spec_hash != spec_hash(container):
         yield StartContainer(container.name, latest.attempt + 1, 0, live.id)
+    elif latest.sandbox != live.id and _wanted(pod, container, observed):
+        # It ended with its sandbox, not by a fault of its own: no back-off.
+        yield StartContainer(container.name, latest.attempt + 1, latest.backoff, live.id)
     elif should_restart(pod.spec.restart_policy, latest):
         due = not_before(latest)
         yield (

@@ -285,7 +285,7 @@ class Starter:
         variables = environment(pod, spec, around)
         volumes = await self._files.volumes(pod)
         message_path = spec.termination_message_path or "/dev/termination-log"
-        log = self._files.termination_log(uid, spec.name, attempt)
+        log = await self._files.termination_log(uid, spec.name, attempt)
         hidden = variables.hidden()
         secret_file = ""
         if hidden:

@@ -212,6 +212,7 @@ class PodWorker:
                 if pod.metadata.uid != key.uid:
                     return
             else:
+                self._narrator.readiness(pod, memory.written)
                 self._tell_backoff(pod, memory.written)
                 return
         raise Retryable(f"the status of pod {key} changes too fast")
