@@ -5,7 +5,9 @@ Run as root on a host with Docker and without a running reconciler.
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -151,18 +153,40 @@ def _after_kill(daemon: Daemon, kind: str) -> float:
 def _latency(report: Report) -> None:
     for git, what, aim in ((True, "repository", 0.3), (False, "directory", 0.1)):
         firsts, running = [], []
-        with Daemon(git=git) as daemon:
+        with Daemon(git=git) as daemon, created() as creations:
             for number in range(5):
                 name = f"one-{number}"
                 begin = daemon.apply(
                     {f"{name}.json": replication_controller(name, 1, IMAGE, SLEEPER)}
                 )
-                firsts.append(daemon.wait_for("sandbox.create", since=begin) - begin)
                 running.append(daemon.wait_for("pod.ready", since=begin) - begin)
+                firsts.append(min(each for each in creations if each > begin) - begin)
         report.figure(
             f"(e) {what}: change to first Docker call", f"{median(firsts):.3f} s", f"< {aim} s"
         )
         report.figure(f"(e) {what}: change to pod Running", f"{median(running):.3f} s", "< 0.5 s")
+
+
+@contextmanager
+def created() -> Iterator[list[float]]:
+    """Collect the wall-clock times at which Docker made a sandbox; the end of its first call."""
+    times: list[float] = []
+    labels = ["io.kubernetes.docker.type=podsandbox"]
+    events = APIClient(timeout=None).events(
+        decode=True, filters={"event": "create", "label": labels}
+    )
+
+    def collect() -> None:
+        with contextlib.suppress(Exception):  # the stream is closed under the thread
+            for event in events:
+                times.append(event["timeNano"] / 1e9)
+
+    thread = threading.Thread(target=collect, daemon=True)
+    thread.start()
+    try:
+        yield times
+    finally:
+        events.close()
 
 
 def _idle(report: Report) -> None:
