@@ -67,9 +67,9 @@ class Verdict:
         self._log.info("revision.planned", revision=target.revision, **counts.to_dict())
 
     def applied(self, target: Target) -> None:
-        """Every write of the revision is done."""
-        if self._journal.reach(target.record, "Applied"):
-            self._log.info("revision.applied", revision=target.revision)
+        """Every write of the revision is done; said after each start, as the point to measure to."""
+        self._journal.reach(target.record, "Applied")
+        self._log.info("revision.applied", revision=target.revision)
         self._journal.applied(target.revision)
 
     def judge(self, target: Target) -> float:
