@@ -41,12 +41,15 @@ def prepare(path: Path) -> None:
 
 
 def release(path: Path) -> None:
-    """Undo `prepare`: unmount our own tmpfs, remove the directory when it is empty then."""
+    """Undo `prepare`: unmount our own tmpfs, remove the directory when it is empty then.
+
+    A directory that someone else mounted there (a container's volume) stays.
+    """
     if not path.exists():
         return
     if _mounts().get(str(path.resolve())) == ("tmpfs", _NAME):
         ctypes.CDLL(None, use_errno=True).umount2(os.fsencode(path), _MNT_DETACH)
-    if not any(path.iterdir()):
+    if str(path.resolve()) not in _mounts() and not any(path.iterdir()):
         path.rmdir()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -36,7 +37,7 @@ def test_up_again_and_down(cache: Path, engine: Engine) -> None:
     first = demo("up", cache)
     assert first.returncode == 0, first.stdout + first.stderr
     assert "http://127.0.0.1:30001/" in first.stdout
-    assert "guestbook/frontend  3/3  ready" in first.stdout
+    assert re.search(r"guestbook/frontend +3/3 +ready", first.stdout)
     assert fetch().status == 200
     before = {each.id for each in engine.containers()}
 
