@@ -67,7 +67,7 @@ class Verdict:
         self._log.info("revision.planned", revision=target.revision, **counts.to_dict())
 
     def applied(self, target: Target) -> None:
-        """Every write of the revision is done; said after each start, as the point to measure to."""
+        """Every write of the revision is done; said again after each start."""
         self._journal.reach(target.record, "Applied")
         self._log.info("revision.applied", revision=target.revision)
         self._journal.applied(target.revision)
