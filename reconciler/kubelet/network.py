@@ -1,8 +1,8 @@
-"""Netlink: the kernel's links, addresses and routes. The only importer of pyroute2.
+"""Netlink: the kernel's links, addresses and routes; the only module that speaks it.
 
-Of that only the message formats are used: a request here is one batch of messages on a plain
-socket, answered before the call returns. Called by `bridge.py` from its threads; it blocks, and
-it knows neither pods nor policy.
+A request is one batch of messages on a plain socket, answered before the call returns. The few
+messages needed are packed here: see docs/decisions/netlink.md. Called by `bridge.py` from its
+threads; it blocks, and it knows neither pods nor policy.
 """
 
 from __future__ import annotations
@@ -15,11 +15,7 @@ import socket
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Self
-
-from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
-from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
-from pyroute2.netlink.rtnl.rtmsg import rtmsg
+from typing import NamedTuple, Self
 
 from reconciler.kubelet.podnetwork import NetworkFailure
 
@@ -35,7 +31,14 @@ _CLONE_NEWNET = 0x40000000
 _HEADER = struct.Struct("=IHHII")
 _LINK_HEADER = 16
 _ATTRIBUTE = struct.Struct("=HH")
-_IFLA_IFNAME, _IFLA_MASTER = 3, 10
+# Attributes of links, addresses and routes, by the kernel's names (linux/if_link.h and others).
+_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_PROTINFO = 1, 3, 4, 10, 12
+_IFLA_LINKINFO, _IFLA_NET_NS_PID = 18, 19
+_IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER, _IFLA_BRPORT_MODE = 1, 2, 1, 4
+_IFA_ADDRESS, _IFA_LOCAL, _IFA_BROADCAST = 1, 2, 4
+_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PREFSRC = 1, 4, 5, 7
+_TABLE_MAIN, _PROTOCOL_STATIC, _UNICAST = 254, 4, 1
+_SCOPE_UNIVERSE, _SCOPE_LINK = 0, 253
 
 
 class Netlink:
@@ -57,34 +60,28 @@ class Netlink:
         """Close the socket."""
         self._socket.close()
 
-    def ask(self, messages: Sequence[Any], *, allow: int = 0) -> None:
+    def ask(self, messages: Sequence[Message], *, allow: int = 0) -> None:
         """Send all as one batch; raise on the first refusal other than the errno `allow`."""
-        data = bytearray()
-        for message in messages:
-            self._sequence += 1
-            message["header"]["sequence_number"] = self._sequence
-            message.encode()
-            data += message.data
-        self._socket.send(data)
-        pending = {self._sequence - place: message for place, message in enumerate(messages[::-1])}
+        first = self._sequence + 1
+        self._sequence += len(messages)
+        pending = set(range(first, first + len(messages)))
+        self._socket.send(b"".join(m.packed(n) for n, m in enumerate(messages, first)))
         refused = [code for code in self._answers(pending) if code not in (0, allow)]
         if refused:
             raise NetworkFailure(f"netlink: {os.strerror(refused[0])}")
 
-    def _answers(self, pending: dict[int, Any]) -> Iterator[int]:
+    def _answers(self, pending: set[int]) -> Iterator[int]:
         while pending:
             data = self._socket.recv(1 << 16)
             for kind, sequence, body in _split(data):
-                if kind == _ERROR and pending.pop(sequence, None) is not None:
+                if kind == _ERROR and sequence in pending:
+                    pending.discard(sequence)
                     yield -struct.unpack_from("=i", body)[0]
 
     def links_of(self, master: int) -> list[str]:
         """Return the names of the links that are ports of a bridge."""
         self._sequence += 1
-        message = _link_message(_GET_LINK, _DUMP, {})
-        message["header"]["sequence_number"] = self._sequence
-        message.encode()
-        self._socket.send(message.data)
+        self._socket.send(Message(_GET_LINK, _DUMP, _link()).packed(self._sequence))
         names: list[str] = []
         while True:
             for kind, _sequence, body in _split(self._socket.recv(1 << 18)):
@@ -117,109 +114,112 @@ def _identify(body: bytes) -> tuple[str, int]:
     return name, master
 
 
-def _message(kind_of: type[Any], kind: int, flags: int, fields: dict[str, Any]) -> Any:
-    message = kind_of()
-    message["header"]["type"] = kind
-    message["header"]["flags"] = _REQUEST | flags
-    for name, value in fields.items():
-        message[name] = value
-    return message
+class Message(NamedTuple):
+    """One request: its type, its flags beside "request", and everything after the header."""
+
+    kind: int
+    flags: int
+    body: bytes
+
+    def packed(self, sequence: int) -> bytes:
+        """Return the message as it is sent."""
+        size = _HEADER.size + len(self.body)
+        return _HEADER.pack(size, self.kind, _REQUEST | self.flags, sequence, 0) + self.body
 
 
-def _link_message(kind: int, flags: int, fields: dict[str, Any]) -> Any:
-    return _message(ifinfmsg, kind, flags, fields)
+def _attribute(kind: int, value: bytes | int | str | list[bytes]) -> bytes:
+    """Encode an attribute: bytes as they are, 32-bit numbers, names, nested attributes."""
+    if isinstance(value, int):
+        value = struct.pack("=I", value)
+    elif isinstance(value, str):
+        value = value.encode() + b"\0"
+    elif isinstance(value, list):
+        value = b"".join(value)
+    size = _ATTRIBUTE.size + len(value)
+    return _ATTRIBUTE.pack(size, kind) + value + bytes(-size % 4)
 
 
-def new_bridge(name: str, address: str, mtu: int) -> Any:
+def _link(index: int = 0, *, up: bool = False, family: int = 0) -> bytes:
+    """Encode the kernel's ifinfomsg."""
+    return struct.pack("=BxHiII", family, 0, index, _UP if up else 0, _UP if up else 0)
+
+
+def new_bridge(name: str, address: str, mtu: int) -> Message:
     """Make a bridge; its hardware address follows from its IP address."""
     attributes = [
-        ("IFLA_IFNAME", name),
-        ("IFLA_MTU", mtu),
+        _attribute(_IFLA_IFNAME, name),
+        _attribute(_IFLA_MTU, mtu),
         # A bridge without an address of its own changes it with each port.
-        ("IFLA_ADDRESS", _hardware_address(address)),
-        ("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", "bridge")]}),
+        _attribute(_IFLA_ADDRESS, _hardware_address(address)),
+        _attribute(_IFLA_LINKINFO, [_attribute(_IFLA_INFO_KIND, "bridge")]),
     ]
-    return _link_message(_NEW_LINK, _ACK | _CREATE | _EXCLUSIVE, {"attrs": attributes})
+    return Message(_NEW_LINK, _ACK | _CREATE | _EXCLUSIVE, _link() + b"".join(attributes))
 
 
-def new_pair(link: str, bridge: int, pid: int, address: str, mtu: int) -> Any:
-    """Both ends in one message: ours up and on the bridge, the pod's in its namespace."""
+def new_pair(link: str, bridge: int, pid: int, address: str, mtu: int) -> Message:
+    """Make both ends at once: ours up and on the bridge, the pod's in its namespace."""
     peer = [
-        ("IFLA_IFNAME", POD_LINK),
-        ("IFLA_MTU", mtu),
-        ("IFLA_ADDRESS", _hardware_address(address)),
-        ("IFLA_NET_NS_PID", pid),
+        _attribute(_IFLA_IFNAME, POD_LINK),
+        _attribute(_IFLA_MTU, mtu),
+        _attribute(_IFLA_ADDRESS, _hardware_address(address)),
+        _attribute(_IFLA_NET_NS_PID, pid),
     ]
     kind = [
-        ("IFLA_INFO_KIND", "veth"),
-        ("IFLA_INFO_DATA", {"attrs": [("VETH_INFO_PEER", {"attrs": peer})]}),
+        _attribute(_IFLA_INFO_KIND, "veth"),
+        _attribute(_IFLA_INFO_DATA, [_attribute(_VETH_INFO_PEER, [_link(), *peer])]),
     ]
     attributes = [
-        ("IFLA_IFNAME", link),
-        ("IFLA_MTU", mtu),
-        ("IFLA_MASTER", bridge),
-        ("IFLA_LINKINFO", {"attrs": kind}),
+        _attribute(_IFLA_IFNAME, link),
+        _attribute(_IFLA_MTU, mtu),
+        _attribute(_IFLA_MASTER, bridge),
+        _attribute(_IFLA_LINKINFO, kind),
     ]
-    fields = {"flags": _UP, "change": _UP, "attrs": attributes}
-    return _link_message(_NEW_LINK, _ACK | _CREATE | _EXCLUSIVE, fields)
+    body = _link(up=True) + b"".join(attributes)
+    return Message(_NEW_LINK, _ACK | _CREATE | _EXCLUSIVE, body)
 
 
-def hairpin(index: int) -> Any:
+def hairpin(index: int) -> Message:
     """Let a packet leave by the port it came in: a pod that reaches itself by its service."""
-    port = {"attrs": [("IFLA_BRPORT_MODE", 1)]}
-    fields = {
-        "family": socket.AF_BRIDGE,
-        "index": index,
-        "attrs": [("IFLA_PROTINFO", port, _NESTED)],
-    }
-    return _link_message(_SET_LINK, _ACK, fields)
+    mode = _attribute(_IFLA_BRPORT_MODE, b"\1")
+    port = _attribute(_IFLA_PROTINFO | _NESTED, [mode])
+    return Message(_SET_LINK, _ACK, _link(index, family=socket.AF_BRIDGE) + port)
 
 
-def link_up(index: int) -> Any:
+def link_up(index: int) -> Message:
     """Switch a link on."""
-    return _link_message(_NEW_LINK, _ACK, {"index": index, "flags": _UP, "change": _UP})
+    return Message(_NEW_LINK, _ACK, _link(index, up=True))
 
 
-def new_address(index: int, address: str, prefix: int) -> Any:
+def new_address(index: int, address: str, prefix: int) -> Message:
     """Add an address to a link; EEXIST when it has it."""
-    network = ipaddress.IPv4Interface(f"{address}/{prefix}").network
-    attributes = [("IFA_LOCAL", address), ("IFA_ADDRESS", address)]
+    interface = ipaddress.IPv4Interface(f"{address}/{prefix}")
+    body = struct.pack("=BBBBI", socket.AF_INET, prefix, 0, 0, index)
+    body += _attribute(_IFA_LOCAL, interface.packed) + _attribute(_IFA_ADDRESS, interface.packed)
+    network = interface.network
     if network.num_addresses > 2:  # noqa: PLR2004 - a point to point range has no broadcast
-        attributes.append(("IFA_BROADCAST", str(network.broadcast_address)))
-    fields = {
-        "family": socket.AF_INET,
-        "prefixlen": prefix,
-        "index": index,
-        "attrs": attributes,
-    }
-    return _message(ifaddrmsg, _NEW_ADDRESS, _ACK | _CREATE | _EXCLUSIVE, fields)
+        body += _attribute(_IFA_BROADCAST, network.broadcast_address.packed)
+    return Message(_NEW_ADDRESS, _ACK | _CREATE | _EXCLUSIVE, body)
 
 
-def new_route(index: int, target: str, *, gateway: str = "", source: str = "") -> Any:
+def new_route(index: int, target: str, *, gateway: str = "", source: str = "") -> Message:
     """Set the route to `target` through a link, in place of an equal one."""
     network = ipaddress.IPv4Network(target)
-    attributes: list[tuple[str, Any]] = [("RTA_OIF", index)]
+    scope = _SCOPE_UNIVERSE if gateway else _SCOPE_LINK
+    lengths = (socket.AF_INET, network.prefixlen, 0, 0)
+    body = struct.pack("=8BI", *lengths, _TABLE_MAIN, _PROTOCOL_STATIC, scope, _UNICAST, 0)
+    body += _attribute(_RTA_OIF, index)
     if network.prefixlen:
-        attributes.append(("RTA_DST", str(network.network_address)))
+        body += _attribute(_RTA_DST, network.network_address.packed)
     if gateway:
-        attributes.append(("RTA_GATEWAY", gateway))
+        body += _attribute(_RTA_GATEWAY, ipaddress.IPv4Address(gateway).packed)
     if source:
-        attributes.append(("RTA_PREFSRC", source))
-    fields = {
-        "family": socket.AF_INET,
-        "dst_len": network.prefixlen,
-        "table": 254,
-        "proto": 4,
-        "type": 1,
-        "scope": 0 if gateway else 253,
-        "attrs": attributes,
-    }
-    return _message(rtmsg, _NEW_ROUTE, _ACK | _CREATE | _REPLACE, fields)
+        body += _attribute(_RTA_PREFSRC, ipaddress.IPv4Address(source).packed)
+    return Message(_NEW_ROUTE, _ACK | _CREATE | _REPLACE, body)
 
 
-def _hardware_address(address: str) -> str:
+def _hardware_address(address: str) -> bytes:
     """Derive it from the IP address, so that no neighbour keeps a stale one."""
-    return "0a:58:" + ":".join(f"{byte:02x}" for byte in ipaddress.IPv4Address(address).packed)
+    return b"\x0a\x58" + ipaddress.IPv4Address(address).packed
 
 
 def link_index(name: str) -> int:
@@ -235,7 +235,7 @@ def delete_link(name: str) -> None:
     index = link_index(name)
     if index:
         with Netlink() as host:
-            host.ask([_link_message(_DEL_LINK, _ACK, {"index": index})], allow=errno.ENODEV)
+            host.ask([Message(_DEL_LINK, _ACK, _link(index))], allow=errno.ENODEV)
 
 
 @contextmanager
