@@ -82,7 +82,10 @@ def test_it_serves_the_guestbook_and_stops_in_order(container: str, engine: Engi
             raise RuntimeError(docker("logs", "--tail", "40", container))
         return fetch().status == 200 and len(engine.running("frontend")) == 3
 
+    flags = engine.api.inspect_container(container)["Args"][-4:]
+    status = ("exec", container, "reconciler", "status", *flags)
     wait_for(page, "the page and three frontends")
+    wait_for(lambda: "Healthy" in docker(*status), "health")
     before = set(engine.running(""))
     docker("stop", "--time", "20", container)
     state = engine.api.inspect_container(container)["State"]
@@ -91,8 +94,6 @@ def test_it_serves_the_guestbook_and_stops_in_order(container: str, engine: Engi
     assert fetch().status == 200
 
     docker("start", container)
-    flags = engine.api.inspect_container(container)["Args"][-4:]
-    status = ("exec", container, "reconciler", "status", *flags)
     wait_for(lambda: "Healthy" in docker(*status), "health")
     assert set(engine.running("")) == before
 
