@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from reconciler.model.meta import ObjectKey
 from reconciler.store.history import HistoryLimit
-from reconciler.store.protocol import Event, Operation, Record
+from reconciler.store.protocol import Event, Feed, Operation, Record
 from reconciler.store.state import State
 
 
@@ -41,6 +41,10 @@ class MemoryStore:
     def watch(self, kind: str, namespace: str = "", *, since: int) -> AsyncIterator[Event]:
         """Yield every change of `kind` after revision `since`; raises `Compacted`."""
         return self._state.watch(kind, namespace, since)
+
+    def feed(self, kind: str, namespace: str = "", *, since: int) -> Feed:
+        """Return the changes after `since`, to be read in batches; raises `Compacted`."""
+        return self._state.feed(kind, namespace, since)
 
     def compact(self) -> None:
         """Drop the history up to now: watchers that lag must list again."""

@@ -99,6 +99,23 @@ class Event:
     previous: Record | None
 
 
+class Feed(Protocol):
+    """A watcher's place in the history: events in batches, so that many cost little more than one.
+
+    `revision` is that up to which everything has been read.
+    """
+
+    revision: int
+
+    def read(self) -> Sequence[Event]:
+        """Return the events since the last call, in order; raises `Compacted`."""
+        ...
+
+    async def wait(self) -> None:
+        """Return when there may be something to read; may be cancelled without loss."""
+        ...
+
+
 class Store(Protocol):
     """A revisioned map from `ObjectKey` to bytes."""
 
@@ -128,6 +145,13 @@ class Store(Protocol):
         """Yield every change of `kind` after revision `since`, once and in order.
 
         Raises `Compacted` when `since` is older than the history or the reader is too slow.
+        """
+        ...
+
+    def feed(self, kind: str, namespace: str = "", *, since: int) -> Feed:
+        """Return the changes of `kind` after `since` as `watch` yields them, in batches.
+
+        Raises `Compacted` when `since` is older than the history.
         """
         ...
 

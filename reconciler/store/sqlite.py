@@ -13,7 +13,7 @@ from pathlib import Path
 from reconciler.model.meta import ObjectKey
 from reconciler.store.history import HistoryLimit
 from reconciler.store.journal import Journal, open_journal, open_journal_readonly
-from reconciler.store.protocol import Change, Event, Operation, Record, StoreUnavailable
+from reconciler.store.protocol import Change, Event, Feed, Operation, Record, StoreUnavailable
 from reconciler.store.state import State
 from reconciler.store.table import Table
 from reconciler.store.writer import Write, Writer
@@ -62,6 +62,10 @@ class SqliteStore:
     def watch(self, kind: str, namespace: str = "", *, since: int) -> AsyncIterator[Event]:
         """Yield every change of `kind` after revision `since`; raises `Compacted`."""
         return self._state.watch(kind, namespace, since)
+
+    def feed(self, kind: str, namespace: str = "", *, since: int) -> Feed:
+        """Return the changes after `since`, to be read in batches; raises `Compacted`."""
+        return self._state.feed(kind, namespace, since)
 
     def compact(self) -> None:
         """Drop the history up to now: watchers that lag must list again."""

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 
 from reconciler.model.meta import ObjectKey
-from reconciler.store.history import History, HistoryLimit
+from reconciler.store.history import History, HistoryLimit, Stream
 from reconciler.store.protocol import (
     Change,
     Compacted,
@@ -94,21 +94,18 @@ class State:
 
     async def watch(self, kind: str, namespace: str, since: int) -> AsyncIterator[Event]:
         """Yield changes of `kind` after `since`; see `Store.watch`."""
+        feed = self.feed(kind, namespace, since)
+        while True:
+            for event in feed.read():
+                yield event
+            await feed.wait()
+
+    def feed(self, kind: str, namespace: str, since: int) -> StateFeed:
+        """Return the changes of `kind` after `since`, to be read in batches; see `Store.feed`."""
         if since < self.history.compacted or since > self._allocated:
             raise Compacted(since, self.history.compacted)
-        stream = self.history.stream(kind)
-        position = stream.after(since)
         pulse = self._pulses.setdefault((kind, namespace), asyncio.Event())
-        while True:
-            if position < stream.start:
-                raise Compacted(since, self.history.compacted)
-            events, position = stream.read(position), stream.end
-            for event in events:
-                since = event.record.revision
-                if not namespace or event.record.key.namespace == namespace:
-                    yield event
-            if position == stream.end:
-                await pulse.wait()
+        return StateFeed(self, self.history.stream(kind), namespace, since, pulse)
 
     def _base(self, operation: Operation) -> Record | None:
         """Return the record that `operation` replaces, or raise `Conflict`."""
@@ -128,6 +125,39 @@ class State:
             self.table.remove(event.record.key)
         else:
             self.table.put(event.record)
+
+
+class StateFeed:
+    """A reader's place in the shared stream of a kind; see `Feed`."""
+
+    __slots__ = ("_namespace", "_position", "_pulse", "_state", "_stream", "revision")
+
+    def __init__(
+        self, state: State, stream: Stream, namespace: str, since: int, pulse: asyncio.Event
+    ) -> None:
+        self.revision = since
+        self._state = state
+        self._stream = stream
+        self._namespace = namespace
+        self._position = stream.after(since)
+        self._pulse = pulse
+
+    def read(self) -> list[Event]:
+        """Return the events that came since the last call; raises `Compacted`."""
+        stream, namespace = self._stream, self._namespace
+        if self._position < stream.start:
+            raise Compacted(self.revision, self._state.history.compacted)
+        events = stream.read(self._position)
+        self._position = stream.end
+        self.revision = max(self.revision, self._state.revision)
+        if not namespace:
+            return list(events)
+        return [event for event in events if event.record.key.namespace == namespace]
+
+    async def wait(self) -> None:
+        """Return when there may be something to read."""
+        if self._position == self._stream.end:
+            await self._pulse.wait()
 
 
 def _event(operation: Operation, base: Record | None, revision: int) -> Event:

@@ -39,7 +39,7 @@ from reconciler.model.namespace import Namespace
 from reconciler.model.ownership import ApplyConflict, Writer
 from reconciler.model.pod import Pod
 from reconciler.model.time import format_time
-from reconciler.store.protocol import Conflict, Event, Record, Store
+from reconciler.store.protocol import Conflict, Event, Feed, Record, Store
 
 K = TypeVar("K", bound=KubeObject)
 
@@ -102,6 +102,10 @@ class Registry:
         """Return the encoded objects of a kind, for readers that need no more than bytes."""
         return self._access.records(kinds.of(model), namespace)
 
+    def record(self, model: type[KubeObject], name: str, namespace: str = "") -> Record:
+        """Return one encoded object; raises `StatusError` NotFound."""
+        return self._access.existing(kinds.of(model), namespace, name)
+
     def decode(self, model: type[K], record: Record) -> K:
         """Return the object of a record; readers of one record share one object."""
         return self._access.decode(model, record)
@@ -111,6 +115,10 @@ class Registry:
     ) -> AsyncIterator[Event]:
         """Yield the changes of a kind after revision `since`; raises the store's `Compacted`."""
         return self._access.store.watch(kinds.of(model).key_kind, namespace, since=since)
+
+    def feed(self, model: type[KubeObject], namespace: str = "", *, since: int) -> Feed:
+        """Return the changes of a kind after `since`, in batches; raises `Compacted`."""
+        return self._access.store.feed(kinds.of(model).key_kind, namespace, since=since)
 
     async def create(self, obj: K, *, manager: str = "", dry_run: bool = False) -> K:
         """Create `obj`, which has passed decoding; return it as stored."""
