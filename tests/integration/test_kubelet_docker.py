@@ -29,7 +29,11 @@ from reconciler.model.pod import Pod
 from tests.integration.images import ensure_busybox
 from tests.unit.kubelet.node import Node, ready
 
-pytestmark = pytest.mark.integration
+pytestmark = [
+    pytest.mark.integration,
+    # Docker's SDK drops the socket of a connection that was refused without closing it.
+    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
+]
 
 PLAN = NetworkPlan("10.245.0.0/24", "10.97.0.0/16", "10.97.0.10")
 BRIDGE = "rectest0"
@@ -43,9 +47,59 @@ class RealNode(Node):
         return super().until(condition, name, limit)
 
 
+class Line:
+    """A socket between kubelet and Docker that the test can cut."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._server: asyncio.Server | None = None
+        self._carried: set[asyncio.Task[None]] = set()
+
+    async def join(self) -> None:
+        self._server = await asyncio.start_unix_server(self._accept, self.path)
+
+    async def cut(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+            self.path.unlink(missing_ok=True)
+        for task in self._carried:
+            task.cancel()
+        await asyncio.gather(*self._carried, return_exceptions=True)
+        self._carried.clear()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._carried.add(asyncio.create_task(self._carry(reader, writer)))
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_unix_connection("/var/run/docker.sock")
+        try:
+            await asyncio.gather(self._pump(reader, back), self._pump(there, writer))
+        finally:
+            for end in (writer, back):
+                end.transport.abort()
+
+    async def _pump(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        try:
+            while data := await source.read(1 << 16):
+                target.write(data)
+                await target.drain()
+        except OSError:
+            return
+        target.write_eof()
+
+
 @pytest.fixture
-async def node(tmp_path: Path) -> AsyncIterator[RealNode]:
-    runtime, network = DockerRuntime(), BridgeNetwork(PLAN, BRIDGE)
+async def line(tmp_path: Path) -> AsyncIterator[Line]:
+    line = Line(tmp_path / "docker.sock")
+    await line.join()
+    yield line
+    await line.cut()
+
+
+@pytest.fixture
+async def node(tmp_path: Path, line: Line) -> AsyncIterator[RealNode]:
+    runtime, network = DockerRuntime(line.path), BridgeNetwork(PLAN, BRIDGE)
     options = KubeletOptions(
         "test-node",
         "127.0.0.1",
@@ -62,13 +116,15 @@ async def node(tmp_path: Path) -> AsyncIterator[RealNode]:
     await node.start()
     yield node
     await node.stop()
-    for container in await runtime.list(f"{MANAGED}={options.scope}"):
-        await runtime.remove(container.id)
+    await runtime.close()
+    direct = DockerRuntime()
+    for container in await direct.list(f"{MANAGED}={options.scope}"):
+        await direct.remove(container.id)
+    await direct.close()
     await PodFiles(tmp_path / "state", tmp_path / "run").remove_all()
     await network.remove()
     await network.close()
     await firewall.remove()
-    await runtime.close()
 
 
 def docker(*arguments: str) -> str:
@@ -85,6 +141,12 @@ async def fetch(address: str, path: str = "/hostname") -> str:
     answer = (await reader.read()).decode()
     writer.close()
     return answer.partition("\r\n\r\n")[2]
+
+
+async def some_containers(node: RealNode, count: int) -> None:
+    async with asyncio.timeout(20):
+        while len(await node.containers()) < count:  # noqa: ASYNC110 - Docker tells no test
+            await asyncio.sleep(0.01)
 
 
 async def run_in(node: RealNode, script: str) -> str:
@@ -230,3 +292,60 @@ async def test_what_cannot_run_says_why(node: RealNode) -> None:
     ended = pod.status.container_statuses[0].last_state.terminated
     assert ended.reason == "ContainerCannotRun"
     assert "/no/such/program" in ended.message
+
+
+async def test_an_engine_that_is_away_for_a_while_loses_and_doubles_nothing(
+    node: RealNode, line: Line
+) -> None:
+    await node.create(container={"command": SERVER})
+    before = await node.until(ready)
+    app = await node.app()
+    await line.cut()
+    await node.create("late", container={"command": SERVER})
+    docker("rm", "-f", app.id)
+    await asyncio.sleep(1)
+    assert ready(await node.pod())  # nobody can know yet
+    await line.join()
+    await node.until(ready, "late")
+    after = await node.until(
+        lambda p: ready(p) and p.status.container_statuses[0].restart_count == 1
+    )
+    assert after.status.pod_ip == before.status.pod_ip
+    names = [c.name for c in await node.containers() if c.phase == "running"]
+    assert len(names) == len(set(names)) == 4
+
+
+async def test_an_engine_that_fails_in_the_middle_of_many_starts(
+    node: RealNode, line: Line
+) -> None:
+    names = [f"pod-{number}" for number in range(8)]
+    for name in names:
+        await node.create(name, container={"command": SERVER})
+    await some_containers(node, 5)
+    await line.cut()
+    await asyncio.sleep(0.5)
+    await line.join()
+    for name in names:
+        await node.until(ready, name, limit=30)
+    running = [c.name.rpartition("_")[0] for c in await node.containers() if c.phase == "running"]
+    assert len(running) == len(set(running)) == 16
+    assert len(await node.network.links()) == 8
+    addresses = {(await node.pod(name)).status.pod_ip for name in names}
+    assert len(addresses) == 8
+
+
+async def test_a_crash_in_the_middle_of_many_starts(node: RealNode) -> None:
+    names = [f"pod-{number}" for number in range(8)]
+    for name in names:
+        await node.create(name, container={"command": SERVER})
+    await some_containers(node, 6)
+    await node.stop()
+    survivors = {c.id for c in await node.containers() if c.phase == "running"}
+    await node.start()
+    for name in names:
+        await node.until(ready, name, limit=30)
+    containers = await node.containers()
+    running = [c.name.rpartition("_")[0] for c in containers if c.phase == "running"]
+    assert len(running) == len(set(running)) == 16
+    assert survivors <= {c.id for c in containers}
+    assert len(await node.network.links()) == 8
