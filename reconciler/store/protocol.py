@@ -60,23 +60,29 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """Write `encode(revision)` at `key`. `expect` is the revision it replaces, 0 for a new key."""
+    """Write `encode(revision)` at `key`. `expect` is the revision it replaces, 0 for a new key.
+
+    `made` is told of the record before anybody else can see it.
+    """
 
     key: ObjectKey
     encode: Callable[[int], bytes]
     expect: int
+    made: Callable[[Record], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Remove:
     """Remove `key`, which must be at revision `expect`.
 
-    `encode` makes the object's last state at the removal's own revision, for watchers.
+    `encode` makes the object's last state at the removal's own revision, for watchers; `made` as
+    in `Put`.
     """
 
     key: ObjectKey
     encode: Callable[[int], bytes]
     expect: int
+    made: Callable[[Record], None] | None = None
 
 
 Operation = Put | Remove

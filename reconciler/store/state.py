@@ -162,6 +162,8 @@ class StateFeed:
 
 def _event(operation: Operation, base: Record | None, revision: int) -> Event:
     record = Record(operation.key, revision, operation.encode(revision))
+    if operation.made is not None:
+        operation.made(record)
     if isinstance(operation, Remove):
         return Event(Change.DELETED, record, base)
     return Event(Change.MODIFIED if base else Change.ADDED, record, base)

@@ -5,7 +5,7 @@ Used by `registry.py` alone. It knows keys and revisions, and no rule of any kin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from reconciler.apiserver.registry import errors
@@ -50,12 +50,14 @@ class Access:
         key = ObjectKey(resource.key_kind, obj.metadata.namespace, obj.metadata.name)
         encoding = Encoding(obj)
         expect = replaced.revision if replaced else 0
-        return await self._commit(Put(key, encoding, expect), encoding)
+        return await self._commit(Put(key, encoding, expect, self._remember(encoding)), encoding)
 
     async def remove(self, obj: K, record: Record) -> K:
         """Remove the object of `record`, whose last state is `obj`; raises `Conflict`."""
         encoding = Encoding(obj)
-        return await self._commit(Remove(record.key, encoding, record.revision), encoding)
+        return await self._commit(
+            Remove(record.key, encoding, record.revision, self._remember(encoding)), encoding
+        )
 
     async def settle(self) -> None:
         """Wait until the writes in flight are visible."""
@@ -66,8 +68,11 @@ class Access:
 
     async def _commit(self, operation: Operation, encoding: Encoding[K]) -> K:
         try:
-            (record,) = await self.store.commit((operation,))
+            await self.store.commit((operation,))
         except StoreUnavailable as error:
             raise errors.unavailable(str(error)) from error
-        self._codec.remember(record, encoding.obj)
         return encoding.obj
+
+    def _remember(self, encoding: Encoding[K]) -> Callable[[Record], None]:
+        """Watchers find what was written decoded already."""
+        return lambda record: self._codec.remember(record, encoding.obj)
