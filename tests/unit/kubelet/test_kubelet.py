@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
+from reconciler.model.gitops import ProxyState
+from reconciler.model.pod import Pod
+from reconciler.model.service import Endpoints
 from tests.unit.kubelet.node import HOST_IP, Node, ready
 
 
@@ -261,5 +265,51 @@ def test_an_exec_probe_decides_readiness_and_life(node: Node, play: Any) -> None
             "sick",
         )
         assert "Killing" in node.events.reasons("sick")
+
+    play(scene())
+
+
+def endpoints(*addresses: str) -> Endpoints:
+    ready_now = [{"ip": address} for address in addresses]
+    subsets = [{"addresses": ready_now, "ports": [{"port": 80}]}] if addresses else []
+    manifest = {"metadata": {"name": "web", "namespace": "default"}, "subsets": subsets}
+    return Endpoints.model_validate_json(json.dumps(manifest))
+
+
+async def proxy_has(node: Node, version: str) -> None:
+    state = await node.client.get(ProxyState, "node-1")
+    status = state.status.replace(endpoints_resource_version=version)
+    await node.client.update(state.replace(status=status), subresource="status")
+
+
+def test_a_pod_ends_only_when_the_proxies_have_let_go(node: Node, play: Any) -> None:
+    async def scene() -> None:
+        pod = await node.create()
+        pod = await node.until(ready)
+        listed = await node.client.create(endpoints(pod.status.pod_ip))
+        proxy = b'{"metadata":{"name":"node-1"}}'
+        await node.client.create(ProxyState.model_validate_json(proxy))
+        await proxy_has(node, listed.metadata.resource_version)
+        await asyncio.sleep(1)
+        await node.client.delete(Pod, "web", "default")
+        await asyncio.sleep(0.3)
+        assert "Killing" not in node.events.reasons()
+        left = await node.client.update(listed.replace(subsets=()))
+        await asyncio.sleep(0.1)
+        assert "Killing" not in node.events.reasons()  # the kernel still sends to it
+        await proxy_has(node, left.metadata.resource_version)
+        assert await node.until_gone() < 0.1
+
+    play(scene())
+
+
+def test_the_wait_for_the_proxies_has_an_end(node: Node, play: Any) -> None:
+    async def scene() -> None:
+        await node.create()
+        pod = await node.until(ready)
+        await node.client.create(endpoints(pod.status.pod_ip))
+        await asyncio.sleep(1)
+        await node.client.delete(Pod, "web", "default")
+        assert 1 <= await node.until_gone() < 1.2
 
     play(scene())
