@@ -12,6 +12,7 @@ import structlog
 from reconciler.kubelet.podspec import pod_key
 from reconciler.kubelet.prober import Kind
 from reconciler.kubelet.starter import Started, StartFailed
+from reconciler.kubelet.status import is_ready
 from reconciler.model.container import Container
 from reconciler.model.meta import KubeObject
 from reconciler.model.pod import Pod
@@ -36,10 +37,10 @@ class Narrator:
 
     def readiness(self, before: Pod, after: Pod) -> None:
         """The pod's condition Ready changed; logged only, as Kubernetes has no event for it."""
-        was, is_ready = _ready(before), _ready(after)
-        if was != is_ready:
+        ready = is_ready(after.status)
+        if ready != is_ready(before.status):
             meta = after.metadata
-            event = "pod.ready" if is_ready else "pod.unready"
+            event = "pod.ready" if ready else "pod.unready"
             self._log.info(event, kind="Pod", namespace=meta.namespace, name=meta.name)
 
     def started(self, pod: Pod, container: Container, started: Started) -> None:
@@ -88,7 +89,3 @@ class Narrator:
     def _of(self, pod: Pod, name: str, kind: str, reason: str, message: str) -> None:
         path = f"spec.containers{{{name}}}"
         self._recorder.event(pod, kind, reason, message, field_path=path)
-
-
-def _ready(pod: Pod) -> bool:
-    return any(each.type == "Ready" and each.status == "True" for each in pod.status.conditions)

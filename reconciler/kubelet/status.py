@@ -78,6 +78,11 @@ def pod_status(pod: Pod, observed: Observed, facts: Facts, now: datetime) -> Pod
     )
 
 
+def is_ready(status: PodStatus) -> bool:
+    """Tell whether the condition Ready is true."""
+    return any(each.type == "Ready" and each.status == "True" for each in status.conditions)
+
+
 def _address(pod: Pod, observed: Observed, facts: Facts) -> str:
     live = observed.live
     if pod.spec.host_network:
@@ -326,8 +331,11 @@ def _condition(
     pod: Pod, kind: str, status: str, reason: str, message: str, now: datetime
 ) -> PodCondition:
     former = next((c for c in pod.status.conditions if c.type == kind), None)
-    since = format_time(now)
-    if former is not None and former.status == status and former.last_transition_time:
+    if former is None or former.status != status or not former.last_transition_time:
+        since = format_time(now)
+    elif (former.reason, former.message) == (reason, message):
+        return former
+    else:
         since = former.last_transition_time
     return PodCondition(
         type=kind, status=status, last_transition_time=since, reason=reason, message=message

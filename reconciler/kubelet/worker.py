@@ -41,16 +41,15 @@ from reconciler.kubelet.narration import Narrator
 from reconciler.kubelet.plan import Observed, Stopping, plan
 from reconciler.kubelet.podnetwork import NetworkFailure
 from reconciler.kubelet.prober import Prober
+from reconciler.kubelet.reporter import Reporter
 from reconciler.kubelet.runtime import ContainerRuntime, NoSuchContainer, RuntimeFailure
 from reconciler.kubelet.starter import Starter, StartFailed
-from reconciler.kubelet.status import Facts, Waiting, pod_status
+from reconciler.kubelet.status import Waiting
 from reconciler.model.pod import Pod
-from reconciler.model.podstatus import ContainerStatus
 
 # A pod that needs more rounds than this gives others their turn first.
 _ROUNDS = 12
 _FIRST_HOLD, _LONGEST_HOLD = 1.0, 30.0
-_WRITE_TRIES = 4
 _KILL_AGAIN = timedelta(seconds=5)
 
 
@@ -80,6 +79,7 @@ class PodWorker:
         self._starter, self._prober, self._let_go = starter, prober, let_go
         self._narrator, self._clock = narrator, clock
         self._node_name, self._host_ip = node_name, host_ip
+        self._reporter = Reporter(client, files, prober, narrator, clock, host_ip)
         self._let_go_timeout = timedelta(seconds=let_go_timeout)
         self._memory: dict[PodKey, Memory] = {}
         self._log = structlog.get_logger(component="kubelet")
@@ -110,7 +110,8 @@ class PodWorker:
         ends = any(isinstance(action, DeleteObject) for action in next_.actions)
         effects = [self._perform(a, key, pod, observed, memory) for a in next_.actions]
         if pod is not None and not ends:
-            effects.append(self._report(key, pod, observed, memory))
+            busy = bool(next_.actions)
+            effects.append(self._reporter.report(key, pod, observed, memory, busy=busy))
         await _all(effects)
         return next_
 
@@ -193,50 +194,6 @@ class PodWorker:
             and c.id not in observed.stopping
         ]
         self._prober.watch(key, pod, running, live.address or self._host_ip)
-
-    async def _report(self, key: PodKey, pod: Pod, observed: Observed, memory: Memory) -> None:
-        """Write the status if it says anything new; on a conflict, of the newer object."""
-        for _ in range(_WRITE_TRIES):
-            facts = self._facts(key, observed, memory)
-            status = pod_status(pod, observed, facts, self._clock.now())
-            if status == pod.status:
-                return
-            try:
-                memory.written = await self._client.update(
-                    pod.replace(status=status), subresource="status", manager="kubelet"
-                )
-            except NotFound:
-                return
-            except ConflictError:
-                pod = await self._client.get(Pod, key.name, key.namespace)
-                if pod.metadata.uid != key.uid:
-                    return
-            else:
-                self._narrator.readiness(pod, memory.written)
-                self._tell_backoff(pod, memory.written)
-                return
-        raise Retryable(f"the status of pod {key} changes too fast")
-
-    def _tell_backoff(self, before: Pod, after: Pod) -> None:
-        known = {s.name for s in before.status.container_statuses if _in_crash_loop(s)}
-        for status in after.status.container_statuses:
-            if _in_crash_loop(status) and status.name not in known:
-                self._narrator.backing_off(after, status.name)
-
-    def _facts(self, key: PodKey, observed: Observed, memory: Memory) -> Facts:
-        results = self._prober.results
-        for container in observed.containers:
-            if container.exited and container.id not in memory.messages:
-                memory.messages[container.id] = self._files.termination_message(
-                    key.uid, container.name, container.attempt
-                )
-        return Facts(
-            host_ip=self._host_ip,
-            ready=results.ready,
-            started=results.started,
-            waiting=memory.waiting,
-            messages=memory.messages,
-        )
 
     async def _perform(
         self, action: Action, key: PodKey, pod: Pod | None, observed: Observed, memory: Memory
@@ -367,11 +324,6 @@ def _waiting(error: StartFailed) -> Waiting:
     if error.reason in ("FailedMount", "FailedCreatePodSandBox"):
         return Waiting("ContainerCreating", error.message)
     return Waiting(error.reason, error.message)
-
-
-def _in_crash_loop(status: ContainerStatus) -> bool:
-    waiting = status.state.waiting
-    return waiting is not None and waiting.reason == "CrashLoopBackOff"
 
 
 def _version(pod: Pod) -> int:

@@ -1,0 +1,100 @@
+"""Writes what is seen of a pod into its status, as seldom as can be.
+
+Called by `worker.py` in each round. While a pod is being worked on, only its first status and a
+loss of readiness are written at once; the rest waits for the end of the work, which is near.
+"""
+
+from __future__ import annotations
+
+from reconciler.client.protocol import Client, ConflictError, NotFound
+from reconciler.core.clock import Clock
+from reconciler.core.errors import Retryable
+from reconciler.kubelet.files import PodFiles
+from reconciler.kubelet.labels import PodKey
+from reconciler.kubelet.memory import Memory
+from reconciler.kubelet.narration import Narrator
+from reconciler.kubelet.plan import Observed
+from reconciler.kubelet.prober import Prober
+from reconciler.kubelet.status import Facts, is_ready, pod_status
+from reconciler.model.pod import Pod
+from reconciler.model.podstatus import ContainerStatus, PodStatus
+
+_WRITE_TRIES = 4
+
+
+class Reporter:
+    """The statuses of one node's pods."""
+
+    def __init__(
+        self,
+        client: Client,
+        files: PodFiles,
+        prober: Prober,
+        narrator: Narrator,
+        clock: Clock,
+        host_ip: str,
+    ) -> None:
+        self._client, self._files, self._prober = client, files, prober
+        self._narrator, self._clock, self._host_ip = narrator, clock, host_ip
+
+    async def report(
+        self, key: PodKey, pod: Pod, observed: Observed, memory: Memory, *, busy: bool
+    ) -> None:
+        """Write the status if it says anything new; on a conflict, of the newer object.
+
+        `busy`: there is more to do for the pod at once. Raises `Retryable`.
+        """
+        for _ in range(_WRITE_TRIES):
+            status = self._status(key, pod, observed, memory)
+            if status == pod.status or (busy and not _is_urgent(pod.status, status)):
+                return
+            try:
+                memory.written = await self._client.update(
+                    pod.replace(status=status), subresource="status", manager="kubelet"
+                )
+            except NotFound:
+                return
+            except ConflictError:
+                pod = await self._client.get(Pod, key.name, key.namespace)
+                if pod.metadata.uid != key.uid:
+                    return
+            else:
+                self._tell(pod, memory.written)
+                return
+        raise Retryable(f"the status of pod {key} changes too fast")
+
+    def _status(self, key: PodKey, pod: Pod, observed: Observed, memory: Memory) -> PodStatus:
+        results = self._prober.results
+        self._read_last_words(key, observed, memory)
+        facts = Facts(
+            host_ip=self._host_ip,
+            ready=results.ready,
+            started=results.started,
+            waiting=memory.waiting,
+            messages=memory.messages,
+        )
+        return pod_status(pod, observed, facts, self._clock.now())
+
+    def _read_last_words(self, key: PodKey, observed: Observed, memory: Memory) -> None:
+        for container in observed.containers:
+            if container.exited and container.id not in memory.messages:
+                memory.messages[container.id] = self._files.termination_message(
+                    key.uid, container.name, container.attempt
+                )
+
+    def _tell(self, before: Pod, after: Pod) -> None:
+        self._narrator.readiness(before, after)
+        known = {s.name for s in before.status.container_statuses if _in_crash_loop(s)}
+        for status in after.status.container_statuses:
+            if _in_crash_loop(status) and status.name not in known:
+                self._narrator.backing_off(after, status.name)
+
+
+def _is_urgent(before: PodStatus, after: PodStatus) -> bool:
+    """A pod is acknowledged at once, and leaves its services at once."""
+    return before.start_time is None or (is_ready(before) and not is_ready(after))
+
+
+def _in_crash_loop(status: ContainerStatus) -> bool:
+    waiting = status.state.waiting
+    return waiting is not None and waiting.reason == "CrashLoopBackOff"
