@@ -41,18 +41,25 @@ kind: ReplicationController
 metadata:
   name: app-{n:05d}
   namespace: bench
-  labels: {{app: app-{n:05d}, tier: backend}}
+  labels:
+    app: app-{n:05d}
+    tier: backend
 spec:
   replicas: 0
-  selector: {{app: app-{n:05d}}}
+  selector:
+    app: app-{n:05d}
   template:
     metadata:
-      labels: {{app: app-{n:05d}, tier: backend}}
+      labels:
+        app: app-{n:05d}
+        tier: backend
     spec:
       containers:
       - name: main
         image: registry.example/app:{tag}
-        args: ["--listen", "0.0.0.0:8080", "--verbose"]
+        args:
+        - --listen
+        - "0.0.0.0:8080"
         ports:
         - name: http
           containerPort: 8080
@@ -62,17 +69,21 @@ spec:
         - name: CACHE_SIZE
           value: "1024"
         resources:
-          requests: {{cpu: 100m, memory: 128Mi}}
-          limits: {{cpu: 500m, memory: 256Mi}}
+          requests:
+            cpu: 100m
+            memory: 128Mi
         readinessProbe:
-          httpGet: {{path: /healthz, port: http}}
+          httpGet:
+            path: /healthz
+            port: http
           periodSeconds: 5
         volumeMounts:
         - name: scratch
-          mountPath: /tmp
+          mountPath: /scratch
       volumes:
       - name: scratch
-        emptyDir: {{}}
+        hostPath:
+          path: /var/scratch
 """
 
 
