@@ -176,28 +176,29 @@ def bare_yaml(source: Path) -> float:
     return time.monotonic() - begin
 
 
-async def measure(count: int, heard: Heard) -> dict[str, float]:
+def measure(count: int) -> dict[str, float]:
     """Return seconds by name, for a repository of `count` manifests."""
     with tempfile.TemporaryDirectory(prefix="reconciler-benchmark-") as scratch:
         source, state = Path(scratch, "source"), Path(scratch, "state")
         source.mkdir()
         state.mkdir()
         repository = Repository(source, count)
-        head = repository.head()
         bare = bare_yaml(source)
-        begin = time.monotonic()
-        async with plane(source, state):
-            cold = await heard.until("revision.applied", head) - begin
-            await heard.until("revision.healthy", head)
-            noop = [await _commit(repository, heard, tag="") for _ in range(COMMITS)]
-            line = [await _commit(repository, heard, tag=f"t{n}") for n in range(COMMITS)]
-        begin = time.monotonic()
-        async with plane(source, state):
-            warm = await heard.until("revision.applied", repository.head())
-        return {
-            "bare": bare, "cold": cold, "warm": warm - begin,
-            "no-op": median(noop), "one line": median(line),
-        }  # fmt: skip
+        return {"bare": bare, **uvloop.run(_starts_and_commits(repository, state))}
+
+
+async def _starts_and_commits(repository: Repository, state: Path) -> dict[str, float]:
+    heard, head = Heard(), repository.head()
+    begin = time.monotonic()
+    async with plane(repository.root, state):
+        cold = await heard.until("revision.applied", head) - begin
+        await heard.until("revision.healthy", head)
+        noop = [await _commit(repository, heard, tag="") for _ in range(COMMITS)]
+        line = [await _commit(repository, heard, tag=f"t{n}") for n in range(COMMITS)]
+    begin, head = time.monotonic(), repository.head()
+    async with plane(repository.root, state):
+        warm = await heard.until("revision.applied", head) - begin
+    return {"cold": cold, "warm": warm, "no-op": median(noop), "one line": median(line)}
 
 
 async def _commit(repository: Repository, heard: Heard, tag: str) -> float:
@@ -213,7 +214,7 @@ def main() -> None:
     """Each size in a process of its own, so that none inherits another's memory."""
     if len(sys.argv) > 1:
         gc.tune()
-        print(json.dumps(uvloop.run(measure(int(sys.argv[1]), Heard()))))
+        print(json.dumps(measure(int(sys.argv[1]))))
         return
     results = {}
     for size in SIZES:
