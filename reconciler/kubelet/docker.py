@@ -11,7 +11,6 @@ import contextlib
 import os
 import signal as signals
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -39,6 +38,7 @@ from reconciler.kubelet.runtime import (
     RuntimeUnavailable,
     RuntimeVersion,
 )
+from reconciler.kubelet.threads import DaemonThreads
 
 T = TypeVar("T")
 
@@ -68,8 +68,8 @@ class DockerRuntime:
     def __init__(self, socket: Path = Path("/var/run/docker.sock"), *, timeout: int = 60) -> None:
         self._client = _connect(socket, timeout, PARALLEL_CALLS)
         self._slow = _connect(socket, _SLOW_TIMEOUT, PARALLEL_WAITS)
-        self._calls = ThreadPoolExecutor(PARALLEL_CALLS, "docker")
-        self._waits = ThreadPoolExecutor(PARALLEL_WAITS, "docker-slow")
+        self._calls = DaemonThreads(PARALLEL_CALLS, "docker")
+        self._waits = DaemonThreads(PARALLEL_WAITS, "docker-slow")
         self._log = structlog.get_logger(component="docker")
 
     async def version(self) -> RuntimeVersion:
@@ -85,6 +85,10 @@ class DockerRuntime:
             memory=info["MemTotal"],
             root_dir=info["DockerRootDir"],
         )
+
+    async def ping(self) -> None:
+        """See `ContainerRuntime.ping`."""
+        await self._call(self._client.ping)
 
     async def list(self, label: str = "") -> tuple[Container, ...]:
         """See `ContainerRuntime.list`: one listing, then one inspection each, in parallel."""
@@ -139,9 +143,8 @@ class DockerRuntime:
         """See `ContainerRuntime.exec`; a command that runs too long is killed."""
         made = await self._call(partial(self._client.exec_create, container, list(argv)))
         stream: Any = await self._call(partial(self._slow.exec_start, made["Id"], stream=True))
-        reading = asyncio.get_running_loop().run_in_executor(self._waits, _read, stream)
         try:
-            output = await asyncio.wait_for(asyncio.shield(reading), seconds)
+            output = await asyncio.wait_for(self._waits.run(partial(_read, stream)), seconds)
         except TimeoutError:
             await self._kill_exec(made["Id"])
             raise
@@ -209,8 +212,8 @@ class DockerRuntime:
 
     async def close(self) -> None:
         """See `ContainerRuntime.close`."""
-        self._calls.shutdown(wait=False, cancel_futures=True)
-        self._waits.shutdown(wait=False, cancel_futures=True)
+        self._calls.close()
+        self._waits.close()
         self._client.close()
         self._slow.close()
 
@@ -220,9 +223,9 @@ class DockerRuntime:
     async def _wait(self, function: Callable[[], T]) -> T:
         return await self._on(self._waits, function)
 
-    async def _on(self, pool: ThreadPoolExecutor, function: Callable[[], T]) -> T:
+    async def _on(self, threads: DaemonThreads, function: Callable[[], T]) -> T:
         try:
-            return await asyncio.get_running_loop().run_in_executor(pool, function)
+            return await threads.run(function)
         except docker.errors.ImageNotFound as error:
             raise NoSuchImage(_words(error)) from error
         except docker.errors.APIError as error:

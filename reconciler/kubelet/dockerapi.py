@@ -23,6 +23,8 @@ from reconciler.kubelet.runtime import (
 _NEVER = "0001-01-01T00:00:00Z"
 _IMAGE_ACTIONS = frozenset({"tag", "untag", "delete", "pull", "import", "load"})
 _CONTAINER_ACTIONS: Mapping[str, Any] = {"start": "start", "die": "die", "destroy": "destroy"}
+# Kubernetes' own rotation of container logs.
+_LOGS = {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "5"}}
 EVENT_FILTERS = {
     "type": ["container", "image"],
     "event": sorted({*_CONTAINER_ACTIONS, *_IMAGE_ACTIONS}),
@@ -60,6 +62,7 @@ def host_config(spec: ContainerSpec) -> dict[str, Any]:
         "IpcMode": spec.ipc,
         "PidMode": spec.pid,
         "OomScoreAdj": spec.oom_score_adj,
+        "LogConfig": _LOGS,
         "Mounts": [_mount(mount) for mount in spec.mounts],
         **_limits(spec.resources),
         **_rights(spec.security),

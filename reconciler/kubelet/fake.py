@@ -48,6 +48,9 @@ class FakeRuntime:
         """See `ContainerRuntime.version`."""
         return RuntimeVersion("docker", "20.10.0", "6.0.0", "Fake", "x86_64", 8, 16 << 30, "/")
 
+    async def ping(self) -> None:
+        """See `ContainerRuntime.ping`."""
+
     async def list(self, label: str = "") -> tuple[Container, ...]:
         """See `ContainerRuntime.list`."""
         return tuple(c for c in self._containers.values() if _has(c.labels, label))

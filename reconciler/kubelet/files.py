@@ -83,13 +83,18 @@ class PodFiles:
             (str(folder / name), f"/etc/{name}") for name in ("hosts", "hostname", "resolv.conf")
         )
 
-    def empty_dir(self, uid: str, volume: str, *, memory: bool) -> Path:
-        """Make (once) an emptyDir: mode 0777, on tmpfs when it shall be in memory."""
+    def empty_dir(self, uid: str, volume: str, *, memory: bool, group: int | None = None) -> Path:
+        """Make (once) an emptyDir: mode 0777, on tmpfs when it shall be in memory.
+
+        `group` is the pod's fsGroup, which then owns the folder and what is made in it.
+        """
         base = self._memory if memory else self._pods
         folder = base / uid / "volumes" / "kubernetes.io~empty-dir" / volume
         if not folder.exists():
             folder.mkdir(parents=True)
-            folder.chmod(0o777)  # Kubernetes' own mode
+            if group is not None:
+                os.chown(folder, -1, group)
+            folder.chmod(0o777 if group is None else 0o2777)  # Kubernetes' own modes
         return folder
 
     async def termination_log(self, uid: str, container: str, attempt: int) -> Path:
@@ -129,12 +134,15 @@ class PodFiles:
         return paths
 
     def _volumes(self, pod: Pod) -> dict[str, str]:
-        return {volume.name: self._volume(pod.metadata.uid, volume) for volume in pod.spec.volumes}
+        return {volume.name: self._volume(pod, volume) for volume in pod.spec.volumes}
 
-    def _volume(self, uid: str, volume: Volume) -> str:
+    def _volume(self, pod: Pod, volume: Volume) -> str:
         if volume.empty_dir is not None:
             memory = volume.empty_dir.medium == "Memory"
-            return str(self.empty_dir(uid, volume.name, memory=memory))
+            context = pod.spec.security_context
+            group = context.fs_group if context else None
+            uid = pod.metadata.uid
+            return str(self.empty_dir(uid, volume.name, memory=memory, group=group))
         if volume.host_path is not None:
             return host_path(volume.host_path)
         raise VolumeError(f'volume "{volume.name}": its type is not supported yet')

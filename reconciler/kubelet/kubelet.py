@@ -8,6 +8,7 @@ to be done is decided from the state alone (`worker.py`, `plan.py`).
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +42,7 @@ from reconciler.kubelet.starter import SERVICES_BY_NAMESPACE, Host, Starter
 from reconciler.kubelet.worker import PodWorker
 from reconciler.model.gitops import ProxyState
 from reconciler.model.pod import Pod
+from reconciler.model.quantity import from_bytes
 from reconciler.model.service import Endpoints, Service
 
 _RETRY = 2.0
@@ -154,6 +156,9 @@ class Kubelet:
 
     async def _prepare(self) -> None:
         """Make the host ready for pods; while it is not, say why and try again."""
+        if not self._options.limits.negative_oom_scores:
+            reason = "CAP_SYS_RESOURCE is missing: an oom_score_adj below 0 becomes 0"
+            self._log.warning("kubelet.host_limited", reason=reason)
         while True:
             try:
                 self._files.prepare()
@@ -176,7 +181,7 @@ class Kubelet:
         """Turn what happens in the engine into keys; list anew where something may be lost."""
         async for event in self._runtime.events(self._label):
             if event.what == "resync":
-                await self._relist()
+                await self._relist_surely()
             elif event.what == "image":
                 self._images.forget()
             else:
@@ -200,8 +205,17 @@ class Kubelet:
             await asyncio.sleep(self._options.relist)
             await self._relist()
 
-    async def _relist(self) -> None:
-        """Compare everything with the engine's own word, and look at every pod."""
+    async def _relist_surely(self) -> None:
+        while True:
+            if await self._relist():
+                return
+            await asyncio.sleep(_RETRY)
+
+    async def _relist(self) -> bool:
+        """Compare everything with the engine's own word, and look at every pod.
+
+        False when the engine or the network did not answer: what is known stays as it is.
+        """
         known = self._cache.ids()
         try:
             found = await self._runtime.list(self._label)
@@ -210,7 +224,7 @@ class Kubelet:
             await self._ensure_sandbox_image()
         except (RuntimeFailure, NetworkFailure) as error:
             self._log.warning("kubelet.relist_failed", reason=str(error))
-            return
+            return False
         self._cache.compare(found, known)
         for key in self._cache.pods():
             for container in self._cache.of(key):
@@ -220,6 +234,7 @@ class Kubelet:
         self._listed.set()
         for key in self._cache.pods() | {pod_key(pod) for pod in self._own_pods()}:
             self._again(key)
+        return True
 
     def _own_pods(self) -> Iterable[Pod]:
         node = self._options.node_name
@@ -276,6 +291,10 @@ def _host(options: KubeletOptions) -> Host:
         scope=options.scope,
         hosts=_read("/etc/hosts"),
         resolver=_read("/etc/resolv.conf"),
+        allocatable={
+            "cpu": str(os.cpu_count() or 1),
+            "memory": from_bytes(options.limits.memory),
+        },
     )
 
 

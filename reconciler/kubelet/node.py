@@ -84,8 +84,11 @@ class NodeAgent:
     async def _trouble(self) -> str:
         """Return why pods cannot run here, or ""."""
         try:
-            self._engine = await self._runtime.version()
+            if self._engine is None:
+                self._engine = await self._runtime.version()
+            await self._runtime.ping()
         except RuntimeFailure as error:
+            self._engine = None  # it may come back as another version
             return f"container runtime is down: {error}"
         return ""
 

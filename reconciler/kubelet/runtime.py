@@ -194,6 +194,10 @@ class ContainerRuntime(Protocol):
         """Say who answers, and on what kind of host."""
         ...
 
+    async def ping(self) -> None:
+        """Return when the engine answers at all; much cheaper than `version`."""
+        ...
+
     async def list(self, label: str = "") -> tuple[Container, ...]:
         """Return every container, running or not, that has the label ("name" or "name=value")."""
         ...

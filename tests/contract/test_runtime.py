@@ -70,6 +70,14 @@ async def test_a_container_lives_from_creation_to_removal(
         await runtime.inspect(made)
 
 
+async def test_the_engine_says_who_it_is(runtime: ContainerRuntime) -> None:
+    await runtime.ping()
+    version = await runtime.version()
+    assert version.name == "docker"
+    assert version.version
+    assert version.cpus > 0
+
+
 async def test_what_is_done_twice_is_done_once(runtime: ContainerRuntime, label: str) -> None:
     made = await runtime.create(spec(label, *POLITE))
     await runtime.start(made)

@@ -1,0 +1,108 @@
+"""The Node object: registered once, its heart beating, its trouble told."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from reconciler.kubelet.hostfacts import HostFacts
+from reconciler.kubelet.node import NodeAgent, NodeOptions
+from reconciler.kubelet.runtime import RuntimeUnavailable
+from reconciler.model.node import Node as NodeObject
+from tests.unit.kubelet.node import Node
+
+FACTS = HostFacts("m", "u", "b", "6.1", "Debian", "amd64", 4, 8 << 30, 100 << 30, "Host-1")
+OPTIONS = NodeOptions("node-1", "192.0.2.9", "10.244.0.0/24")
+
+
+@pytest.fixture
+def agent(node: Node, virtual: Any) -> Any:
+    made = NodeAgent(node.client, node.runtime, node.clock, FACTS, OPTIONS)
+    task = virtual.create_task(made.run())
+    yield made
+    task.cancel()
+    virtual.run_until_complete(asyncio.gather(task, return_exceptions=True))
+
+
+async def registered(node: Node) -> NodeObject:
+    return await node.client.get(NodeObject, "node-1")
+
+
+def condition(found: NodeObject, kind: str) -> Any:
+    return next(each for each in found.status.conditions if each.type == kind)
+
+
+def test_a_node_says_what_it_is(node: Node, agent: Any, play: Any) -> None:
+    async def scene() -> None:
+        await asyncio.sleep(1)
+        found = await registered(node)
+        assert found.metadata.labels["kubernetes.io/hostname"] == "host-1"
+        assert found.metadata.labels["kubernetes.io/arch"] == "amd64"
+        assert found.spec.pod_cidr == "10.244.0.0/24"
+        assert found.status.phase == "Running"
+        assert found.status.capacity == {
+            "cpu": "4",
+            "ephemeral-storage": "100Gi",
+            "memory": "8Gi",
+            "pods": "250",
+        }
+        assert [a.address for a in found.status.addresses] == ["192.0.2.9", "Host-1"]
+        assert found.status.node_info.container_runtime_version == "docker://20.10.0"
+        assert condition(found, "Ready").status == "True"
+
+    play(scene())
+
+
+def test_only_heartbeats_change(node: Node, agent: Any, play: Any) -> None:
+    async def scene() -> None:
+        await asyncio.sleep(1)
+        before = condition(await registered(node), "Ready")
+        await asyncio.sleep(25)
+        found = await registered(node)
+        after = condition(found, "Ready")
+        assert after.last_heartbeat_time > before.last_heartbeat_time
+        assert after.last_transition_time == before.last_transition_time
+        assert found.metadata.generation <= 1
+
+    play(scene())
+
+
+def test_what_others_wrote_stays(node: Node, agent: Any, play: Any) -> None:
+    async def scene() -> None:
+        await asyncio.sleep(1)
+        found = await registered(node)
+        labels = {**found.metadata.labels, "zone": "a"}
+        del labels["kubernetes.io/os"]
+        spec = found.spec.replace(unschedulable=True)
+        await node.client.update(
+            found.replace(metadata=found.metadata.replace(labels=labels), spec=spec)
+        )
+        await asyncio.sleep(15)
+        found = await registered(node)
+        assert found.metadata.labels["zone"] == "a"
+        assert found.metadata.labels["kubernetes.io/os"] == "linux"
+        assert found.spec.unschedulable
+
+    play(scene())
+
+
+def test_an_engine_that_is_away_makes_the_node_not_ready(
+    node: Node, agent: Any, play: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away() -> None:
+        raise RuntimeUnavailable("Docker does not answer: refused")
+
+    async def scene() -> None:
+        await asyncio.sleep(1)
+        with monkeypatch.context() as patch:
+            patch.setattr(node.runtime, "ping", away)
+            await asyncio.sleep(15)
+            ready = condition(await registered(node), "Ready")
+            assert (ready.status, ready.reason) == ("False", "KubeletNotReady")
+            assert "Docker does not answer" in ready.message
+        await asyncio.sleep(15)
+        assert condition(await registered(node), "Ready").status == "True"
+
+    play(scene())
