@@ -20,8 +20,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import uvloop
-from raw_docker import SLEEPER, RawDocker
 
+from benchmarks.raw_docker import SLEEPER, RawDocker
 from reconciler.apiserver.registry.registry import Registry
 from reconciler.client.events import EventRecorder
 from reconciler.client.informer import Informer

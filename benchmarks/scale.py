@@ -219,7 +219,10 @@ def main() -> None:
     results = {}
     for size in SIZES:
         done = subprocess.run(
-            [sys.executable, __file__, str(size)], check=True, capture_output=True, text=True
+            [sys.executable, "-m", "benchmarks.scale", str(size)],
+            check=True,
+            capture_output=True,
+            text=True,
         )
         results[size] = json.loads(done.stdout.splitlines()[-1])
     _print(results)
