@@ -25,6 +25,7 @@ from reconciler.kubelet.runtime import (
     NoSuchImage,
     RuntimeConflict,
     RuntimeFailure,
+    RuntimeUnavailable,
     RuntimeVersion,
 )
 
@@ -32,7 +33,10 @@ _FIRST_PID = 100_000
 
 
 class FakeRuntime:
-    """`ContainerRuntime` in memory. `images` are the names that are there from the start."""
+    """`ContainerRuntime` in memory. `images` are the names that are there from the start.
+
+    `registry` are the names that can be pulled; while `away` the engine does not answer.
+    """
 
     def __init__(self, clock: Clock, images: tuple[str, ...] = ()) -> None:
         self._clock = clock
@@ -43,16 +47,20 @@ class FakeRuntime:
         self._listeners: set[asyncio.Queue[Happened]] = set()
         self._made = 0
         self.registry: set[str] = set()
+        self.away = False
 
     async def version(self) -> RuntimeVersion:
         """See `ContainerRuntime.version`."""
+        self._reach()
         return RuntimeVersion("docker", "20.10.0", "6.0.0", "Fake", "x86_64", 8, 16 << 30, "/")
 
     async def ping(self) -> None:
         """See `ContainerRuntime.ping`."""
+        self._reach()
 
     async def list(self, label: str = "") -> tuple[Container, ...]:
         """See `ContainerRuntime.list`."""
+        self._reach()
         return tuple(c for c in self._containers.values() if _has(c.labels, label))
 
     async def inspect(self, container: str) -> Container:
@@ -61,6 +69,7 @@ class FakeRuntime:
 
     async def create(self, spec: ContainerSpec) -> str:
         """See `ContainerRuntime.create`."""
+        self._reach()
         if spec.image not in self._images:
             raise NoSuchImage(f"No such image: {spec.image}")
         if any(c.name == spec.name for c in self._containers.values()):
@@ -208,7 +217,12 @@ class FakeRuntime:
         for timer in self._timers.values():
             timer.cancel()
 
+    def _reach(self) -> None:
+        if self.away:
+            raise RuntimeUnavailable("Docker does not answer: refused")
+
     def _find(self, container: str) -> Container:
+        self._reach()
         known = self._containers.get(container)
         if known is None:
             known = next((c for c in self._containers.values() if c.name == container), None)

@@ -313,3 +313,16 @@ def test_the_wait_for_the_proxies_has_an_end(node: Node, play: Any) -> None:
         assert 1 <= await node.until_gone() < 1.2
 
     play(scene())
+
+
+def test_what_an_absent_engine_holds_up_is_done_when_it_is_back(node: Node, play: Any) -> None:
+    async def scene() -> None:
+        node.runtime.away = True
+        await node.create()
+        await asyncio.sleep(60)
+        assert not ready(await node.until(lambda p: p.status.phase == "Pending"))
+        node.runtime.away = False
+        await node.until(ready, limit=61)
+        assert len(await node.containers()) == 2
+
+    play(scene())
