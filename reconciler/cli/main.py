@@ -10,15 +10,18 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-
-from rich.console import Console
+from typing import TYPE_CHECKING
 
 from reconciler.core.errors import ReconcilerError
+from reconciler.core.lean import import_without
 from reconciler.settings import Settings, SettingsError, load
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 FAILED, INVALID = 1, 3
 
-Command = Callable[[Settings, argparse.Namespace, Console], int]
+Command = Callable[[Settings, argparse.Namespace], int]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INVALID
     command: Command = parsed.command
     try:
-        return command(settings, parsed, Console())
+        return command(settings, parsed)
     except ReconcilerError as error:
         print(f"reconciler: {error}", file=sys.stderr)  # noqa: T201 - the command line's voice
         return FAILED
@@ -59,13 +62,14 @@ def build_parser() -> argparse.ArgumentParser:
     status.add_argument("-w", "--watch", action="store_true", help="keep showing it, live")
     _add(commands, "history", _history, "list the revisions and what became of them")
     _add(commands, "sync", _sync, "make the running daemon look at its source now")
+    _add(commands, "kubeconfig", _kubeconfig, "print a kubeconfig for this host's API", ("listen",))
     _add(commands, "down", _down, "remove all that reconciler made on this host")
     return parser
 
 
 _SOURCE = ("source", "branch", "path")
 _DAEMON = (
-    "source_name", "interval", "docker_socket", "node_name", "register_node", "pod_cidr",
+    "source_name", "interval", "listen", "docker_socket", "node_name", "register_node", "pod_cidr",
     "service_cidr", "cluster_dns", "cluster_domain", "node_port_min", "node_port_max",
     "let_go_timeout", "log_level",
 )  # fmt: skip
@@ -98,52 +102,66 @@ def _add_setting(parser: argparse.ArgumentParser, name: str) -> None:
         parser.add_argument(flag, metavar=name.upper(), help=text)
 
 
-def _run(settings: Settings, _: argparse.Namespace, __: Console) -> int:
+def _run(settings: Settings, _: argparse.Namespace) -> int:
+    import_without("structlog", "rich")
     from reconciler import app
 
     return app.main(settings)
 
 
-def _validate(_: Settings, parsed: argparse.Namespace, console: Console) -> int:
+def _console() -> Console:
+    """Return the terminal; the daemon does without rich, so it is imported here."""
+    from rich.console import Console
+
+    return Console()
+
+
+def _validate(_: Settings, parsed: argparse.Namespace) -> int:
     from reconciler.cli.validate import run_validate
 
-    return run_validate(parsed.paths, console)
+    return run_validate(parsed.paths, _console())
 
 
-def _render(_: Settings, parsed: argparse.Namespace, console: Console) -> int:
+def _render(_: Settings, parsed: argparse.Namespace) -> int:
     from reconciler.cli.render import run_render
 
-    return run_render(parsed.target, console)
+    return run_render(parsed.target, _console())
 
 
-def _plan(settings: Settings, parsed: argparse.Namespace, console: Console) -> int:
+def _plan(settings: Settings, parsed: argparse.Namespace) -> int:
     from reconciler.cli.plan import run_plan
 
-    return run_plan(settings, console, output=parsed.output)
+    return run_plan(settings, _console(), output=parsed.output)
 
 
-def _status(settings: Settings, parsed: argparse.Namespace, console: Console) -> int:
+def _status(settings: Settings, parsed: argparse.Namespace) -> int:
     from reconciler.cli.status import run_status
 
-    return run_status(settings, console, watch=parsed.watch)
+    return run_status(settings, _console(), watch=parsed.watch)
 
 
-def _history(settings: Settings, _: argparse.Namespace, console: Console) -> int:
+def _history(settings: Settings, _: argparse.Namespace) -> int:
     from reconciler.cli.history import run_history
 
-    return run_history(settings, console)
+    return run_history(settings, _console())
 
 
-def _sync(settings: Settings, _: argparse.Namespace, console: Console) -> int:
+def _sync(settings: Settings, _: argparse.Namespace) -> int:
     from reconciler.cli.sync import run_sync
 
-    return run_sync(settings, console)
+    return run_sync(settings, _console())
 
 
-def _down(settings: Settings, _: argparse.Namespace, console: Console) -> int:
+def _kubeconfig(settings: Settings, _: argparse.Namespace) -> int:
+    from reconciler.cli.kubeconfig import run_kubeconfig
+
+    return run_kubeconfig(settings)
+
+
+def _down(settings: Settings, _: argparse.Namespace) -> int:
     from reconciler.cli.down import run_down
 
-    return run_down(settings, console)
+    return run_down(settings, _console())
 
 
 if __name__ == "__main__":
