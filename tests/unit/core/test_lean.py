@@ -23,7 +23,7 @@ def test_the_unwanted_is_left_out_and_can_be_imported_later():
 def test_the_daemon_never_loads_rich():
     out = _python(
         "import sys; from reconciler.cli import main\n"
-        "try: main.main(['run', '--state-dir', '/proc/none', '--source', '/proc/none'])\n"
+        "try: main.main(['run', '--run-dir', '/proc/none', '--state-dir', '/proc/none'])\n"
         "except BaseException: pass\n"
         "print('reconciler.app' in sys.modules, 'rich' in sys.modules, 'attr' in sys.modules)"
     )
