@@ -7,6 +7,7 @@ their dependencies here and meet only through the API objects.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import signal
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -16,6 +17,7 @@ import structlog
 import uvloop
 
 from reconciler import host, rundir
+from reconciler.apiserver.http.server import ApiServer, ApiSettings
 from reconciler.apiserver.registry.registry import Registry
 from reconciler.apiserver.registry.settings import RegistrySettings
 from reconciler.client.events import EventRecorder
@@ -125,6 +127,18 @@ class ControlPlane:
         return {**loops, "informers": informers.run}
 
 
+def api_settings(settings: Settings) -> ApiSettings:
+    """Return where the API listens, and the names by which pods may reach it."""
+    first = ipaddress.IPv4Network(settings.service_cidr)[1]
+    service = f"kubernetes.default.svc.{settings.cluster_domain}"
+    return ApiSettings(
+        listen=settings.listen,
+        unix_socket=settings.api_socket,
+        pki=settings.pki_dir,
+        names=(service, str(first)),
+    )
+
+
 def _followed_kinds() -> list[type[KubeObject]]:
     return [each.model for each in kinds.RESOURCES if each.model not in _UNFOLLOWED]
 
@@ -194,7 +208,8 @@ async def _serve(settings: Settings) -> int:
     try:
         plane = ControlPlane(settings, store, clock, ids)
         await plane.registry.start()
-        parts = {**_host_parts(settings, plane, clock), **plane.parts()}
+        api = ApiServer(plane.registry, clock, api_settings(settings))
+        parts = {"api": api.run, **_host_parts(settings, plane, clock), **plane.parts()}
         logger.info("daemon.started", source=settings.source, node=settings.node_name)
         await supervise(parts, _stop_on_signals(plane.sync))
     except ExceptionGroup as group:

@@ -22,6 +22,7 @@ OWNERSHIP = "reconciler"
 """The abstract socket that the daemon of a network namespace holds."""
 
 _ENVIRONMENT = "RECONCILER_"
+_LAST_PORT = 65535
 
 
 class SettingsError(ReconcilerError):
@@ -36,8 +37,17 @@ def _address(text: str) -> str:
     return str(ipaddress.IPv4Address(text))
 
 
+def _listen(text: str) -> str:
+    host, colon, port = text.rpartition(":")
+    ipaddress.ip_address(host.strip("[]"))
+    if not colon or not port.isascii() or not port.isdigit() or int(port) > _LAST_PORT:
+        raise ValueError("expected ADDRESS:PORT")
+    return text
+
+
 Network = Annotated[str, AfterValidator(_network)]
 Address = Annotated[str, AfterValidator(_address)]
+Listen = Annotated[str, AfterValidator(_listen)]
 
 
 def _host_name() -> str:
@@ -70,6 +80,11 @@ class Settings(BaseModel):
         default=Path("/var/run/docker.sock"), description="Docker's Unix socket"
     )
 
+    listen: Listen = Field(
+        default="127.0.0.1:6443",
+        description="address and port of the API; another than loopback lets others connect",
+    )
+
     node_name: str = Field(
         default_factory=_host_name, description="name of this host's Node object"
     )
@@ -94,6 +109,16 @@ class Settings(BaseModel):
     def store_path(self) -> Path:
         """The file of the store."""
         return self.state_dir / "store.db"
+
+    @property
+    def pki_dir(self) -> Path:
+        """The folder of the API's certificates and the administrator's token."""
+        return self.state_dir / "pki"
+
+    @property
+    def api_socket(self) -> Path:
+        """The API's Unix socket, for root on this host."""
+        return self.run_dir / "api.sock"
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

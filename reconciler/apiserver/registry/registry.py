@@ -23,6 +23,7 @@ from reconciler.apiserver.registry import (
     pods,
     preconditions,
     strategies,
+    succession,
     tracking,
 )
 from reconciler.apiserver.registry.access import Access
@@ -147,13 +148,35 @@ class Registry:
         new = apply_defaults(obj)
 
         def successor(_record: Record, old: K) -> K:
-            preconditions.check_update(strategy.resource, new, old)
-            tracked = tracking.updated(new, old, by)
-            return _successor(strategy, tracked, old, subresource)
+            return succession.updated(strategy, new, old, by)
 
         meta = obj.metadata
         pinned = meta.resource_version not in ("", "0")
         target = _Target(strategy, meta.namespace, meta.name, not pinned, dry_run)
+        return await self._replace(target, successor)
+
+    async def patch(
+        self,
+        model: type[K],
+        name: str,
+        namespace: str,
+        change: Callable[[Record], K],
+        *,
+        subresource: str = "",
+        manager: str = "",
+        dry_run: bool = False,
+    ) -> K:
+        """Replace the newest version by what `change` makes of it, again when others were faster.
+
+        `change` keeps name and namespace; the resourceVersion that it leaves must be the newest.
+        """
+        strategy: Strategy[K] = self._strategies[model]
+        by = self._writer(strategy, manager, subresource)
+
+        def successor(record: Record, old: K) -> K:
+            return succession.updated(strategy, apply_defaults(change(record)), old, by)
+
+        target = _Target(strategy, namespace, name, dry_run=dry_run)
         return await self._replace(target, successor)
 
     async def apply(
@@ -300,7 +323,7 @@ class Registry:
             new = _decode(result.obj)
             preconditions.check_update(strategy.resource, new, old)
             tracked = tracking.with_owners(apply_defaults(new), result.owners)
-            return _successor(strategy, tracked, old, by.subresource)
+            return succession.successor(strategy, tracked, old, by.subresource)
 
         return await self._replace(target, successor)
 
@@ -323,7 +346,7 @@ class Registry:
 
     async def _write(self, target: _Target[K], record: Record, old: K, new: K) -> K:
         strategy = target.strategy
-        new, claim = strategy.claim(_counted(strategy, new, old), old)
+        new, claim = strategy.claim(succession.counted(strategy, new, old), old)
         try:
             if target.check:
                 _check(strategy, new, validate_update(new, old))
@@ -361,21 +384,6 @@ def _decode(value: dict[str, Any]) -> Any:
         return decode(value)
     except AdmissionError as error:
         raise errors.refused(error) from error
-
-
-def _successor(strategy: Strategy[K], new: K, old: K, subresource: str) -> K:
-    """Return what the store holds after `new` was written to `old` or a part of it."""
-    kept = new.replace(metadata=metadata.for_update(new.metadata, old.metadata))
-    if subresource:
-        return strategy.for_subresource(subresource, kept, old)
-    return strategy.for_update(kept, old)
-
-
-def _counted(strategy: Strategy[K], new: K, old: K) -> K:
-    """Return `new` with the next generation when its spec changed."""
-    if not strategy.generation or strategy.same_spec(new, old):
-        return new
-    return new.replace(metadata=new.metadata.replace(generation=old.metadata.generation + 1))
 
 
 def _check(strategy: Strategy[Any], obj: KubeObject, faults: tuple[FieldError, ...]) -> None:

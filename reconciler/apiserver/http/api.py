@@ -1,0 +1,335 @@
+"""The API as one function: a request in, an answer out.
+
+Called by the server for each request, and by tests without any socket. It finds out who asks and
+what for, lets `authorization` decide, and hands over to the verb; every refusal becomes a Status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from random import Random
+from typing import Any
+
+import orjson
+import structlog
+
+from reconciler.apiserver.http import (
+    accept,
+    discovery,
+    health,
+    openapi,
+    patching,
+    query,
+    reading,
+    status,
+    subresources,
+    target,
+    view,
+    writing,
+)
+from reconciler.apiserver.http.accept import Wanted
+from reconciler.apiserver.http.health import Metrics
+from reconciler.apiserver.http.message import JSON, Answer, Reply, Request
+from reconciler.apiserver.http.reading import Reader
+from reconciler.apiserver.http.target import Target
+from reconciler.apiserver.http.view import Form, View
+from reconciler.apiserver.http.watching import Scope, Watches
+from reconciler.apiserver.http.writing import Warned, Written
+from reconciler.apiserver.registry import errors
+from reconciler.apiserver.registry.errors import StatusError
+from reconciler.apiserver.registry.registry import Registry
+from reconciler.apiserver.security import authorization
+from reconciler.apiserver.security.authentication import (
+    Authenticator,
+    MayNotImpersonate,
+    WrongCredentials,
+)
+from reconciler.apiserver.security.authorization import Attributes
+from reconciler.apiserver.security.identity import Identity
+from reconciler.core.clock import Clock
+from reconciler.model.kinds import Resource
+
+# Deleted at once, these answer with the object; all others with a Status.
+_ANSWER_OBJECT = ("Pod", "ServiceAccount", "Namespace")
+_STREAMED = ("attach", "exec", "log", "portforward", "proxy")
+_VERBS = {
+    "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete", "GET": "get",
+    "HEAD": "get",
+}  # fmt: skip
+
+
+class Api:
+    """See the module. `address` is the server's own, as discovery tells it."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        clock: Clock,
+        authenticator: Authenticator,
+        *,
+        address: str,
+        random: Random | None = None,
+        connections: Callable[[], int] = lambda: 0,
+    ) -> None:
+        self._registry = registry
+        self._clock = clock
+        self._authenticator = authenticator
+        self._address = address
+        self._connections = connections
+        self._watches = Watches(registry, clock, random or Random())  # noqa: S311 - jitter
+        self._scale = subresources.Scale(registry)
+        self._metrics = Metrics()
+        self._log = structlog.get_logger(component="api")
+
+    async def handle(self, request: Request) -> Answer:
+        """Answer a request, whatever it is."""
+        try:
+            answer = await self._answer(request)
+        except StatusError as error:
+            told = error.warnings if isinstance(error, Warned) else ()
+            answer = status.failure(error, tuple(map(status.warning, told)))
+        except Exception:  # noqa: BLE001 - the boundary of every request: logged, then told
+            self._log.exception("api.crashed", method=request.method, path=request.path)
+            answer = status.failure(errors.internal("the request could not be answered"))
+        self._metrics.count(request.method, answer.code)
+        return answer
+
+    async def _answer(self, request: Request) -> Answer:
+        user = self._user(request)
+        place = target.parse(request.path, discovery.versions())
+        if place is None:
+            authorization.check(user, Attributes(_verb_of_path(request), request.path))
+            return self._outside(request)
+        authorization.check(user, _attributes(request, place))
+        asked = replace(request, user=user)
+        if place.resource is None:
+            return await self._elsewhere(asked, place)
+        if place.subresource:
+            return await self._part(asked, place, place.resource)
+        if place.name:
+            return await self._object(asked, place, place.resource)
+        return await self._collection(asked, place, place.resource)
+
+    def _user(self, request: Request) -> Identity:
+        try:
+            return self._authenticator.user(request.headers, request.peer)
+        except WrongCredentials as error:
+            raise status.unauthorized() from error
+        except MayNotImpersonate as error:
+            wanted = Attributes("impersonate", "", "users", name=error.wanted, is_resource=True)
+            authorization.check(error.user, wanted)
+            raise status.unauthorized() from error
+
+    def _outside(self, request: Request) -> Reply:
+        """Answer for a path that no resource has."""
+        path = request.path.rstrip("/") or "/"
+        if request.method not in ("GET", "HEAD"):
+            return status.NOT_THERE
+        if path.startswith(("/api", "/apis")):
+            return self._discovered(request, path)
+        if path == "/version":
+            return _json(health.version())
+        if path == "/metrics":
+            text = self._metrics.text(self._connections(), self._registry.revision)
+            return Reply(200, text.encode(), "text/plain; version=0.0.4; charset=utf-8")
+        if path == "/":
+            return _json({"paths": _paths()})
+        found = openapi.answer(path, request) or health.health(
+            path, verbose="verbose" in request.query
+        )
+        return found or status.NOT_THERE
+
+    def _discovered(self, request: Request, path: str) -> Reply:
+        header = request.headers.get("accept", "")
+        version = discovery.aggregated_version(header)
+        whole = discovery.aggregated(path, version) if version else None
+        if whole is not None:
+            return replace(_json(whole), content_type=discovery.aggregated_type(version))
+        document = discovery.document(path, self._address)
+        if document is None:
+            if path.startswith("/api/"):
+                raise status.no_resource()
+            return status.NOT_THERE
+        if discovery.asks_unknown_form(header) and header:
+            raise status.no_such_form()
+        body, kind = view.finish(orjson.dumps(document), yaml=accept.check(header), pretty=False)
+        return Reply(200, body, kind)
+
+    async def _elsewhere(self, request: Request, place: Target) -> Answer:
+        """Answer for a resource that is not in the table of kinds."""
+        if place.plural == "bindings" and place.namespace and not place.name:
+            if request.method == "POST":
+                return await subresources.bind(self._registry, request, place)
+            raise status.no_method()
+        raise status.no_resource()
+
+    async def _collection(self, request: Request, place: Target, of: Resource) -> Answer:
+        match request.method:
+            case "GET" | "HEAD":
+                return self._list(request, place, of)
+            case "POST" if place.namespace or not of.namespaced:
+                made = await writing.create(self._registry, request, place, of)
+                return self._written(request, of, made, 201)
+            case "DELETE" if "deletecollection" in discovery.verbs(of) and (
+                place.namespace or not of.namespaced
+            ):
+                return await self._delete_collection(request, place, of)
+            case _:
+                raise status.no_method()
+
+    async def _object(self, request: Request, place: Target, of: Resource) -> Answer:
+        if of.namespaced and not place.namespace:
+            raise status.no_resource()
+        answer: Answer
+        match request.method:
+            case "GET" | "HEAD" if request.flag("watch"):
+                answer = self._list(_named(request, place.name), place, of)
+            case "GET" | "HEAD":
+                answer = self._get(request, place, of)
+            case "PUT":
+                answer = await self._put(request, place, of)
+            case "PATCH":
+                answer = await self._patch(request, place, of)
+            case "DELETE":
+                answer = await self._delete(request, place, of)
+            case _:
+                raise status.no_method()
+        return answer
+
+    async def _part(self, request: Request, place: Target, of: Resource) -> Answer:
+        """Answer for a subresource."""
+        part = next(
+            (each for each in discovery.subresources(of) if each.name == place.subresource), None
+        )
+        if part is None:
+            return self._not_served(place, of)
+        reply: Answer
+        match place.subresource, request.method:
+            case "scale", _:
+                reply = await self._scale.handle(request, place)
+            case "binding", "POST":
+                reply = await subresources.bind(self._registry, request, place)
+            case "eviction", "POST":
+                reply = await subresources.evict(self._registry, request, place)
+            case "status", "GET":
+                reply = self._get(request, place, of)
+            case "status" | "finalize", "PUT":
+                reply = await self._put(request, place, of)
+            case "status", "PATCH":
+                reply = await self._patch(request, place, of)
+            case _:
+                raise status.no_method()
+        return reply
+
+    def _not_served(self, place: Target, of: Resource) -> Answer:
+        """Refuse a subresource that is not there, or not yet."""
+        if of.kind != "Pod" or place.subresource.partition("/")[0] not in _STREAMED:
+            raise status.no_resource()
+        subresources.check_pod(self._registry, place)
+        raise status.unimplemented(f"pods/{place.subresource}")
+
+    def _get(self, request: Request, place: Target, of: Resource) -> Reply:
+        wanted, form = self._form(request, of)
+        reader = Reader(self._registry, of, place.namespace)
+        item = reader.one(place.name, request.one("resourceVersion"))
+        return _finished(request, wanted, form.one(item))
+
+    def _list(self, request: Request, place: Target, of: Resource) -> Answer:
+        wanted, form = self._form(request, of)
+        options = query.list_options(request)
+        if options.watch:
+            include = request.one("includeObject")
+            scope = Scope(of, place.namespace, wanted, form, include)
+            return self._watches.open(scope, options)
+        page = Reader(self._registry, of, place.namespace).page(options, form)
+        return _finished(request, wanted, page)
+
+    async def _put(self, request: Request, place: Target, of: Resource) -> Reply:
+        made = await writing.update(self._registry, request, place, of)
+        return self._written(request, of, made, 200)
+
+    async def _patch(self, request: Request, place: Target, of: Resource) -> Answer:
+        if patching.patch_type(request) == patching.APPLY:
+            made, code = await patching.apply(self._registry, request, place, of)
+            return self._written(request, of, made, code)
+        made = await patching.patch_object(self._registry, request, place, of)
+        return self._written(request, of, made, 200)
+
+    async def _delete(self, request: Request, place: Target, of: Resource) -> Answer:
+        options = writing.delete_options(request)
+        obj, gone = await self._registry.delete(of.model, place.name, place.namespace, options)
+        if gone and of.kind not in _ANSWER_OBJECT:
+            meta = obj.metadata
+            details = {"name": meta.name, "group": of.group, "kind": of.plural, "uid": meta.uid}
+            return status.success({key: value for key, value in details.items() if value})
+        return self._written(request, of, Written(obj), 200)
+
+    async def _delete_collection(self, request: Request, place: Target, of: Resource) -> Answer:
+        wanted, form = self._form(request, of)
+        listed, options = query.list_options(request), writing.delete_options(request)
+        reader = Reader(self._registry, of, place.namespace)
+        found = reader.chosen(listed)[: listed.limit or None]
+        body = form.many(found, reading.meta(self._registry.revision))
+        await writing.delete_all(self._registry, [item.obj for item in found], options)
+        return _finished(request, wanted, body)
+
+    def _written(self, request: Request, of: Resource, made: Written, code: int) -> Reply:
+        wanted, form = self._form(request, of)
+        item: View = view.of_object(made.obj)
+        return _finished(request, wanted, form.one(item), code, made.warnings)
+
+    def _form(self, request: Request, of: Resource) -> tuple[Wanted, Form]:
+        header = request.headers.get("accept")
+        wanted = accept.wanted(header) if header else accept.PLAIN
+        include = reading.check_include(request.one("includeObject"))
+        return wanted, view.form_of(of, wanted, include, self._clock)
+
+
+def _finished(
+    request: Request, wanted: Wanted, body: bytes, code: int = 200, warnings: Sequence[str] = ()
+) -> Reply:
+    pretty = request.flag("pretty")
+    if wanted.yaml or pretty:
+        body, kind = view.finish(body, yaml=wanted.yaml, pretty=pretty)
+    else:
+        kind = JSON
+    return Reply(code, body, kind, warnings=tuple(map(status.warning, warnings)))
+
+
+def _json(value: Any) -> Reply:
+    return Reply(200, orjson.dumps(value))
+
+
+def _named(request: Request, name: str) -> Request:
+    """Return the watch of one object as a watch of its collection."""
+    return replace(request, query={**request.query, "fieldSelector": [f"metadata.name={name}"]})
+
+
+def _paths() -> list[str]:
+    """Return the root document: where to look further."""
+    of_groups = [f"/apis/{group}" for group in discovery.groups()]
+    roots = ["/api", "/api/v1", "/apis", *of_groups, "/metrics", "/openapi/v3", "/version"]
+    return sorted([*roots, *health.PATHS])
+
+
+def _verb_of_path(request: Request) -> str:
+    return "get" if request.method in ("GET", "HEAD") else request.method.lower()
+
+
+def _attributes(request: Request, place: Target) -> Attributes:
+    verb = _VERBS.get(request.method, request.method.lower())
+    if not place.name and verb == "get":
+        verb = "watch" if request.flag("watch") else "list"
+    elif not place.name and verb == "delete":
+        verb = "deletecollection"
+    return Attributes(
+        verb,
+        request.path,
+        place.plural,
+        place.group,
+        place.namespace,
+        place.name,
+        place.subresource,
+        is_resource=True,
+    )

@@ -1,0 +1,58 @@
+"""The columns of each kind's Table, and its rows.
+
+Called by `view.py`. The definitions are Kubernetes' own and lie in `tables/columns.json`; a kind
+that is not in there has name and age, as a custom resource without columns has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import orjson
+
+from reconciler.apiserver.http.tables import gitops, kinds, pods
+from reconciler.model.kinds import Resource
+
+Row = dict[str, Any]
+"""A TableRow without its object."""
+
+Cells = Callable[[Any, datetime], Row]
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """A kind's TableColumnDefinitions, and how an object becomes a row at a point in time."""
+
+    definitions: tuple[dict[str, Any], ...]
+    cells: Cells
+
+
+_CELLS: dict[str, Cells] = {
+    "pods": pods.row,
+    "sources": gitops.source,
+    "revisions": gitops.revision,
+    **kinds.ROWS,
+}
+
+
+@cache
+def columns_of(resource: Resource) -> Columns:
+    """Return the columns of a kind."""
+    definitions = _definitions()
+    known = definitions.get(resource.plural) or gitops.DEFINITIONS.get(resource.plural)
+    if known is None or resource.plural not in _CELLS:
+        name, *_, age = definitions["namespaces"]
+        return Columns((name, age), kinds.name_and_age)
+    return Columns(tuple(known), _CELLS[resource.plural])
+
+
+@cache
+def _definitions() -> dict[str, list[dict[str, Any]]]:
+    text = files("reconciler.apiserver.http.tables").joinpath("columns.json").read_bytes()
+    known: dict[str, list[dict[str, Any]]] = orjson.loads(text)
+    return known

@@ -1,0 +1,203 @@
+"""The OpenAPI documents, made from the models: /openapi/v3, one a group, and the least of v2.
+
+Called by `api.py`. kubectl reads them for `explain`, for what to validate and for how to patch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import orjson
+
+from reconciler.apiserver.http import discovery
+from reconciler.apiserver.http.message import JSON, Reply, Request
+from reconciler.model import gitops, schema
+from reconciler.model.base import ListMap, ListSet, Model, PatchOnly
+from reconciler.model.kinds import Resource
+from reconciler.model.schema import Schema
+
+Json = dict[str, Any]
+
+_V2_PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+_GVK = "x-kubernetes-group-version-kind"
+_META = ("reconciler.model.meta", "reconciler.model.selector")
+_PREFIX = "#/components/schemas/"
+_INFO = {"title": "Kubernetes", "version": "v1.31.0"}
+
+_SCALARS: dict[str, Json] = {
+    "int32": {"type": "integer", "format": "int32"},
+    "int64": {"type": "integer", "format": "int64"},
+    "int": {"type": "integer"},
+    "bool": {"type": "boolean"},
+    "float64": {"type": "number", "format": "double"},
+    "[]uint8": {"type": "string", "format": "byte"},
+    "v1.Time": {"type": "string", "format": "date-time"},
+    "v1.MicroTime": {"type": "string", "format": "date-time"},
+}
+
+
+def answer(path: str, request: Request) -> Reply | None:
+    """Return the document at a path, None when there is none."""
+    if path == "/openapi/v2":
+        return _v2(request)
+    if path == "/openapi/v3":
+        return Reply(200, orjson.dumps({"paths": dict(_index())}))
+    for group, version in discovery.versions():
+        if path == f"/openapi/v3/{_root(group, version)}":
+            return Reply(200, _document(group, version))
+    return None
+
+
+def _v2(request: Request) -> Reply:
+    """Answer v2: an empty protobuf message, which is valid, or a document without definitions."""
+    if "protobuf" in request.headers.get("accept", ""):
+        return Reply(200, b"", _V2_PROTOBUF)
+    return Reply(200, orjson.dumps({"swagger": "2.0", "info": _INFO, "paths": {}}), JSON)
+
+
+def _index() -> Iterator[tuple[str, Json]]:
+    for group, version in sorted(discovery.versions()):
+        root = _root(group, version)
+        mark = hashlib.sha256(_document(group, version)).hexdigest().upper()
+        yield root, {"serverRelativeURL": f"/openapi/v3/{root}?hash={mark}"}
+
+
+def _root(group: str, version: str) -> str:
+    return f"apis/{group}/{version}" if group else f"api/{version}"
+
+
+@cache
+def _document(group: str, version: str) -> bytes:
+    found = discovery.resources(group, version)
+    stored = [each for each in found if each.plural != "bindings"]
+    schemas: Json = {}
+    for resource in stored:
+        _collect(resource.model, schemas)
+        schemas[_name(resource.model)][_GVK] = [_gvk(resource)]
+    paths: Json = {}
+    for resource in stored:
+        paths |= dict(_paths(resource, f"/{_root(group, version)}"))
+    document = {
+        "openapi": "3.0.0",
+        "info": _INFO,
+        "paths": paths,
+        "components": {"schemas": dict(sorted(schemas.items()))},
+    }
+    return orjson.dumps(document)
+
+
+def _gvk(resource: Resource) -> Json:
+    return {"group": resource.group, "version": resource.version, "kind": resource.kind}
+
+
+def _name(model: type[Model]) -> str:
+    if model.__module__ in _META:
+        return f"io.k8s.apimachinery.pkg.apis.meta.v1.{model.__name__}"
+    if model.__module__ == gitops.__name__:
+        return f"dev.reconciler.gitops.v1alpha1.{model.__name__}"
+    return f"io.k8s.api.core.v1.{model.__name__}"
+
+
+def _collect(model: type[Model], schemas: Json) -> None:
+    """Add the schema of a model, and of all that it holds."""
+    if _name(model) in schemas:
+        return
+    schemas[_name(model)] = described = {"type": "object", "properties": {}}
+    if model.__doc__:
+        described["description"] = " ".join(model.__doc__.split())
+    if model.atomic:
+        described["x-kubernetes-map-type"] = "atomic"
+    for name, place in schema.fields_of(model).items():
+        described["properties"][name] = _property(place, schemas)  # type: ignore[index]
+
+
+def _property(place: Schema, schemas: Json) -> Json:
+    if place.model is not None:
+        _collect(place.model, schemas)
+        return {"allOf": [{"$ref": _PREFIX + _name(place.model)}], "default": {}}
+    if place.shape == "map":
+        inner = _property(place.item, schemas) if place.item else {}
+        return {"type": "object", "additionalProperties": inner}
+    if place.shape == "list":
+        inner = _property(place.item, schemas) if place.item else {}
+        return {"type": "array", "items": inner, **_merging(place)}
+    if place.shape == "any":
+        return {"type": "object"}
+    if place.union:
+        return {"format": "int-or-string", "oneOf": [{"type": "integer"}, {"type": "string"}]}
+    return dict(_SCALARS.get(place.go_type, {"type": "string"}))
+
+
+def _merging(place: Schema) -> Json:
+    """Return how a list merges, as apply and strategic merge patch read it."""
+    match place.merge:
+        case ListMap() as merge:
+            told: Json = {
+                "x-kubernetes-list-type": "map",
+                "x-kubernetes-list-map-keys": list(merge.keys),
+            }
+            if merge.patch:
+                strategy = "merge,retainKeys" if merge.retain_keys else "merge"
+                told["x-kubernetes-patch-strategy"] = strategy
+                told["x-kubernetes-patch-merge-key"] = merge.patch_key
+            return told
+        case PatchOnly(key):
+            patch = {"x-kubernetes-patch-strategy": "merge", "x-kubernetes-patch-merge-key": key}
+            return {"x-kubernetes-list-type": "atomic", **patch}
+        case ListSet(patch=True):
+            return {"x-kubernetes-list-type": "set", "x-kubernetes-patch-strategy": "merge"}
+        case ListSet():
+            return {"x-kubernetes-list-type": "set"}
+        case None:
+            return {"x-kubernetes-list-type": "atomic"}
+
+
+_WRITE = ("dryRun", "fieldManager", "fieldValidation")
+_PARAMETERS = {
+    "get": (),
+    "list": ("labelSelector", "fieldSelector", "limit", "continue", "resourceVersion", "watch"),
+    "post": _WRITE,
+    "put": _WRITE,
+    "patch": (*_WRITE, "force"),
+    "delete": ("dryRun", "gracePeriodSeconds", "propagationPolicy"),
+    "deletecollection": ("dryRun", "labelSelector", "fieldSelector"),
+}
+
+
+def _paths(resource: Resource, root: str) -> Iterator[tuple[str, Json]]:
+    space = "/namespaces/{namespace}" if resource.namespaced else ""
+    collection = f"{root}{space}/{resource.plural}"
+    yield (
+        collection,
+        {
+            "get": _operation(resource, "list", "list"),
+            "post": _operation(resource, "post", "post"),
+            "delete": _operation(resource, "deletecollection", "deletecollection"),
+        },
+    )
+    verbs = ("get", "put", "patch", "delete")
+    yield f"{collection}/{{name}}", {verb: _operation(resource, verb, verb) for verb in verbs}
+    if resource.status:
+        parts = {verb: _operation(resource, verb, verb) for verb in ("get", "put", "patch")}
+        yield f"{collection}/{{name}}/status", parts
+
+
+def _operation(resource: Resource, verb: str, action: str) -> Json:
+    ref = {"$ref": _PREFIX + _name(resource.model)}
+    content = {"application/json": {"schema": ref}}
+    operation: Json = {
+        "parameters": [_parameter(name) for name in _PARAMETERS[verb]],
+        "responses": {"200": {"description": "OK", "content": content}},
+        "x-kubernetes-action": action,
+        _GVK: _gvk(resource),
+    }
+    if verb in ("post", "put"):
+        operation["requestBody"] = {"content": content, "required": True}
+    return operation
+
+
+def _parameter(name: str) -> Json:
+    return {"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": True}}

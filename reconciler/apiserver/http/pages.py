@@ -1,0 +1,115 @@
+"""Lists in pages, each of them as of the first page's revision.
+
+Called by reads. Pure but for reading the registry: what changed since is undone from the history.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from reconciler.apiserver.http.status import PageExpired
+from reconciler.apiserver.registry.errors import StatusError, bad_request
+from reconciler.apiserver.registry.registry import Registry
+from reconciler.model.meta import KubeObject, ObjectKey
+from reconciler.store.protocol import Change, Compacted, Record
+
+_VERSION = "meta.k8s.io/v1"
+_NEWEST = -1
+
+Place = tuple[str, str]
+"""(namespace, name)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """Where the next page starts: after `after`, at `revision` (-1: whatever is there then)."""
+
+    revision: int
+    after: Place
+
+    def __str__(self) -> str:
+        fields = {"v": _VERSION, "rv": self.revision, "start": "/".join(self.after) + "\0"}
+        return base64.urlsafe_b64encode(orjson.dumps(fields)).decode().rstrip("=")
+
+
+def parse(text: str) -> Token:
+    """Return the token of a `continue` parameter; raises `StatusError`."""
+    try:
+        fields = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        namespace, _, name = fields["start"].rstrip("\0").partition("/")
+        token = Token(int(fields["rv"]), (namespace, name))
+    except (binascii.Error, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise bad_request(f"continue key is not valid: {error}") from error
+    if fields.get("v") != _VERSION:
+        given = fields.get("v")
+        raise bad_request(
+            f'continue key is not valid: server does not recognize this encoded version "{given}"'
+        )
+    return token
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The records of a kind at one revision, ordered by (namespace, name)."""
+
+    revision: int
+    records: Sequence[Record]
+
+
+def newest(registry: Registry, model: type[KubeObject], namespace: str) -> Snapshot:
+    """Return what is there now."""
+    return Snapshot(registry.revision, registry.records(model, namespace))
+
+
+def at(registry: Registry, model: type[KubeObject], namespace: str, revision: int) -> Snapshot:
+    """Return what was there at `revision`; raises the store's `Compacted`."""
+    feed = registry.feed(model, namespace, since=revision)
+    changes = feed.read()
+    if not changes:
+        return Snapshot(revision, registry.records(model, namespace))
+    found = {record.key: record for record in registry.records(model, namespace)}
+    for event in reversed(changes):
+        if event.change is Change.ADDED or event.previous is None:
+            found.pop(event.record.key, None)
+        else:
+            found[event.record.key] = event.previous
+    return Snapshot(revision, sorted(found.values(), key=_place))
+
+
+def continued(
+    registry: Registry, model: type[KubeObject], namespace: str, token: Token
+) -> Snapshot:
+    """Return what is left of a list after the pages before; raises `StatusError`."""
+    if token.revision == _NEWEST:
+        snapshot = newest(registry, model, namespace)
+    else:
+        try:
+            snapshot = at(registry, model, namespace, token.revision)
+        except Compacted as error:
+            raise PageExpired(str(Token(_NEWEST, token.after))) from error
+    left = [record for record in snapshot.records if _place(record) > token.after]
+    return Snapshot(snapshot.revision, left)
+
+
+def exact(registry: Registry, model: type[KubeObject], namespace: str, revision: int) -> Snapshot:
+    """Return what was there at a revision that a client names; raises `StatusError`."""
+    try:
+        return at(registry, model, namespace, revision)
+    except Compacted as error:
+        text = "The resourceVersion for the provided list is too old."
+        raise StatusError(410, "Expired", text) from error
+
+
+def _place(record: Record) -> Place:
+    key: ObjectKey = record.key
+    return key.namespace, key.name
+
+
+def token_after(snapshot: Snapshot, record: Record) -> str:
+    """Return the token of the page after the one that ends with `record`."""
+    return str(Token(snapshot.revision, _place(record)))

@@ -1,0 +1,1 @@
+"""The three patch types that are not apply, each a pure function on JSON values."""

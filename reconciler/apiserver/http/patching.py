@@ -1,0 +1,250 @@
+"""PATCH: the four patch types on objects and their status. Called by `api.py`.
+
+A patch is applied to the newest version, again when others were faster, unless it names a
+resourceVersion. Raises `StatusError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from reconciler.admission.decode import decode, decode_lenient
+from reconciler.admission.errors import AdmissionError, Reason, Undecodable
+from reconciler.apiserver.http import body, gotext, query, status
+from reconciler.apiserver.http.message import Request
+from reconciler.apiserver.http.patches import jsonpatch, merge, strategic
+from reconciler.apiserver.http.patches.jsonpatch import Inapplicable, TooManyOperations
+from reconciler.apiserver.http.patches.strategic import BadPatch
+from reconciler.apiserver.http.query import Validation, WriteOptions
+from reconciler.apiserver.http.target import Target
+from reconciler.apiserver.http.writing import Written, in_namespace
+from reconciler.apiserver.registry.errors import StatusError, bad_request
+from reconciler.apiserver.registry.registry import Registry
+from reconciler.model import schema
+from reconciler.model.kinds import Resource
+from reconciler.model.schema import Schema
+from reconciler.store.protocol import Record
+
+APPLY = "application/apply-patch+yaml"
+_JSON = "application/json-patch+json"
+_MERGE = "application/merge-patch+json"
+_STRATEGIC = "application/strategic-merge-patch+json"
+_TYPES = (APPLY, _JSON, _MERGE, _STRATEGIC)
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A patch of one type: `apply` gives the new value; `shown` is what refusals show."""
+
+    apply: Callable[[Json, Schema], Any]
+    shown: Callable[[Any], str]
+
+
+def patch_type(request: Request) -> str:
+    """Return the type of a patch; raises `StatusError` for one that is none."""
+    kind = body.content_type(request)
+    if kind not in _TYPES:
+        raise status.unknown_patch()
+    return kind
+
+
+def read_patch(request: Request) -> Patch:
+    """Return the patch in a request's body, which is no apply; raises `StatusError`."""
+    match patch_type(request):
+        case "application/json-patch+json":
+            operations = _parsed(request.body, list, "[]handlers.jsonPatchOp", _LEAD)
+            return Patch(lambda value, _: jsonpatch.apply(value, operations), _as_json)
+        case "application/merge-patch+json":
+            change = _parsed(request.body, dict, _GO_MAP, _LEAD)
+            return Patch(lambda value, _: merge.merge(value, change), _as_json)
+        case _:
+            change = _parsed(request.body, dict, _GO_MAP, "")
+            return Patch(
+                lambda value, place: strategic.patch(value, change, place),
+                lambda _: gotext.value(change),
+            )
+
+
+_LEAD = "error decoding patch: "
+_GO_MAP = "map[string]interface {}"
+
+
+def _parsed(text: bytes, wanted: type, go_type: str, lead: str) -> Any:
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        why = str(error) if text.strip() else "unexpected end of JSON input"
+        raise bad_request(f"{lead}{why}") from error
+    if not isinstance(value, wanted):
+        shown = {dict: "object", list: "array", str: "string", bool: "bool"}.get(
+            type(value), "number"
+        )
+        raise bad_request(f"{lead}json: cannot unmarshal {shown} into Go value of type {go_type}")
+    return value
+
+
+def _as_json(value: Any) -> str:
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def changed(patch: Patch, value: Json, place: Schema) -> Any:
+    """Return the value after a patch; raises `StatusError`."""
+    try:
+        return patch.apply(value, place)
+    except Inapplicable as error:
+        raise status.rejected() from error
+    except TooManyOperations as error:
+        raise StatusError(413, "RequestEntityTooLarge", str(error)) from error
+    except BadPatch as error:
+        if str(error).startswith("cannot restore"):
+            raise status.invalid_patch(patch.shown(value), str(error)) from error
+        raise status.plain_error(str(error)) from error
+
+
+@dataclass(slots=True)
+class _Patched:
+    """What became of the last try: its warnings."""
+
+    warnings: Sequence[str] = field(default=())
+
+
+async def patch_object(
+    registry: Registry, request: Request, target: Target, of: Resource
+) -> Written:
+    """PATCH an object, or its status, by any type but apply."""
+    patch = read_patch(request)
+    options = query.write_options(request, "PatchOptions")
+    last = _Patched()
+
+    def change(record: Record) -> Any:
+        value = changed(patch, orjson.loads(record.value), schema.of(of.model))
+        obj, last.warnings = _decoded(patch, value, of, options.validation)
+        return _in_place(obj, target, of)
+
+    stored = await registry.patch(
+        of.model,
+        target.name,
+        target.namespace,
+        change,
+        subresource=target.subresource,
+        manager=options.manager,
+        dry_run=options.dry_run,
+    )
+    return Written(stored, last.warnings)
+
+
+def _decoded(
+    patch: Patch, value: Any, of: Resource, validation: Validation
+) -> tuple[Any, Sequence[str]]:
+    if not isinstance(value, dict) or (value.get("apiVersion"), value.get("kind")) != (
+        of.api_version,
+        of.kind,
+    ):
+        raise status.invalid_patch(patch.shown(value), _other_kind(value))
+    try:
+        obj, unknown = decode_lenient(value)
+    except Undecodable as error:
+        raise status.invalid_patch(patch.shown(value), error.wire) from error
+    if unknown and validation == "Strict":
+        why = f"strict decoding error: {', '.join(unknown)}"
+        raise status.invalid_patch(patch.shown(value), why)
+    return obj, unknown if validation == "Warn" else ()
+
+
+def _other_kind(value: Any) -> str:
+    found = value if isinstance(value, dict) else {}
+    kind, version = found.get("kind") or "", found.get("apiVersion") or ""
+    if not kind:
+        return "Object 'Kind' is missing"
+    return f'no kind "{kind}" is registered for version "{version}"'
+
+
+def _in_place(obj: Any, target: Target, of: Resource) -> Any:
+    """Return the object where the URL says; raises `StatusError` when the patch moved it."""
+    name = obj.metadata.name
+    if name != target.name:
+        raise bad_request(
+            f"the name of the object ({name}) does not match the name on the URL ({target.name})"
+        )
+    return in_namespace(obj, of, target.namespace)
+
+
+async def apply(
+    registry: Registry, request: Request, target: Target, of: Resource
+) -> tuple[Written, int]:
+    """PATCH by server-side apply; return also the code, 201 for what was created."""
+    options = query.write_options(request, "PatchOptions", apply=True)
+    manifest = body.yaml_or_json(request.body)
+    _check_applied(manifest, target, of)
+    placed = dict(manifest)
+    if of.namespaced:
+        placed["metadata"] = {**(manifest.get("metadata") or {}), "namespace": target.namespace}
+    new = not _exists(registry, target, of)
+    try:
+        stored = await _applied(registry, placed, target, options)
+    except StatusError as error:
+        raise _typed_error(error, manifest, of) from error
+    return Written(stored), 201 if new else 200
+
+
+async def _applied(
+    registry: Registry, manifest: Json, target: Target, options: WriteOptions
+) -> Any:
+    return await registry.apply(
+        manifest,
+        manager=options.manager,
+        force=options.force,
+        subresource=target.subresource,
+        dry_run=options.dry_run,
+    )
+
+
+def _exists(registry: Registry, target: Target, of: Resource) -> bool:
+    try:
+        registry.record(of.model, target.name, target.namespace)
+    except StatusError:
+        return False
+    return True
+
+
+def _check_applied(manifest: Any, target: Target, of: Resource) -> None:
+    if not isinstance(manifest, dict):
+        raise bad_request("error decoding YAML: the patch must be an object")
+    kind, api_version = manifest.get("kind") or "", manifest.get("apiVersion") or ""
+    if (kind, api_version) != (of.kind, of.api_version):
+        shown = api_version if "/" in api_version else f"/{api_version}"
+        raise bad_request(f"invalid object type: {shown}, Kind={kind}")
+    metadata = manifest.get("metadata")
+    metadata = metadata if isinstance(metadata, dict) else {}
+    name, namespace = metadata.get("name") or target.name, metadata.get("namespace")
+    if name != target.name:
+        raise bad_request(
+            f"the name of the object ({name}) does not match the name on the URL ({target.name})"
+        )
+    if namespace and namespace != target.namespace:
+        raise bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request"
+        )
+
+
+def _typed_error(error: StatusError, manifest: Json, of: Resource) -> StatusError:
+    """Return the refusal of a manifest with fields that the kind has not, in apply's own words."""
+    try:
+        decode(manifest)
+    except AdmissionError as refusal:
+        unknown = [each for each in refusal.errors if each.reason is Reason.UNKNOWN_FIELD]
+        if not unknown:
+            return error
+        texts = "\n".join(f".{each.path}: field not declared in schema" for each in unknown)
+        metadata = manifest.get("metadata") or {}
+        place = f"{metadata.get('namespace') or ''}/{metadata.get('name') or ''}"
+        kind = f"{of.group}/{of.version}, Kind={of.kind}"
+        lead = f"failed to create typed patch object ({place}; {kind})"
+        return status.plain_error(f"{lead}: {texts}")
+    return error

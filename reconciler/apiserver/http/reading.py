@@ -1,0 +1,142 @@
+"""get and list. Called by `api.py`; raises `StatusError`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from reconciler.admission.errors import go_quote
+from reconciler.apiserver.http import fields, pages, query, view
+from reconciler.apiserver.http.fields import FieldMatcher
+from reconciler.apiserver.http.pages import Snapshot
+from reconciler.apiserver.http.query import ListOptions
+from reconciler.apiserver.http.view import Form, View
+from reconciler.apiserver.registry.errors import bad_request
+from reconciler.apiserver.registry.registry import Registry
+from reconciler.model import selector
+from reconciler.model.kinds import Resource
+from reconciler.model.meta import ListMeta
+from reconciler.model.selector import Selector, SelectorError
+from reconciler.store.protocol import Record
+
+_INCLUDES = ("", "None", "Metadata", "Object")
+
+
+@dataclass(frozen=True, slots=True)
+class Chooser:
+    """Which objects of a kind are asked for."""
+
+    labels: Selector
+    fields: FieldMatcher | None
+
+    @property
+    def takes_all(self) -> bool:
+        """Whether no object need be looked at."""
+        return not self.labels.requirements and self.fields is None
+
+    def matches(self, item: View) -> bool:
+        """Say whether an object is asked for."""
+        obj = item.obj
+        if not self.labels.matches(obj.metadata.labels):
+            return False
+        return self.fields is None or self.fields.matches(obj)
+
+
+def chooser(resource: Resource, labels: str, field_text: str) -> Chooser:
+    """Return what two selectors ask for; raises `StatusError`."""
+    try:
+        chosen = selector.parse(labels)
+    except SelectorError as error:
+        raise bad_request(f"unable to parse requirement: {error}") from error
+    return Chooser(chosen, fields.parse(resource, field_text))
+
+
+def check_include(text: str) -> str:
+    """Return a table's `includeObject`; raises `StatusError`."""
+    if text not in _INCLUDES:
+        raise bad_request(
+            "Unable to convert to Table as requested: includeObject: Invalid value:"
+            f" {go_quote(text)}: must be 'Metadata', 'Object', 'None', or empty"
+        )
+    return text
+
+
+class Reader:
+    """Reads of one kind."""
+
+    def __init__(self, registry: Registry, resource: Resource, namespace: str) -> None:
+        self._registry = registry
+        self._resource = resource
+        self._namespace = namespace
+
+    def one(self, name: str, version: str) -> View:
+        """Return one object. Reads are always of the newest state, so any past version will do."""
+        wanted = query.revision(version)
+        if wanted > self._registry.revision:
+            raise query.future(wanted, self._registry.revision)
+        model = self._resource.model
+        return self._view(self._registry.record(model, name, self._namespace))
+
+    def chosen(self, options: ListOptions) -> Sequence[View]:
+        """Return all objects that the selectors of `options` choose."""
+        choose = chooser(self._resource, options.labels, options.fields)
+        records = self._snapshot(options).records
+        return [item for item in map(self._view, records) if choose.matches(item)]
+
+    def page(self, options: ListOptions, form: Form) -> bytes:
+        """Return one page of a list, or all of it."""
+        choose = chooser(self._resource, options.labels, options.fields)
+        snapshot = self._snapshot(options)
+        if choose.takes_all:
+            return self._whole(snapshot, options, form)
+        return self._filtered(snapshot, options, form, choose)
+
+    def _whole(self, snapshot: Snapshot, options: ListOptions, form: Form) -> bytes:
+        records = snapshot.records
+        limit = options.limit
+        if not 0 < limit < len(records):
+            return form.many(list(map(self._view, records)), meta(snapshot.revision))
+        told = meta(snapshot.revision).replace(
+            continue_=pages.token_after(snapshot, records[limit - 1]),
+            remaining_item_count=len(records) - limit,
+        )
+        return form.many(list(map(self._view, records[:limit])), told)
+
+    def _filtered(
+        self, snapshot: Snapshot, options: ListOptions, form: Form, choose: Chooser
+    ) -> bytes:
+        found: list[View] = []
+        last: Record | None = None
+        for record in snapshot.records:
+            item = self._view(record)
+            if not choose.matches(item):
+                continue
+            if options.limit and len(found) == options.limit and last is not None:
+                token = pages.token_after(snapshot, last)
+                return form.many(found, meta(snapshot.revision).replace(continue_=token))
+            found.append(item)
+            last = record
+        return form.many(found, meta(snapshot.revision))
+
+    def _snapshot(self, options: ListOptions) -> Snapshot:
+        model = self._resource.model
+        wanted = query.revision(options.version) if not options.token else 0
+        if options.token:
+            if options.version not in ("", "0"):
+                raise bad_request("specifying resource version is not allowed when using continue")
+            token = pages.parse(options.token)
+            return pages.continued(self._registry, model, self._namespace, token)
+        if wanted > self._registry.revision:
+            raise query.future(wanted, self._registry.revision)
+        legacy_exact = options.limit and wanted and not options.match
+        if options.match == "Exact" or legacy_exact:
+            return pages.exact(self._registry, model, self._namespace, wanted)
+        return pages.newest(self._registry, model, self._namespace)
+
+    def _view(self, record: Record) -> View:
+        return view.of_record(self._registry, self._resource.model, record)
+
+
+def meta(revision: int) -> ListMeta:
+    """Return the metadata of a list as of `revision`."""
+    return ListMeta(resource_version=str(revision))

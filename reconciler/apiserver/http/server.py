@@ -1,0 +1,172 @@
+"""Listens: TLS on a TCP address, and a Unix socket for root on this host.
+
+One part of the daemon, built and run by the composition root. It accepts connections and ends
+them; what a request means is `api.py`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from reconciler.apiserver.http.api import Api
+from reconciler.apiserver.http.connection import Connection, PeerIdentity
+from reconciler.apiserver.registry.registry import Registry
+from reconciler.apiserver.security.authentication import (
+    Authenticator,
+    of_certificate,
+    of_unix_peer,
+)
+from reconciler.apiserver.security.authority import Authority, CertificateError
+from reconciler.apiserver.security.tokens import admin_token
+from reconciler.core.clock import Clock
+from reconciler.core.errors import ReconcilerError
+
+_DAY = 86400.0
+_BACKLOG = 1024
+_NAMES = (
+    "localhost",
+    "kubernetes",
+    "kubernetes.default",
+    "kubernetes.default.svc",
+)
+
+
+class ListenError(ReconcilerError):
+    """The address cannot be listened on."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """Where to listen, and where secrets lie.
+
+    `listen` is "address:port" (port 0: any); `unix_socket` the local socket's path; `pki` the
+    folder of certificates and the token; `names` further names that the certificate is for.
+    """
+
+    listen: str
+    unix_socket: Path | None
+    pki: Path
+    names: tuple[str, ...] = ()
+
+    @property
+    def token_file(self) -> Path:
+        """The file of the administrator's token."""
+        return self.pki / "admin.token"
+
+
+class ApiServer:
+    """The REST face of a registry. `address` is where it listens, once `ready` is set."""
+
+    def __init__(self, registry: Registry, clock: Clock, settings: ApiSettings) -> None:
+        self.ready = asyncio.Event()
+        self.address = settings.listen
+        self._registry = registry
+        self._clock = clock
+        self._settings = settings
+        self._authority = Authority(settings.pki)
+        self._open: set[Connection] = set()
+        self._log = structlog.get_logger(component="api")
+
+    async def run(self) -> None:
+        """Serve until cancelled. Raises `ListenError`, `CertificateError`."""
+        host, port = split_address(self._settings.listen)
+        names = certificate_names(host, self._settings.names)
+        await asyncio.to_thread(self._authority.ensure, names, self._clock.now())
+        context = self._authority.context()
+        api = self._api()
+        async with contextlib.AsyncExitStack() as stack:
+            stack.callback(self._end_connections)
+            tcp = await self._listen(self._tcp(api, host, port, context))
+            stack.callback(tcp.close)
+            if self._settings.unix_socket is not None:
+                local = await self._listen(self._unix(api, self._settings.unix_socket))
+                stack.callback(local.close)
+                stack.callback(self._settings.unix_socket.unlink, missing_ok=True)
+            bound = tcp.sockets[0].getsockname()
+            self.address = f"{bound[0]}:{bound[1]}"
+            self._log.info("api.listening", address=self.address)
+            self.ready.set()
+            await self._keep_fresh(context, names)
+
+    def _api(self) -> Api:
+        return Api(
+            self._registry,
+            self._clock,
+            Authenticator(admin_token(self._settings.token_file)),
+            address=self._settings.listen,
+            connections=lambda: len(self._open),
+        )
+
+    async def _listen(self, opening: Awaitable[asyncio.Server]) -> asyncio.Server:
+        try:
+            return await opening
+        except OSError as error:
+            raise ListenError(f"the API cannot listen: {error}") from error
+
+    async def _tcp(self, api: Api, host: str, port: int, context: ssl.SSLContext) -> asyncio.Server:
+        make = self._protocol(api, of_certificate)
+        loop = asyncio.get_running_loop()
+        return await loop.create_server(make, host, port, ssl=context, backlog=_BACKLOG)
+
+    async def _unix(self, api: Api, path: Path) -> asyncio.Server:
+        make = self._protocol(api, of_unix_peer)
+        loop = asyncio.get_running_loop()
+        return await loop.create_unix_server(make, sock=_bound(path), backlog=_BACKLOG)
+
+    def _protocol(self, api: Api, identify: PeerIdentity) -> Callable[[], Connection]:
+        return lambda: Connection(api.handle, identify, self._open)
+
+    async def _keep_fresh(self, context: ssl.SSLContext, names: tuple[str, ...]) -> None:
+        """Renew the certificate in time; connections to come use the new one."""
+        while True:
+            await asyncio.sleep(_DAY)
+            try:
+                made = await asyncio.to_thread(self._authority.ensure, names, self._clock.now())
+                if made:
+                    self._authority.load(context)
+                    self._log.info("api.certificate_renewed")
+            except CertificateError as error:
+                self._log.error("api.certificate_failed", reason=str(error))
+
+    def _end_connections(self) -> None:
+        for connection in tuple(self._open):
+            connection.close()
+
+
+def _bound(path: Path) -> socket.socket:
+    """Return a socket at `path`, in place of one that a killed daemon left, for root alone."""
+    path.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    listening = socket.socket(socket.AF_UNIX)
+    try:
+        listening.bind(str(path))
+        path.chmod(0o600)
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+def split_address(text: str) -> tuple[str, int]:
+    """Return host and port of "address:port"; raises `ListenError`."""
+    host, _, port = text.rpartition(":")
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+        return str(address), int(port)
+    except ValueError as error:
+        raise ListenError(f'listen: expected "ADDRESS:PORT", got "{text}"') from error
+
+
+def certificate_names(host: str, more: tuple[str, ...]) -> tuple[str, ...]:
+    """Return every name that clients may reach the server by."""
+    loopback = ("127.0.0.1", "::1")
+    return tuple(dict.fromkeys((*_NAMES, *loopback, host, socket.gethostname().lower(), *more)))

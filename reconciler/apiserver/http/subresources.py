@@ -1,0 +1,197 @@
+"""Subresources that are objects of another kind: scale, binding, eviction. Called by `api.py`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from reconciler.admission.errors import FieldError, invalid
+from reconciler.admission.status import invalid_message
+from reconciler.apiserver.http import body, patching, query, status, writing
+from reconciler.apiserver.http.body import Expected
+from reconciler.apiserver.http.message import Reply, Request
+from reconciler.apiserver.http.target import Target
+from reconciler.apiserver.registry.deletion import DeleteOptions
+from reconciler.apiserver.registry.errors import StatusError, bad_request
+from reconciler.apiserver.registry.registry import Registry
+from reconciler.model import schema, selector
+from reconciler.model.pod import Pod
+from reconciler.model.replication import ReplicationController
+from reconciler.store.protocol import Record
+
+_SCALE = Expected("Scale", "v1", "autoscaling")
+_BINDING = Expected("Binding", "v1")
+_EVICTION = Expected("Eviction", "v1", "policy")
+
+Json = dict[str, Any]
+
+
+def scale_of(controller: ReplicationController) -> Json:
+    """Return the autoscaling/v1 Scale of a ReplicationController."""
+    meta = controller.metadata
+    kept = {
+        "name": meta.name,
+        "namespace": meta.namespace,
+        "uid": meta.uid,
+        "resourceVersion": meta.resource_version,
+        "creationTimestamp": meta.creation_timestamp,
+    }
+    status_: Json = {"replicas": controller.status.replicas}
+    chosen = str(selector.from_map(controller.spec.selector))
+    if chosen:
+        status_["selector"] = chosen
+    spec = {"replicas": controller.spec.replicas} if controller.spec.replicas else {}
+    return {
+        "kind": "Scale",
+        "apiVersion": "autoscaling/v1",
+        "metadata": {key: value for key, value in kept.items() if value},
+        "spec": spec,
+        "status": status_,
+    }
+
+
+class Scale:
+    """get, update and patch of `replicationcontrollers/scale`."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    async def handle(self, request: Request, target: Target) -> Reply:
+        """Answer a request; raises `StatusError`."""
+        match request.method:
+            case "GET":
+                return self._answer(self._live(target))
+            case "PUT":
+                return self._answer(await self._put(request, target))
+            case "PATCH":
+                return self._answer(await self._patch(request, target))
+            case _:
+                raise status.no_method()
+
+    def _live(self, target: Target) -> ReplicationController:
+        try:
+            return self._registry.get(ReplicationController, target.name, target.namespace)
+        except StatusError as error:
+            if error.reason != "NotFound":
+                raise
+            raise _no_scale(target.name) from error
+
+    async def _put(self, request: Request, target: Target) -> ReplicationController:
+        options = query.write_options(request, "UpdateOptions")
+        sent = body.read(request, _SCALE, options.validation).value
+
+        def change(record: Record) -> ReplicationController:
+            return self._scaled(record, sent, target)
+
+        return await self._write(target, change, options)
+
+    async def _patch(self, request: Request, target: Target) -> ReplicationController:
+        patch = patching.read_patch(request)
+        options = query.write_options(request, "PatchOptions")
+
+        def change(record: Record) -> ReplicationController:
+            scale = scale_of(self._registry.decode(ReplicationController, record))
+            sent = patching.changed(patch, scale, schema.of(ReplicationController))
+            if not isinstance(sent, dict):
+                raise status.rejected()
+            try:
+                return self._scaled(record, sent, target)
+            except _WrongType as error:
+                raise status.invalid_patch(patch.shown(sent), str(error)) from error
+
+        return await self._write(target, change, options)
+
+    async def _write(
+        self, target: Target, change: Any, options: query.WriteOptions
+    ) -> ReplicationController:
+        self._live(target)
+        return await self._registry.patch(
+            ReplicationController,
+            target.name,
+            target.namespace,
+            change,
+            manager=options.manager,
+            dry_run=options.dry_run,
+        )
+
+    def _scaled(self, record: Record, scale: Json, target: Target) -> ReplicationController:
+        """Return the controller of a record with the replicas and preconditions of a Scale."""
+        replicas = (_member(scale, "spec")).get("replicas") or 0
+        if not isinstance(replicas, int) or isinstance(replicas, bool):
+            shown = "string" if isinstance(replicas, str) else "number"
+            raise _WrongType(
+                f"json: cannot unmarshal {shown} into Go struct field ScaleSpec.spec.replicas"
+                " of type int32"
+            )
+        if replicas < 0:
+            fault = invalid("spec.replicas", replicas, "must be greater than or equal to 0")
+            raise _invalid_scale(target.name, fault)
+        meta = _member(scale, "metadata")
+        old = self._registry.decode(ReplicationController, record)
+        expected = old.metadata.replace(
+            uid=meta.get("uid") or "", resource_version=meta.get("resourceVersion") or ""
+        )
+        return old.replace(spec=old.spec.replace(replicas=replicas), metadata=expected)
+
+    def _answer(self, controller: ReplicationController) -> Reply:
+        return Reply(200, orjson.dumps(scale_of(controller)))
+
+
+class _WrongType(StatusError):
+    """The Scale's replicas are no number."""
+
+    def __init__(self, why: str) -> None:
+        lead = 'Scale in version "v1" cannot be handled as a Scale'
+        super().__init__(400, "BadRequest", f"{lead}: {why}")
+        self.why = why
+
+    def __str__(self) -> str:
+        return self.why
+
+
+def _member(value: Json, name: str) -> Json:
+    member = value.get(name)
+    return member if isinstance(member, dict) else {}
+
+
+def _no_scale(name: str) -> StatusError:
+    details = {"name": name, "group": "autoscaling", "kind": "replicationcontrollers/scale"}
+    text = f'replicationcontrollers/scale.autoscaling "{name}" not found'
+    return StatusError(404, "NotFound", text, details)
+
+
+def _invalid_scale(name: str, fault: FieldError) -> StatusError:
+    cause = {"reason": fault.reason.value, "message": fault.message, "field": fault.path}
+    details = {"name": name, "group": "autoscaling", "kind": "Scale", "causes": [cause]}
+    text = invalid_message("Scale", name, (fault,), "autoscaling")
+    return StatusError(422, "Invalid", text, details)
+
+
+async def bind(registry: Registry, request: Request, target: Target) -> Reply:
+    """POST a Binding, to a pod or to the collection `bindings`."""
+    sent = body.read(request, _BINDING, "Ignore").value
+    meta, node = _member(sent, "metadata"), _member(sent, "target").get("name")
+    name = target.name or meta.get("name")
+    if not node or not name:
+        raise status.plain_error("target.name: Required value")
+    await registry.bind(str(name), target.namespace, str(node), uid=str(meta.get("uid") or ""))
+    return status.success(code=201)
+
+
+async def evict(registry: Registry, request: Request, target: Target) -> Reply:
+    """POST an Eviction: a delete that a disruption budget may refuse, of which there are none."""
+    sent = body.read(request, _EVICTION, "Ignore").value
+    name = _member(sent, "metadata").get("name") or target.name
+    if name != target.name:
+        raise bad_request("name in URL does not match name in Eviction object")
+    asked = _member(sent, "deleteOptions")
+    as_delete = Request("DELETE", request.path, request.query, {}, orjson.dumps(asked))
+    options: DeleteOptions = writing.delete_options(as_delete)
+    await registry.delete(Pod, target.name, target.namespace, options)
+    return status.success(code=201)
+
+
+def check_pod(registry: Registry, target: Target) -> None:
+    """Raise `StatusError` NotFound when the pod of a subresource is not there."""
+    registry.record(Pod, target.name, target.namespace)

@@ -1,0 +1,1 @@
+"""What `kubectl get` prints: columns by kind, and the cells of an object."""

@@ -1,0 +1,200 @@
+"""Objects on their way out: what was stored, in the form that the client wants.
+
+Used by the verbs. The plain JSON of a stored object is sent as it lies in the store, without
+decoding; a Table or PartialObjectMetadata needs the typed object, which is decoded then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import orjson
+
+from reconciler.apiserver.http import gotext
+from reconciler.apiserver.http.accept import Wanted
+from reconciler.apiserver.http.columns import Columns, columns_of
+from reconciler.apiserver.http.message import JSON
+from reconciler.apiserver.registry.registry import Registry
+from reconciler.core.clock import Clock
+from reconciler.model import gitops
+from reconciler.model.kinds import Resource
+from reconciler.model.meta import KubeObject, ListMeta, ObjectMeta
+from reconciler.store.protocol import Record
+
+YAML = "application/yaml"
+
+
+class View:
+    """One object: its encoded form, and the typed one made when asked for."""
+
+    __slots__ = ("_decode", "_obj", "raw")
+
+    def __init__(
+        self, raw: bytes, obj: KubeObject | None = None, decode: Callable[[], Any] | None = None
+    ) -> None:
+        self.raw = raw
+        self._obj = obj
+        self._decode = decode
+
+    @property
+    def obj(self) -> Any:
+        """The typed object."""
+        if self._obj is None and self._decode is not None:
+            self._obj = self._decode()
+        return self._obj
+
+
+def of_record(registry: Registry, model: type[KubeObject], record: Record) -> View:
+    """Return a stored object."""
+    return View(record.value, decode=lambda: registry.decode(model, record))
+
+
+def of_object(obj: KubeObject) -> View:
+    """Return an object that a write returned."""
+    return View(obj.to_json(), obj)
+
+
+class Form(Protocol):
+    """How objects are written. `first` of an event says that it is the first of its watch."""
+
+    def one(self, view: View) -> bytes:
+        """Return one object."""
+        ...
+
+    def many(self, views: Sequence[View], meta: ListMeta) -> bytes:
+        """Return a list."""
+        ...
+
+    def event(self, view: View, *, first: bool) -> bytes:
+        """Return the object of a watch event."""
+        ...
+
+
+class ObjectForm:
+    """Objects as they are. Items of a list of a built-in kind have no kind of their own."""
+
+    def __init__(self, resource: Resource) -> None:
+        self._kind = resource.kind
+        self._version = resource.api_version
+        lead = f'{{"apiVersion":"{resource.api_version}","kind":"{resource.kind}",'
+        # Ours are what custom resources are in Kubernetes: there the items keep their kind.
+        self._lead = b"" if resource.group == gitops.GROUP else lead.encode()
+
+    def one(self, view: View) -> bytes:
+        """Return the stored bytes."""
+        return view.raw
+
+    def many(self, views: Sequence[View], meta: ListMeta) -> bytes:
+        """Join the stored bytes."""
+        lead, cut = self._lead, len(self._lead)
+        if lead:
+            items = b",".join([b"{" + view.raw[cut:] for view in views])
+        else:
+            items = b",".join([view.raw for view in views])
+        head = f'{{"kind":"{self._kind}List","apiVersion":"{self._version}","metadata":'
+        return b"".join((head.encode(), meta.to_json(), b',"items":[', items, b"]}"))
+
+    def event(self, view: View, *, first: bool) -> bytes:  # noqa: ARG002 - tables alone ask
+        """Return the stored bytes."""
+        return view.raw
+
+
+class MetadataForm:
+    """PartialObjectMetadata and its list."""
+
+    def __init__(self, version: str) -> None:
+        self._version = f"meta.k8s.io/{version}"
+
+    def one(self, view: View) -> bytes:
+        """Return the metadata alone."""
+        head = f'{{"kind":"PartialObjectMetadata","apiVersion":"{self._version}","metadata":'
+        metadata: ObjectMeta = view.obj.metadata
+        return head.encode() + metadata.to_json() + b"}"
+
+    def many(self, views: Sequence[View], meta: ListMeta) -> bytes:
+        """Return a list of metadata."""
+        head = f'{{"kind":"PartialObjectMetadataList","apiVersion":"{self._version}","metadata":'
+        items = b",".join([self.one(view) for view in views])
+        return b"".join((head.encode(), meta.to_json(), b',"items":[', items, b"]}"))
+
+    def event(self, view: View, *, first: bool) -> bytes:  # noqa: ARG002 - tables alone ask
+        """Return the metadata alone."""
+        return self.one(view)
+
+
+class TableForm:
+    """Rows of cells, as `kubectl get` prints them. `include` says what of the object goes along."""
+
+    def __init__(self, resource: Resource, version: str, include: str, clock: Clock) -> None:
+        self._columns: Columns = columns_of(resource)
+        self._version = version
+        self._include = include or "Metadata"
+        self._clock = clock
+        self._metadata = MetadataForm(version)
+
+    def one(self, view: View) -> bytes:
+        """Return a table of one row."""
+        version = view.obj.metadata.resource_version
+        return self.many((view,), ListMeta(resource_version=version))
+
+    def many(self, views: Sequence[View], meta: ListMeta) -> bytes:
+        """Return a table."""
+        return self._table(views, meta, self._columns.definitions)
+
+    def event(self, view: View, *, first: bool) -> bytes:
+        """Return a table of one row; only the first of a watch tells its columns."""
+        meta = ListMeta(resource_version=view.obj.metadata.resource_version)
+        return self._table((view,), meta, self._columns.definitions if first else None)
+
+    def _table(
+        self, views: Sequence[View], meta: ListMeta, columns: Sequence[dict[str, Any]] | None
+    ) -> bytes:
+        now = self._clock.now()
+        table = {
+            "kind": "Table",
+            "apiVersion": f"meta.k8s.io/{self._version}",
+            "metadata": orjson.Fragment(meta.to_json()),
+            "columnDefinitions": columns,
+            "rows": [self._row(view, self._columns.cells(view.obj, now)) for view in views],
+        }
+        return orjson.dumps(table)
+
+    def _row(self, view: View, row: dict[str, Any]) -> dict[str, Any]:
+        match self._include:
+            case "None":
+                return {**row, "object": None}
+            case "Object":
+                return {**row, "object": orjson.Fragment(view.raw)}
+            case _:
+                return {**row, "object": orjson.Fragment(self._metadata.one(view))}
+
+
+def form_of(resource: Resource, wanted: Wanted, include: str, clock: Clock) -> Form:
+    """Return how to write objects of `resource` for a client that wants `wanted`."""
+    match wanted.form:
+        case "table":
+            return TableForm(resource, wanted.version, include, clock)
+        case "metadata" | "metadata-list":
+            return MetadataForm(wanted.version)
+        case "object":
+            return ObjectForm(resource)
+
+
+def finish(body: bytes, *, yaml: bool, pretty: bool) -> tuple[bytes, str]:
+    """Return a JSON body and its type as the client wants it."""
+    if yaml:
+        return gotext.yaml(orjson.loads(body)), YAML
+    if pretty:
+        return orjson.dumps(orjson.loads(body), option=orjson.OPT_INDENT_2), JSON
+    return body, JSON
+
+
+def bookmark(resource: Resource, revision: int, *, initial_end: bool) -> View:
+    """Return the object of a BOOKMARK event: nothing but its resourceVersion.
+
+    `initial_end` marks the one that ends the objects which were there at a watch's start.
+    """
+    annotations = {"k8s.io/initial-events-end": "true"} if initial_end else {}
+    meta = ObjectMeta(resource_version=str(revision), annotations=annotations)
+    return of_object(resource.model(metadata=meta))

@@ -1,0 +1,213 @@
+"""watch: the changes of a kind as a stream of events. Called by `api.py`.
+
+All watchers read one shared history at a place of their own, and an event is encoded once for all
+that ask for the same form. A watcher that is too slow finds its place gone and is told 410.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Iterator
+from dataclasses import dataclass
+from random import Random
+
+from reconciler.apiserver.http import query, status, view
+from reconciler.apiserver.http.accept import Wanted
+from reconciler.apiserver.http.message import Sink, Stream
+from reconciler.apiserver.http.query import ListOptions
+from reconciler.apiserver.http.reading import Chooser, chooser
+from reconciler.apiserver.http.view import Form, View
+from reconciler.apiserver.registry import errors
+from reconciler.apiserver.registry.registry import Registry
+from reconciler.core.clock import Clock
+from reconciler.model.kinds import Resource
+from reconciler.store.protocol import Change, Compacted, Event, Record
+
+_BOOKMARK_SECONDS = 60.0
+_SHORTEST, _LONGEST = 1800, 3600  # a watch without a timeout ends between these, as in Kubernetes
+_FRAMES = 4096
+_INITIAL_BATCH = 500
+
+_FrameKey = tuple[int, str, Wanted, str, bool]
+
+
+class Frames:
+    """The encoded events of late, shared by all watchers."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[_FrameKey, bytes] = OrderedDict()
+
+    def get(self, key: _FrameKey) -> bytes | None:
+        """Return an encoded event."""
+        return self._known.get(key)
+
+    def put(self, key: _FrameKey, frame: bytes) -> bytes:
+        """Keep an encoded event, and return it."""
+        self._known[key] = frame
+        if len(self._known) > _FRAMES:
+            self._known.popitem(last=False)
+        return frame
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What is watched, and in which form it is told."""
+
+    resource: Resource
+    namespace: str
+    wanted: Wanted
+    form: Form
+    include: str
+
+
+class Watches:
+    """Makes the streams of all watchers of a server."""
+
+    def __init__(self, registry: Registry, clock: Clock, random: Random) -> None:
+        self._registry = registry
+        self._clock = clock
+        self._random = random
+        self._frames = Frames()
+
+    def open(self, scope: Scope, options: ListOptions) -> Stream:
+        """Return the stream of a watch; raises `StatusError` for what it cannot be asked."""
+        choose = chooser(scope.resource, options.labels, options.fields)
+        since = query.revision(options.version)
+        seconds = options.timeout or self._random.randint(_SHORTEST, _LONGEST)
+        watch = _Watch(self._registry, self._frames, scope, choose, options)
+        # Where the watch starts is settled now, so that nothing is missed before the first read.
+        start = since or self._registry.revision
+        initial = () if since and not options.initial else self._initial(scope)
+
+        async def produce(sink: Sink) -> None:
+            await watch.run(sink, start, initial, seconds)
+
+        return Stream(produce)
+
+    def _initial(self, scope: Scope) -> tuple[Record, ...]:
+        return tuple(self._registry.records(scope.resource.model, scope.namespace))
+
+
+class _Watch:
+    """One watcher."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        frames: Frames,
+        scope: Scope,
+        choose: Chooser,
+        options: ListOptions,
+    ) -> None:
+        self._registry = registry
+        self._frames = frames
+        self._scope = scope
+        self._choose = choose
+        self._bookmarks = options.bookmarks
+        self._initial_end = options.initial and options.bookmarks
+        self._first = True
+
+    async def run(
+        self, sink: Sink, since: int, initial: tuple[Record, ...], seconds: float
+    ) -> None:
+        """Write events until the client goes, the time is over, or the history is."""
+        for batch in _batches(initial):
+            frames = b"".join(filter(None, map(self._existing, batch)))
+            if frames:
+                await sink.write(frames)
+        if self._initial_end:
+            await sink.write(self._bookmark(since, initial_end=True))
+        try:
+            await self._follow(sink, since, seconds)
+        except Compacted as error:
+            told = errors.expired(error.revision, error.oldest)
+            await sink.write(_frame("ERROR", status.failure(told).body))
+
+    async def _follow(self, sink: Sink, since: int, seconds: float) -> None:
+        scope, loop = self._scope, asyncio.get_running_loop()
+        feed = self._registry.feed(scope.resource.model, scope.namespace, since=since)
+        end = loop.time() + seconds
+        due = loop.time() + _BOOKMARK_SECONDS
+        while True:
+            frames = b"".join(filter(None, map(self._event, feed.read())))
+            now = loop.time()
+            if self._bookmarks and (now >= due or now >= end):
+                frames += self._bookmark(feed.revision)
+                due = now + _BOOKMARK_SECONDS
+            if frames:
+                await sink.write(frames)
+            if now >= end:
+                return
+            await _wait(feed.wait(), min(end, due) - now)
+
+    def _existing(self, record: Record) -> bytes | None:
+        item = view.of_record(self._registry, self._scope.resource.model, record)
+        if not self._choose.takes_all and not self._choose.matches(item):
+            return None
+        return self._shared(record, "ADDED", item)
+
+    def _event(self, event: Event) -> bytes | None:
+        """Return what the watcher is told of a change, None for nothing."""
+        model = self._scope.resource.model
+        item = view.of_record(self._registry, model, event.record)
+        if self._choose.takes_all:
+            return self._shared(event.record, event.change.value, item)
+        was = event.previous is not None and self._choose.matches(
+            view.of_record(self._registry, model, event.previous)
+        )
+        is_now = event.change is not Change.DELETED and self._choose.matches(item)
+        match was, is_now:
+            case False, False:
+                return None
+            case False, True:
+                return self._shared(event.record, "ADDED", item)
+            case True, True:
+                return self._shared(event.record, "MODIFIED", item)
+            case _:
+                return self._gone(event, item)
+
+    def _gone(self, event: Event, item: View) -> bytes:
+        """Tell that an object is no more among those watched, as it last was among them."""
+        if event.change is Change.DELETED or event.previous is None:
+            return self._shared(event.record, "DELETED", item)
+        old = self._registry.decode(self._scope.resource.model, event.previous)
+        meta = old.metadata.replace(resource_version=str(event.record.revision))
+        return self._told("DELETED", view.of_object(old.replace(metadata=meta)))
+
+    def _shared(self, record: Record, kind: str, item: View) -> bytes:
+        """Return an event that other watchers may be told in the very same bytes."""
+        scope = self._scope
+        leads = self._first and scope.wanted.form == "table"
+        key = (record.revision, kind, scope.wanted, scope.include, leads)
+        known = self._frames.get(key)
+        if known is None:
+            return self._frames.put(key, self._told(kind, item))
+        self._first = False
+        return known
+
+    def _told(self, kind: str, item: View) -> bytes:
+        first, self._first = self._first, False
+        return _frame(kind, self._scope.form.event(item, first=first))
+
+    def _bookmark(self, revision: int, *, initial_end: bool = False) -> bytes:
+        empty = view.bookmark(self._scope.resource, revision, initial_end=initial_end)
+        return _frame("BOOKMARK", self._scope.form.event(empty, first=False))
+
+
+def _frame(kind: str, obj: bytes) -> bytes:
+    return b'{"type":"%b","object":%b}\n' % (kind.encode(), obj)
+
+
+def _batches(records: tuple[Record, ...]) -> Iterator[tuple[Record, ...]]:
+    for start in range(0, len(records), _INITIAL_BATCH):
+        yield records[start : start + _INITIAL_BATCH]
+
+
+async def _wait(news: Awaitable[None], seconds: float) -> None:
+    """Wait for something to read, at most so long."""
+    try:
+        async with asyncio.timeout(max(seconds, 0)):
+            await news
+    except TimeoutError:
+        return

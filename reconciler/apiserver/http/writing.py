@@ -1,0 +1,181 @@
+"""create, update and delete of whole objects. Called by `api.py`; raises `StatusError`.
+
+It turns requests into registry calls and adds no rule: what an object may be is the registry's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+
+from reconciler.admission.errors import FieldError, Reason, invalid
+from reconciler.apiserver.http import body, query, status
+from reconciler.apiserver.http.message import Request
+from reconciler.apiserver.http.query import WriteOptions
+from reconciler.apiserver.http.target import Target
+from reconciler.apiserver.registry.deletion import DeleteOptions, Propagation
+from reconciler.apiserver.registry.errors import StatusError, bad_request
+from reconciler.apiserver.registry.registry import Registry
+from reconciler.desired import yaml
+from reconciler.desired.limits import ReadLimits
+from reconciler.model.kinds import Resource
+from reconciler.model.meta import KubeObject
+
+_POLICIES: dict[str, Propagation] = {
+    "Background": "Background",
+    "Foreground": "Foreground",
+    "Orphan": "Orphan",
+}
+_NAMESPACE_DIFFERS = (
+    "the namespace of the provided object does not match the namespace sent on the request"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a write gave back: the object, and what its client is to be warned of."""
+
+    obj: Any
+    warnings: Sequence[str] = ()
+
+
+async def create(registry: Registry, request: Request, target: Target, of: Resource) -> Written:
+    """POST to a collection."""
+    options = query.write_options(request, "CreateOptions")
+    sent = body.read(request, body.expected(of), options.validation)
+    obj, warnings = body.decode(sent, options.validation)
+    placed = in_namespace(obj, of, target.namespace)
+    stored = await registry.create(placed, manager=options.manager, dry_run=options.dry_run)
+    return Written(stored, warnings)
+
+
+async def update(registry: Registry, request: Request, target: Target, of: Resource) -> Written:
+    """PUT to an object or a subresource that is written as the whole object."""
+    options = query.write_options(request, "UpdateOptions")
+    sent = body.read(request, body.expected(of), options.validation)
+    obj, warnings = body.decode(sent, options.validation)
+    try:
+        return Written(await replace_object(registry, obj, target, of, options), warnings)
+    except StatusError as error:
+        raise Warned(error, warnings) from error
+
+
+class Warned(StatusError):
+    """A refusal whose request also deserves warnings."""
+
+    def __init__(self, error: StatusError, warnings: Sequence[str]) -> None:
+        super().__init__(error.code, error.reason, error.message, error.details)
+        self.warnings = warnings
+
+
+async def replace_object(
+    registry: Registry, obj: Any, target: Target, of: Resource, options: WriteOptions
+) -> Any:
+    """Write an object where the URL says it is; raises `StatusError` when it says otherwise."""
+    name = obj.metadata.name
+    if not name:
+        raise bad_request(
+            f"the name of the object ({target.name} based on URL) was undeterminable:"
+            " name must be provided"
+        )
+    if name != target.name:
+        raise bad_request(
+            f"the name of the object ({name}) does not match the name on the URL ({target.name})"
+        )
+    placed = in_namespace(obj, of, target.namespace)
+    return await registry.update(
+        placed,
+        subresource=target.subresource,
+        manager=options.manager,
+        dry_run=options.dry_run,
+    )
+
+
+def in_namespace(obj: Any, of: Resource, namespace: str) -> Any:
+    """Return an object in the namespace of the URL; raises `StatusError` when it names another."""
+    given = obj.metadata.namespace
+    if not of.namespaced or given == namespace:
+        return obj
+    if given:
+        raise bad_request(_NAMESPACE_DIFFERS)
+    return obj.replace(metadata=obj.metadata.replace(namespace=namespace))
+
+
+def delete_options(request: Request) -> DeleteOptions:
+    """Return what a DELETE says in its body or its query; raises `StatusError`."""
+    sent = _delete_body(request)
+    grace = sent.get("gracePeriodSeconds")
+    if request.one("gracePeriodSeconds"):
+        grace = _number(request.one("gracePeriodSeconds"))
+    policy = request.one("propagationPolicy") or sent.get("propagationPolicy")
+    orphan = sent.get("orphanDependents")
+    if request.query.get("orphanDependents"):
+        orphan = request.flag("orphanDependents")
+    conditions = sent.get("preconditions") or {}
+    dry_run = tuple(request.query.get("dryRun", ())) or tuple(sent.get("dryRun") or ())
+    faults = [*query.dry_run_faults(dry_run), *_policy_faults(policy, orphan)]
+    if faults:
+        raise status.invalid_options("DeleteOptions", faults)
+    if orphan is not None:
+        policy = "Orphan" if orphan else "Background"
+    return DeleteOptions(
+        uid=conditions.get("uid") or "",
+        resource_version=conditions.get("resourceVersion") or "",
+        grace_period_seconds=grace,
+        propagation=_POLICIES.get(policy) if policy else None,
+        dry_run=bool(dry_run),
+    )
+
+
+def _delete_body(request: Request) -> dict[str, Any]:
+    if not request.body:
+        return {}
+    if body.content_type(request) == "application/yaml":
+        parsed = yaml.parse(request.body, ReadLimits())
+        sent = parsed.documents[0].value if parsed.documents else {}
+    else:
+        try:
+            sent = orjson.loads(request.body)
+        except orjson.JSONDecodeError as error:
+            raise bad_request(f"couldn't get version/kind; json parse error: {error}") from error
+    if not isinstance(sent, dict):
+        raise bad_request("couldn't get version/kind; json parse error: not an object")
+    return sent
+
+
+def _number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax') from error
+
+
+def _policy_faults(policy: Any, orphan: Any) -> list[FieldError]:
+    if policy and orphan is not None:
+        text = "orphanDependents and deletionPropagation cannot be both set"
+        return [invalid("propagationPolicy", policy, text)]
+    if policy and policy not in _POLICIES:
+        supported = 'supported values: "Foreground", "Background", "Orphan"'
+        return [FieldError("propagationPolicy", Reason.NOT_SUPPORTED, supported, policy)]
+    return []
+
+
+async def delete_all(
+    registry: Registry, found: Sequence[KubeObject], options: DeleteOptions
+) -> list[Any]:
+    """Delete each object of a collection; one that is gone already is as good as deleted."""
+    ended = []
+    plain = replace(options, uid="", resource_version="")
+    for obj in found:
+        meta = obj.metadata
+        try:
+            last, _ = await registry.delete(type(obj), meta.name, meta.namespace, plain)
+        except StatusError as error:
+            if error.reason != "NotFound":
+                raise
+            continue
+        ended.append(last)
+    return ended

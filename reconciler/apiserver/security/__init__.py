@@ -1,0 +1,1 @@
+"""Who calls: certificates, tokens, identities; and what a caller may do."""

@@ -1,0 +1,249 @@
+"""Every kubectl found on this machine against the API of an in-memory control plane: no Docker."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+import uvloop
+import yaml
+
+from reconciler.apiserver.http.server import ApiServer, ApiSettings
+from reconciler.apiserver.registry.registry import Registry
+from reconciler.cli.kubeconfig import kubeconfig
+from reconciler.client.events import EventRecorder
+from reconciler.client.informer import Informer
+from reconciler.client.local import LocalClient
+from reconciler.controllers.garbage.loop import GarbageCollector
+from reconciler.controllers.namespace.loop import NamespaceController
+from reconciler.controllers.replication.loop import ReplicationLoop
+from reconciler.core.clock import SystemClock
+from reconciler.core.ids import Ids
+from reconciler.model import kinds
+from reconciler.model.namespace import Namespace
+from reconciler.model.pod import Pod
+from reconciler.model.replication import ReplicationController
+from reconciler.settings import Settings
+from reconciler.store.memory import MemoryStore
+
+PLACES = ("/usr/lib/google-cloud-sdk/bin", *os.environ.get("PATH", "").split(":"))
+CONTROLLER = {
+    "apiVersion": "v1",
+    "kind": "ReplicationController",
+    "metadata": {"name": "web", "labels": {"app": "web"}},
+    "spec": {
+        "replicas": 2,
+        "selector": {"app": "web"},
+        "template": {
+            "metadata": {"labels": {"app": "web"}},
+            "spec": {"containers": [{"name": "c", "image": "busybox:1"}]},
+        },
+    },
+}
+
+
+def kubectls() -> list[str]:
+    """Return every kubectl: by version where several are installed."""
+    found: dict[str, str] = {}
+    for place in PLACES:
+        for path in sorted(Path(place).glob("kubectl*")) if place else ():
+            if (
+                os.access(path, os.X_OK)
+                and path.name.replace(".", "").replace("kubectl", "").isdigit()
+            ):
+                found.setdefault(path.name, str(path))
+    plain = shutil.which("kubectl")
+    return list(found.values()) or ([plain] if plain else [])
+
+
+class Cluster:
+    """The control plane on a thread of its own, so that kubectl may block this one."""
+
+    def __init__(self, state: Path) -> None:
+        self._state = state
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=lambda: uvloop.run(self._serve()))
+        self.config: dict[str, Any] = {}
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._started.wait(30), "the API did not start"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(30)
+
+    async def _serve(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        clock = SystemClock()
+        registry = Registry(MemoryStore(), clock, Ids())
+        await registry.start()
+        server = ApiServer(
+            registry,
+            clock,
+            ApiSettings("127.0.0.1:0", self._state / "api.sock", self._state / "pki"),
+        )
+        client = LocalClient(registry)
+        informers = {each.model: Informer(client, each.model) for each in kinds.RESOURCES}
+        events = EventRecorder(client, clock, Ids())
+        parts = [
+            server.run,
+            ReplicationLoop(
+                client, informers[ReplicationController], informers[Pod], events, clock
+            ).run,
+            NamespaceController(client, informers[Namespace], informers[Pod], clock).run,
+            GarbageCollector(client, informers).run,
+            *(informer.run for informer in informers.values()),
+        ]
+        tasks = [self._loop.create_task(part()) for part in parts]
+        waiting = [self._loop.create_task(self._announce(server)), *tasks]
+        await asyncio.wait(
+            [self._loop.create_task(self._stop.wait()), *tasks], return_when="FIRST_COMPLETED"
+        )
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+    async def _announce(self, server: ApiServer) -> None:
+        await server.ready.wait()
+        self.config = kubeconfig(Settings(state_dir=self._state, listen=server.address))
+        self._started.set()
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    state = tmp_path_factory.mktemp("state")
+    with Cluster(state) as running:
+        file = state / "kubeconfig"
+        file.write_text(yaml.safe_dump(running.config))
+        yield file
+
+
+class Kubectl:
+    """One kubectl in a namespace of its own."""
+
+    def __init__(self, program: str, config: Path, namespace: str) -> None:
+        self._command = [program, "--kubeconfig", str(config), "-n", namespace]
+        self._environment = {**os.environ, "HOME": str(config.parent / namespace)}
+
+    def __call__(self, *arguments: str, given: Any = None, fails: bool = False) -> str:
+        done = subprocess.run(
+            [*self._command, *arguments],
+            input=json.dumps(given) if given is not None else None,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env=self._environment,
+        )
+        assert bool(done.returncode) == fails, f"{arguments}: {done.stdout}{done.stderr}"
+        return done.stderr if fails else done.stdout
+
+
+@pytest.fixture(params=kubectls() or ["none"], ids=lambda path: Path(path).name)
+def kubectl(request: pytest.FixtureRequest, cluster: Path) -> Kubectl:
+    if request.param == "none":
+        pytest.skip("there is no kubectl on this machine")
+    namespace = f"{Path(request.param).name.replace('.', '-')}-{request.node.originalname}"
+    namespace = namespace.replace("_", "-").lower()[:60].rstrip("-")
+    Kubectl(request.param, cluster, "default")("create", "-f", "-", given={
+        "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})  # fmt: skip
+    return Kubectl(request.param, cluster, namespace)
+
+
+def test_objects(kubectl: Kubectl) -> None:
+    assert "replicationcontroller/web created" in kubectl("create", "-f", "-", given=CONTROLLER)
+    kubectl("wait", "rc/web", "--for=jsonpath={.status.replicas}=2", "--timeout=20s")
+    table = kubectl("get", "rc,pods")
+    assert "DESIRED" in table
+    assert table.count("pod/web-") == 2
+    assert "Pod Template" in kubectl("describe", "rc", "web")
+    assert "scaled" in kubectl("scale", "rc/web", "--replicas=3")
+    kubectl("wait", "rc/web", "--for=jsonpath={.status.replicas}=3", "--timeout=20s")
+    kubectl("label", "rc/web", "tier=front")
+    kubectl("annotate", "rc/web", "note=hello")
+    assert "web" in kubectl("get", "rc", "-l", "tier=front", "-o", "name")
+    assert "deleted" in kubectl("delete", "rc", "web", "--cascade=foreground")
+    assert not kubectl("get", "pods", "-o", "name")
+
+
+def test_apply_on_the_client(kubectl: Kubectl) -> None:
+    changed = json.loads(json.dumps(CONTROLLER))
+    assert "created" in kubectl("apply", "-f", "-", given=CONTROLLER)
+    assert "unchanged" in kubectl("apply", "-f", "-", given=CONTROLLER)
+    changed["spec"]["template"]["spec"]["containers"][0]["image"] = "busybox:2"
+    assert "configured" in kubectl("apply", "-f", "-", given=changed)
+    image = "jsonpath={.spec.template.spec.containers[0].image}"
+    assert kubectl("get", "rc", "web", "-o", image) == "busybox:2"
+
+
+def test_apply_on_the_server(kubectl: Kubectl) -> None:
+    apply = ("apply", "--server-side", "-f", "-")
+    assert "serverside-applied" in kubectl(*apply, given=CONTROLLER)
+    other = json.loads(json.dumps(CONTROLLER))
+    other["spec"]["replicas"] = 5
+    told = kubectl(*apply, "--field-manager=other", given=other, fails=True)
+    assert "conflict" in told
+    kubectl(*apply, "--field-manager=other", "--force-conflicts", given=other)
+    assert kubectl("get", "rc", "web", "-o", "jsonpath={.spec.replicas}") == "5"
+
+
+def test_patches(kubectl: Kubectl) -> None:
+    kubectl("create", "-f", "-", given=CONTROLLER)
+    container = '{"spec":{"template":{"spec":{"containers":[{"name":"d","image":"x"}]}}}}'
+    kubectl("patch", "rc", "web", "--type=strategic", "-p", container)
+    kubectl("patch", "rc", "web", "--type=merge", "-p", '{"metadata":{"labels":{"a":"b"}}}')
+    operation = '[{"op":"replace","path":"/spec/replicas","value":1}]'
+    kubectl("patch", "rc", "web", "--type=json", "-p", operation)
+    found = json.loads(kubectl("get", "rc", "web", "-o", "json"))
+    names = [each["name"] for each in found["spec"]["template"]["spec"]["containers"]]
+    assert sorted(names) == ["c", "d"]
+    assert found["metadata"]["labels"]["a"] == "b"
+    assert found["spec"]["replicas"] == 1
+
+
+def test_refusals(kubectl: Kubectl) -> None:
+    broken = json.loads(json.dumps(CONTROLLER))
+    broken["spec"]["replicas"] = -1
+    assert "must be greater than or equal to 0" in kubectl(
+        "create", "-f", "-", given=broken, fails=True
+    )
+    misspelt = json.loads(json.dumps(CONTROLLER))
+    misspelt["spec"]["replicsa"] = 1
+    told = kubectl("create", "-f", "-", given=misspelt, fails=True)
+    assert 'unknown field "spec.replicsa"' in told
+    assert "NotFound" in kubectl("get", "pod", "nobody", fails=True)
+
+
+def test_discovery(kubectl: Kubectl) -> None:
+    listed = kubectl("api-resources")
+    assert "replicationcontrollers" in listed
+    assert "sources" in listed
+    assert "containers" in kubectl("explain", "pod.spec")
+    assert "v1" in kubectl("api-versions").split()
+    assert "v1.31.0+reconciler" in kubectl("version")
+    assert "nodes" in kubectl("api-resources", "--namespaced=false", "-o", "name")
+
+
+def test_watch_and_delete(kubectl: Kubectl) -> None:
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "p"},
+        "spec": {"containers": [{"name": "c", "image": "busybox:1"}]},
+    }
+    kubectl("create", "-f", "-", given=pod)
+    assert "Pending" in kubectl("get", "pod", "p", "--watch", "--request-timeout=2s")
+    assert "deleted" in kubectl("delete", "pod", "p", "--wait=true", "--timeout=20s")
+
+
+pytestmark = pytest.mark.integration
