@@ -48,10 +48,19 @@ def _families(spec: ServiceSpec) -> Errors:
     policy = spec.ip_family_policy
     if policy is not None and policy not in FAMILY_POLICIES:
         yield not_supported("spec.ipFamilyPolicy", policy, FAMILY_POLICIES)
-    elif policy == "RequireDualStack" and (spec.selector or spec.cluster_ip != "None"):
+    elif spec.selector or spec.cluster_ip != "None":
         # A headless service without a selector has no address of this cluster's.
+        yield from _one_family(spec)
+
+
+def _one_family(spec: ServiceSpec) -> Errors:
+    """What an IPv4 cluster cannot give (the allocator's initIPFamilyFields)."""
+    if spec.ip_family_policy == "RequireDualStack":
         text = "this cluster is not configured for dual-stack services"
-        yield invalid("spec.ipFamilyPolicy", policy, text)
+        yield invalid("spec.ipFamilyPolicy", spec.ip_family_policy, text)
+    for index, family in enumerate(spec.ip_families):
+        if family == "IPv6":
+            yield invalid(f"spec.ipFamilies[{index}]", family, "not configured on this cluster")
 
 
 def _addresses(addresses: tuple[str, ...]) -> Errors:

@@ -150,3 +150,17 @@ def test_any_json_is_admitted_or_refused_with_a_reason(kind: str, value: Any) ->
     else:
         assert refused.errors
         assert status(refused)["message"]
+
+
+@pytest.mark.parametrize("families", [["IPv6"], ["IPv4", "IPv6"]])
+def test_another_address_family_is_refused_where_it_would_mean_something(
+    families: list[str],
+) -> None:
+    headless = {"clusterIP": "None", "ports": [{"port": 80}], "ipFamilies": families}
+    assert admit(manifest("Service", spec=headless)).key.name == "x"
+    for spec in ({**headless, "selector": {"a": "b"}}, {**headless, "clusterIP": ""}):
+        with pytest.raises(Refused) as refused:
+            admit(manifest("Service", spec=spec))
+        (error,) = refused.value.errors
+        assert error.path == f"spec.ipFamilies[{len(families) - 1}]"
+        assert "not configured on this cluster" in str(error)
