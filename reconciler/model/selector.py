@@ -116,6 +116,7 @@ def matches_label_selector(selector: LabelSelector | None, labels: Mapping[str, 
 
 _TOKEN = re.compile(r"\s*(?:(==|!=|[=!<>(),])|([^\s=!<>(),]+))|\s+$")
 _END = ""
+_PUNCTUATION = ("(", ")", ",", "=", "==", "!=", "<", ">")
 
 
 class _Parser:
@@ -128,13 +129,25 @@ class _Parser:
     def parse(self) -> Selector:
         requirements: list[Requirement] = []
         while self._peek() != _END:
-            requirements.append(self._requirement())
+            requirements.append(self._wrapped())
             if self._peek() == _END:
                 break
-            self._expect(",", "','")
+            if self._take() != ",":
+                found = self._tokens[self._position - 1]
+                raise SelectorError(f"found '{found}', expected: ',' or 'end of string'")
             if self._peek() in (_END, ","):
                 raise SelectorError(f"found '{self._peek()}', expected: identifier after ','")
         return Selector(tuple(sorted(requirements, key=lambda item: item.key)))
+
+    def _wrapped(self) -> Requirement:
+        """Return the next requirement, with the words that tell what could not be read."""
+        if self._peek() in _PUNCTUATION:
+            expected = "!, identifier, or 'end of string'"
+            raise SelectorError(f"found '{self._peek()}', expected: {expected}")
+        try:
+            return self._requirement()
+        except SelectorError as error:
+            raise SelectorError(f"unable to parse requirement: {error}") from error
 
     def _peek(self) -> str:
         return self._tokens[self._position] if self._position < len(self._tokens) else _END
@@ -182,19 +195,21 @@ class _Parser:
         value = self._value()
         if not re.fullmatch(r"[+-]?[0-9]+", value):
             raise SelectorError(
-                "values[0]["
-                + key
-                + f"]: Invalid value: \"{value}\": for 'Gt', 'Lt' operators, the value must be an integer"
+                f"values[0]: Invalid value: \"{value}\": for 'Gt', 'Lt' operators, the value must be an integer"
             )
         return Requirement(key, operator, (value,))
 
     def _values(self) -> tuple[str, ...]:
-        self._expect("(", "'('")
+        found = self._take()
+        if found != "(":
+            raise SelectorError(f"found '{found}' expected: '('")
+        if self._peek() == _END:
+            raise SelectorError("found '', expected: ',', ')' or identifier")
         values = {self._set_value()}
         while self._peek() == ",":
             self._take()
             values.add(self._set_value())
-        self._expect(")", "',', or ')'")
+        self._expect(")", "',' or ')'")
         return tuple(sorted(values))
 
     def _set_value(self) -> str:

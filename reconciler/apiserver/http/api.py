@@ -125,6 +125,8 @@ class Api:
         """Answer for a path that no resource has."""
         path = request.path.rstrip("/") or "/"
         if request.method not in ("GET", "HEAD"):
+            if discovery.document(path, self._address) is not None:
+                raise status.no_method()
             return status.NOT_THERE
         if path.startswith(("/api", "/apis")):
             return self._discovered(request, path)
@@ -242,8 +244,8 @@ class Api:
             include = request.one("includeObject")
             scope = Scope(of, place.namespace, wanted, form, include)
             return self._watches.open(scope, options)
-        page = Reader(self._registry, of, place.namespace).page(options, form)
-        return _finished(request, wanted, page)
+        page = Reader(self._registry, of, place.namespace).page(options)
+        return _finished(request, wanted, form.many(page.items, page.meta))
 
     async def _put(self, request: Request, place: Target, of: Resource) -> Reply:
         made = await writing.update(self._registry, request, place, of)
@@ -268,10 +270,9 @@ class Api:
     async def _delete_collection(self, request: Request, place: Target, of: Resource) -> Answer:
         wanted, form = self._form(request, of)
         listed, options = query.list_options(request), writing.delete_options(request)
-        reader = Reader(self._registry, of, place.namespace)
-        found = reader.chosen(listed)[: listed.limit or None]
-        body = form.many(found, reading.meta(self._registry.revision))
-        await writing.delete_all(self._registry, [item.obj for item in found], options)
+        page = Reader(self._registry, of, place.namespace).page(listed)
+        body = form.many(page.items, page.meta)
+        await writing.delete_all(self._registry, [item.obj for item in page.items], options)
         return _finished(request, wanted, body)
 
     def _written(self, request: Request, of: Resource, made: Written, code: int) -> Reply:

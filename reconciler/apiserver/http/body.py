@@ -13,7 +13,7 @@ import orjson
 
 from reconciler.admission.decode import decode_lenient
 from reconciler.admission.errors import AdmissionError
-from reconciler.apiserver.http import duplicates, status
+from reconciler.apiserver.http import duplicates, gotext, status
 from reconciler.apiserver.http.message import Request
 from reconciler.apiserver.http.query import Validation
 from reconciler.apiserver.registry.errors import StatusError, bad_request, refused
@@ -108,9 +108,8 @@ def _json(text: bytes, wanted: Expected, *, doubles: bool) -> Body:
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        why = str(error) if text.strip() else "unexpected end of JSON input"
         lead = "couldn't get version/kind; json parse error"
-        raise _unrecognized(text, wanted, f"{lead}: {why}") from error
+        raise _unrecognized(text, wanted, f"{lead}: {gotext.json_error(error)}") from error
     if doubles and duplicates.may_have(text, value):
         value, found = duplicates.read(text)
         return Body(value, tuple(f'duplicate field "{path}"' for path in duplicates.paths(found)))

@@ -26,10 +26,15 @@ Cells = Callable[[Any, datetime], Row]
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """A kind's TableColumnDefinitions, and how an object becomes a row at a point in time."""
+    """A kind's TableColumnDefinitions, and how an object becomes a row at a point in time.
+
+    `plain` marks a kind for which Kubernetes has no columns of its own: an empty table's rows are
+    null there.
+    """
 
     definitions: tuple[dict[str, Any], ...]
     cells: Cells
+    plain: bool = False
 
 
 _CELLS: dict[str, Cells] = {
@@ -48,7 +53,8 @@ def columns_of(resource: Resource) -> Columns:
     if known is None or resource.plural not in _CELLS:
         name, *_, age = definitions["namespaces"]
         return Columns((name, age), kinds.name_and_age)
-    return Columns(tuple(known), _CELLS[resource.plural])
+    plain = resource.plural == "limitranges"
+    return Columns(tuple(known), _CELLS[resource.plural], plain)
 
 
 @cache

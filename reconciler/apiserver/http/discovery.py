@@ -5,6 +5,8 @@ Called by `api.py`. Everything comes from the table of kinds; nothing changes wh
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -142,7 +144,15 @@ def _row(resource: Resource) -> Json:
         row["shortNames"] = list(resource.short)
     if resource.categories:
         row["categories"] = list(resource.categories)
+    if resource.plural != "bindings":
+        row["storageVersionHash"] = _storage_hash(resource)
     return row
+
+
+def _storage_hash(resource: Resource) -> str:
+    """Return what tells in which version objects are stored: discovery.StorageVersionHash."""
+    name = f"{resource.group}/{resource.version}/{resource.kind}"
+    return base64.b64encode(hashlib.sha256(name.encode()).digest()[:8]).decode()
 
 
 def _part_row(resource: Resource, part: Subresource) -> Json:

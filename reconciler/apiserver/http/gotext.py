@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import yaml as pyyaml
 
 from reconciler.desired.scalars import resolve
@@ -38,6 +39,13 @@ def yaml(value: Any) -> bytes:
     """Return `value` as sigs.k8s.io/yaml writes it: sorted, lists not indented."""
     text: str = pyyaml.dump(value, Dumper=_Dumper, width=10_000, allow_unicode=True)
     return text.encode()
+
+
+def json_error(error: orjson.JSONDecodeError) -> str:
+    """Return why text is no JSON; text that ends too early is told as Go's decoder tells it."""
+    why = str(error)
+    early = why.startswith("unexpected end of data") or not error.doc.strip()
+    return "unexpected end of JSON input" if early else why
 
 
 def value(shown: Any) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from reconciler.apiserver.http import discovery
-from reconciler.apiserver.http.message import JSON, Reply, Request
+from reconciler.apiserver.http.message import JSON, TEXT, Reply, Request
 from reconciler.model import gitops, schema
 from reconciler.model.base import ListMap, ListSet, Model, PatchOnly
 from reconciler.model.kinds import Resource
@@ -44,7 +44,7 @@ def answer(path: str, request: Request) -> Reply | None:
     if path == "/openapi/v2":
         return _v2(request)
     if path == "/openapi/v3":
-        return Reply(200, orjson.dumps({"paths": dict(_index())}))
+        return Reply(200, orjson.dumps({"paths": dict(_index())}), TEXT)
     for group, version in discovery.versions():
         if path == f"/openapi/v3/{_root(group, version)}":
             return Reply(200, _document(group, version))

@@ -44,11 +44,11 @@ def parse(text: str) -> Token:
         namespace, _, name = fields["start"].rstrip("\0").partition("/")
         token = Token(int(fields["rv"]), (namespace, name))
     except (binascii.Error, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise bad_request(f"continue key is not valid: {error}") from error
+        raise bad_request(f"invalid continue token: continue key is not valid: {error}") from error
     if fields.get("v") != _VERSION:
         given = fields.get("v")
         raise bad_request(
-            f'continue key is not valid: server does not recognize this encoded version "{given}"'
+            f'invalid continue token: server does not recognize this encoded version "{given}"'
         )
     return token
 

@@ -6,6 +6,7 @@ resourceVersion. Raises `StatusError`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import orjson
 
 from reconciler.admission.decode import decode, decode_lenient
-from reconciler.admission.errors import AdmissionError, Reason, Undecodable
+from reconciler.admission.errors import AdmissionError, Reason, Undecodable, invalid
 from reconciler.apiserver.http import body, gotext, query, status
 from reconciler.apiserver.http.message import Request
 from reconciler.apiserver.http.patches import jsonpatch, merge, strategic
@@ -23,9 +24,11 @@ from reconciler.apiserver.http.query import Validation, WriteOptions
 from reconciler.apiserver.http.target import Target
 from reconciler.apiserver.http.writing import Written, in_namespace
 from reconciler.apiserver.registry.errors import StatusError, bad_request
+from reconciler.apiserver.registry.errors import invalid as invalid_object
 from reconciler.apiserver.registry.registry import Registry
 from reconciler.model import schema
 from reconciler.model.kinds import Resource
+from reconciler.model.meta import KubeObject
 from reconciler.model.schema import Schema
 from reconciler.store.protocol import Record
 
@@ -40,10 +43,14 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """A patch of one type: `apply` gives the new value; `shown` is what refusals show."""
+    """A patch of one type.
+
+    `apply` gives the new value; `shown` is what refusals show of it, `why` how they tell the fault.
+    """
 
     apply: Callable[[Json, Schema], Any]
     shown: Callable[[Any], str]
+    why: Callable[[str], str] = str
 
 
 def patch_type(request: Request) -> str:
@@ -68,7 +75,17 @@ def read_patch(request: Request) -> Patch:
             return Patch(
                 lambda value, place: strategic.patch(value, change, place),
                 lambda _: gotext.value(change),
+                _converter_words,
             )
+
+
+_SCALAR_FAULT = re.compile(r"json: cannot unmarshal string .* of type (\w+)")
+
+
+def _converter_words(wire: str) -> str:
+    """Return a decoder's fault in the words of the converter that strategic patches go through."""
+    found = _SCALAR_FAULT.fullmatch(wire)
+    return f"unrecognized type: {found[1]}" if found else wire
 
 
 _LEAD = "error decoding patch: "
@@ -79,8 +96,7 @@ def _parsed(text: bytes, wanted: type, go_type: str, lead: str) -> Any:
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        why = str(error) if text.strip() else "unexpected end of JSON input"
-        raise bad_request(f"{lead}{why}") from error
+        raise bad_request(f"{lead}{gotext.json_error(error)}") from error
     if not isinstance(value, wanted):
         shown = {dict: "object", list: "array", str: "string", bool: "bool"}.get(
             type(value), "number"
@@ -90,7 +106,9 @@ def _parsed(text: bytes, wanted: type, go_type: str, lead: str) -> Any:
 
 
 def _as_json(value: Any) -> str:
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+    if isinstance(value, dict):
+        value = {key: value[key] for key in sorted(value)}
+    return orjson.dumps(value).decode()
 
 
 def changed(patch: Patch, value: Json, place: Schema) -> Any:
@@ -125,6 +143,7 @@ async def patch_object(
     def change(record: Record) -> Any:
         value = changed(patch, orjson.loads(record.value), schema.of(of.model))
         obj, last.warnings = _decoded(patch, value, of, options.validation)
+        _check_uid(registry.decode(of.model, record), obj, of)
         return _in_place(obj, target, of)
 
     stored = await registry.patch(
@@ -150,7 +169,7 @@ def _decoded(
     try:
         obj, unknown = decode_lenient(value)
     except Undecodable as error:
-        raise status.invalid_patch(patch.shown(value), error.wire) from error
+        raise status.invalid_patch(patch.shown(value), patch.why(error.wire)) from error
     if unknown and validation == "Strict":
         why = f"strict decoding error: {', '.join(unknown)}"
         raise status.invalid_patch(patch.shown(value), why)
@@ -163,6 +182,14 @@ def _other_kind(value: Any) -> str:
     if not kind:
         return "Object 'Kind' is missing"
     return f'no kind "{kind}" is registered for version "{version}"'
+
+
+def _check_uid(old: KubeObject, new: KubeObject, of: Resource) -> None:
+    """Refuse a patch of the uid, which for an update would name another object."""
+    uid = new.metadata.uid
+    if uid and uid != old.metadata.uid:
+        fault = invalid("metadata.uid", uid, "field is immutable")
+        raise invalid_object(of, old.metadata.name, (fault, fault))
 
 
 def _in_place(obj: Any, target: Target, of: Resource) -> Any:

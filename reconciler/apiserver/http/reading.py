@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reconciler.admission.errors import go_quote
+from reconciler.admission.rules import names
 from reconciler.apiserver.http import fields, pages, query, view
 from reconciler.apiserver.http.fields import FieldMatcher
 from reconciler.apiserver.http.pages import Snapshot
 from reconciler.apiserver.http.query import ListOptions
-from reconciler.apiserver.http.view import Form, View
+from reconciler.apiserver.http.view import View
 from reconciler.apiserver.registry.errors import bad_request
 from reconciler.apiserver.registry.registry import Registry
 from reconciler.model import selector
@@ -47,8 +48,21 @@ def chooser(resource: Resource, labels: str, field_text: str) -> Chooser:
     try:
         chosen = selector.parse(labels)
     except SelectorError as error:
-        raise bad_request(f"unable to parse requirement: {error}") from error
+        raise bad_request(str(error)) from error
+    _check_labels(chosen)
     return Chooser(chosen, fields.parse(resource, field_text))
+
+
+def _check_labels(chosen: Selector) -> None:
+    """Refuse keys and values that no label has; a value of a comparison is a number."""
+    for each in chosen.requirements:
+        wrong = [(each.key, text) for text in names.qualified_name(each.key)]
+        wrong += [(value, text) for value in each.values for text in names.label_value(value)]
+        if wrong:
+            value, text = wrong[0]
+            raise bad_request(
+                f"unable to parse requirement: <nil>: Invalid value: {go_quote(value)}: {text}"
+            )
 
 
 def check_include(text: str) -> str:
@@ -59,6 +73,14 @@ def check_include(text: str) -> str:
             f" {go_quote(text)}: must be 'Metadata', 'Object', 'None', or empty"
         )
     return text
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some objects, or all, and the metadata of their list."""
+
+    items: Sequence[View]
+    meta: ListMeta
 
 
 class Reader:
@@ -77,46 +99,35 @@ class Reader:
         model = self._resource.model
         return self._view(self._registry.record(model, name, self._namespace))
 
-    def chosen(self, options: ListOptions) -> Sequence[View]:
-        """Return all objects that the selectors of `options` choose."""
-        choose = chooser(self._resource, options.labels, options.fields)
-        records = self._snapshot(options).records
-        return [item for item in map(self._view, records) if choose.matches(item)]
-
-    def page(self, options: ListOptions, form: Form) -> bytes:
+    def page(self, options: ListOptions) -> Page:
         """Return one page of a list, or all of it."""
         choose = chooser(self._resource, options.labels, options.fields)
         snapshot = self._snapshot(options)
+        told = ListMeta(resource_version=str(snapshot.revision))
         if choose.takes_all:
-            return self._whole(snapshot, options, form)
-        return self._filtered(snapshot, options, form, choose)
+            return self._whole(snapshot, options.limit, told)
+        return self._filtered(snapshot, options.limit, told, choose)
 
-    def _whole(self, snapshot: Snapshot, options: ListOptions, form: Form) -> bytes:
+    def _whole(self, snapshot: Snapshot, limit: int, told: ListMeta) -> Page:
         records = snapshot.records
-        limit = options.limit
         if not 0 < limit < len(records):
-            return form.many(list(map(self._view, records)), meta(snapshot.revision))
-        told = meta(snapshot.revision).replace(
-            continue_=pages.token_after(snapshot, records[limit - 1]),
-            remaining_item_count=len(records) - limit,
-        )
-        return form.many(list(map(self._view, records[:limit])), told)
+            return Page(list(map(self._view, records)), told)
+        token = pages.token_after(snapshot, records[limit - 1])
+        more = told.replace(continue_=token, remaining_item_count=len(records) - limit)
+        return Page(list(map(self._view, records[:limit])), more)
 
-    def _filtered(
-        self, snapshot: Snapshot, options: ListOptions, form: Form, choose: Chooser
-    ) -> bytes:
+    def _filtered(self, snapshot: Snapshot, limit: int, told: ListMeta, choose: Chooser) -> Page:
         found: list[View] = []
         last: Record | None = None
         for record in snapshot.records:
             item = self._view(record)
             if not choose.matches(item):
                 continue
-            if options.limit and len(found) == options.limit and last is not None:
-                token = pages.token_after(snapshot, last)
-                return form.many(found, meta(snapshot.revision).replace(continue_=token))
+            if last is not None and len(found) == limit:
+                return Page(found, told.replace(continue_=pages.token_after(snapshot, last)))
             found.append(item)
             last = record
-        return form.many(found, meta(snapshot.revision))
+        return Page(found, told)
 
     def _snapshot(self, options: ListOptions) -> Snapshot:
         model = self._resource.model
@@ -135,8 +146,3 @@ class Reader:
 
     def _view(self, record: Record) -> View:
         return view.of_record(self._registry, self._resource.model, record)
-
-
-def meta(revision: int) -> ListMeta:
-    """Return the metadata of a list as of `revision`."""
-    return ListMeta(resource_version=str(revision))

@@ -7,6 +7,7 @@ are those that only HTTP knows, in the words of kube-apiserver.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Any
 
 import orjson
@@ -69,6 +70,8 @@ def success(details: dict[str, Any] | None = None, code: int = 200) -> Reply:
     }
     if details:
         body["details"] = details
+    if code != HTTPStatus.OK:
+        body["code"] = code
     return Reply(code, orjson.dumps(body))
 
 

@@ -151,12 +151,13 @@ class TableForm:
         self, views: Sequence[View], meta: ListMeta, columns: Sequence[dict[str, Any]] | None
     ) -> bytes:
         now = self._clock.now()
+        rows = [self._row(view, self._columns.cells(view.obj, now)) for view in views]
         table = {
             "kind": "Table",
             "apiVersion": f"meta.k8s.io/{self._version}",
             "metadata": orjson.Fragment(meta.to_json()),
             "columnDefinitions": columns,
-            "rows": [self._row(view, self._columns.cells(view.obj, now)) for view in views],
+            "rows": None if not rows and self._columns.plain else rows,
         }
         return orjson.dumps(table)
 

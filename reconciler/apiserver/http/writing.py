@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from reconciler.admission.errors import FieldError, Reason, invalid
-from reconciler.apiserver.http import body, query, status
+from reconciler.apiserver.http import body, gotext, query, status
 from reconciler.apiserver.http.message import Request
 from reconciler.apiserver.http.query import WriteOptions
 from reconciler.apiserver.http.target import Target
@@ -47,6 +47,8 @@ async def create(registry: Registry, request: Request, target: Target, of: Resou
     options = query.write_options(request, "CreateOptions")
     sent = body.read(request, body.expected(of), options.validation)
     obj, warnings = body.decode(sent, options.validation)
+    if obj.metadata.resource_version:
+        raise status.plain_error("resourceVersion should not be set on objects to be created")
     placed = in_namespace(obj, of, target.namespace)
     stored = await registry.create(placed, manager=options.manager, dry_run=options.dry_run)
     return Written(stored, warnings)
@@ -140,7 +142,10 @@ def _delete_body(request: Request) -> dict[str, Any]:
         try:
             sent = orjson.loads(request.body)
         except orjson.JSONDecodeError as error:
-            raise bad_request(f"couldn't get version/kind; json parse error: {error}") from error
+            why = gotext.json_error(error)
+            raise status.plain_error(
+                f"couldn't get version/kind; json parse error: {why}"
+            ) from error
     if not isinstance(sent, dict):
         raise bad_request("couldn't get version/kind; json parse error: not an object")
     return sent

@@ -25,7 +25,7 @@ def for_create(meta: ObjectMeta, *, name: str, uid: str, now: str, generation: i
         self_link="",
         deletion_timestamp=None,
         deletion_grace_period_seconds=None,
-        generation=generation,
+        generation=generation or meta.generation,
     )
 
 

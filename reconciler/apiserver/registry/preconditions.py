@@ -47,13 +47,23 @@ def check_new(resource: Resource, expected: Expected) -> None:
         raise errors.conflict(resource, expected.name, cause)
 
 
+_STORED_UNDER = {
+    "endpoints": "services/endpoints",
+    "nodes": "minions",
+    "replicationcontrollers": "controllers",
+    "services": "services/specs",
+}
+"""Under which name Kubernetes' store has a kind where that is not its plural."""
+
+
 def check_update(resource: Resource, new: KubeObject, old: KubeObject) -> None:
     """Refuse an update of another version or incarnation, where it names one."""
     meta = new.metadata
     if meta.resource_version not in ("", "0", old.metadata.resource_version):
         raise errors.conflict(resource, meta.name)
     if meta.uid and meta.uid != old.metadata.uid:
-        path = f"{resource.plural}/{meta.namespace}".rstrip("/")
+        stored_under = _STORED_UNDER.get(resource.plural, resource.plural)
+        path = f"{stored_under}/{meta.namespace}".rstrip("/")
         cause = (
             f"StorageError: invalid object, Code: 4, Key: /registry/{path}/{meta.name},"
             " ResourceVersion: 0, AdditionalErrorMsg: Precondition failed:"

@@ -97,7 +97,7 @@ def _list(present: list[Any], change: list[Any], place: Schema | None, order: An
     merge = place.merge if place is not None else None
     if isinstance(merge, ListSet) and merge.patch:
         added = [item for item in change if item not in present]
-        return _ordered([*present, *dict.fromkeys(added)], order, present, place)
+        return _ordered([*present, *dict.fromkeys(added)], order or change, present, place)
     key = _key(merge)
     if key is None or place is None or place.item is None:
         return [_plain(item) for item in change]
@@ -106,7 +106,7 @@ def _list(present: list[Any], change: list[Any], place: Schema | None, order: An
     if order is not None:
         _check_order(change, order, key)
     merged = _keyed(present, change, place.item, key)
-    return _ordered(merged, order, present, place)
+    return _ordered(merged, order or change, present, place)
 
 
 def _is_replacement(item: Mapping[str, Any]) -> bool:
