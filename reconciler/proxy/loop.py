@@ -9,7 +9,7 @@ stay served while the daemon is away.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -23,12 +23,19 @@ from reconciler.core.errors import ReconcilerError
 from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.model.pod import Pod
 from reconciler.model.service import Endpoints, Service
+from reconciler.proxy.balanced import BalancedAddresses
 from reconciler.proxy.bridge import let_loopback_out
 from reconciler.proxy.conntrack import Conntrack
 from reconciler.proxy.hostports import compile_pod, has_host_ports
 from reconciler.proxy.nft import NftError
 from reconciler.proxy.progress import Progress
-from reconciler.proxy.rules import Element, Node, compile_service
+from reconciler.proxy.rules import (
+    BALANCED,
+    Element,
+    Node,
+    balanced_addresses,
+    compile_service,
+)
 from reconciler.proxy.ruleset import Owner, Pools, RuleSet, Transaction
 from reconciler.proxy.skeleton import BRIDGE, Network
 from reconciler.proxy.table import open_table
@@ -36,6 +43,7 @@ from reconciler.proxy.table import open_table
 R = TypeVar("R")
 
 _SERVICE, _POD = "Service", "Pod"
+_BALANCED_OWNER = Owner("", "", "", "LoadBalancer")
 
 
 class Kernel(Protocol):
@@ -78,6 +86,22 @@ class Flows(Protocol):
         ...
 
 
+class Addresses(Protocol):
+    """The load balancers' addresses; `balanced.BalancedAddresses` is the real one."""
+
+    def keep_only(self, wanted: Iterable[str]) -> frozenset[str]:
+        """Remove our other addresses; return those wanted that the host has not of its own."""
+        ...
+
+    def add(self, addresses: Iterable[str]) -> None:
+        """Put addresses on the host."""
+        ...
+
+    def close(self) -> None:
+        """Close the socket; the addresses stay."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Timing:
     """How long the loop waits, in seconds."""
@@ -94,6 +118,7 @@ class Host:
 
     kernel: Callable[[Network], Kernel] = open_table
     flows: Callable[[], Flows] = Conntrack
+    addresses: Callable[[], Addresses] = BalancedAddresses
 
 
 class Proxy:
@@ -121,12 +146,15 @@ class Proxy:
         self._rules = RuleSet()
         self._owners: dict[ObjectKey, Owner] = {}
         self._dirty: set[ObjectKey] = set()
+        self._balanced: dict[ObjectKey, tuple[str, ...]] = {}
+        self._wanted: frozenset[str] | None = None
         self._changed = asyncio.Event()
         self._seen = 0
         self._next_check = 0.0
-        self._loopback_warned = False
+        self._warned: set[str] = set()
         self._kernel: Kernel
         self._flows: Flows
+        self._addresses: Addresses
         self._worker: ThreadPoolExecutor
         self._progress = Progress(client, node.name)
         self._log = structlog.get_logger(component="proxy")
@@ -148,6 +176,7 @@ class Proxy:
     def _open(self, stack: ExitStack) -> None:
         self._kernel = stack.enter_context(closing(self._host.kernel(self._network)))
         self._flows = stack.enter_context(closing(self._host.flows()))
+        self._addresses = stack.enter_context(closing(self._host.addresses()))
         # left first, so that nothing is closed under a call that still runs
         self._worker = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="nftables"))
 
@@ -180,11 +209,42 @@ class Proxy:
         self._dirty = set()
         for key in dirty:
             self._compile(key)
+        held = await self._choose_addresses()
         await send()
         self._progress.reached(seen)
+        await self._hold(held)
+
+    async def _choose_addresses(self) -> frozenset[str]:
+        """Let go of load balancers' addresses; return those to take, when anything changed.
+
+        What comes is refused by the rules before the host has it, what goes is refused after.
+        """
+        wanted = frozenset(address for each in self._balanced.values() for address in each)
+        if wanted == self._wanted:
+            return frozenset()
+        try:
+            held = await self._blocking(self._addresses.keep_only, wanted)
+        except OSError as error:
+            self._warn_once("proxy.address_failed", str(error))
+            return frozenset()
+        self._rules.put(_BALANCED_OWNER, tuple(Element(BALANCED, each) for each in sorted(held)))
+        self._wanted = wanted
+        return held
+
+    async def _hold(self, addresses: frozenset[str]) -> None:
+        if not addresses:
+            return
+        try:
+            await self._blocking(self._addresses.add, addresses)
+        except OSError as error:
+            self._wanted = None  # the next check tries again
+            self._warn_once("proxy.address_failed", str(error))
+        else:
+            self._warned.discard("proxy.address_failed")
 
     def _compile(self, key: ObjectKey) -> None:
         former = self._owners.pop(key, None)
+        self._balanced.pop(key, None)
         owner, elements = self._elements(key)
         if former and former != owner:
             self._rules.put(former, ())
@@ -202,6 +262,8 @@ class Proxy:
         if service is None:
             return None, ()
         endpoints = self._endpoints.get(name, namespace)
+        if addresses := balanced_addresses(service):
+            self._balanced[key] = addresses
         return _owner(service), compile_service(service, endpoints, self._node)
 
     async def _apply(self) -> None:
@@ -251,6 +313,9 @@ class Proxy:
     async def _check(self) -> None:
         started = self._now()
         self._let_loopback_out()
+        if self._wanted is None or self._balanced:
+            self._wanted = None  # the bridge may be a new one
+            await self._program(self._apply)
         try:
             disturbed = not await self._blocking(self._kernel.is_undisturbed)
             if disturbed and not await self._blocking(self._kernel.matches, self._rules.elements()):
@@ -265,9 +330,12 @@ class Proxy:
         try:
             let_loopback_out(BRIDGE)
         except OSError as error:
-            if not self._loopback_warned:
-                self._log.warning("proxy.loopback_closed", reason=str(error))
-            self._loopback_warned = True
+            self._warn_once("proxy.loopback_closed", str(error))
+
+    def _warn_once(self, event: str, reason: str) -> None:
+        if event not in self._warned:
+            self._warned.add(event)
+            self._log.warning(event, reason=reason)
 
     def _on_service(self, _type: EventType, old: Service | None, new: Service | None) -> None:
         changed = new or old

@@ -9,7 +9,9 @@ protocol and port on every local address. Each frontend has a pool of ready back
     endpoints-tcp       address . protocol . port . slot  -> backend address . port
     node-endpoints-tcp  protocol . port . slot            -> backend address . port
 
-and so for udp and sctp: libnftables ties the type "port of a backend" to one protocol.
+and so for udp and sctp: libnftables ties the type "port of a backend" to one protocol. A load
+balancer's address with `loadBalancerSourceRanges` has its clients in the set `sources`
+(address . protocol . port . range) and goes through a chain that drops all others.
 
 **The spread is exact.** A pool of n backends fills the slots 0 to n-1, and its frontend points at
 the chain `spread-tcp-n`, whose one rule draws `numgen random mod n` and looks the slot up. Each
@@ -25,7 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network, collapse_addresses
 from typing import NamedTuple
 
 from reconciler.model.service import Endpoints, EndpointSubset, Service, ServicePort
@@ -38,16 +40,21 @@ HAIRPIN = "hairpin"
 REMOTE = "remote"
 STICKY = "sticky"
 STICKY_PORTS = "sticky-ports"
+SOURCES = "sources"
+BALANCED = "balanced"
 PROTOCOLS = ("tcp", "udp", "sctp")
 SLOTS = tuple(f"{name}-{proto}" for name in (ENDPOINTS, NODE_ENDPOINTS) for proto in PROTOCOLS)
-MAPS = (SERVICES, NODE_PORTS, *SLOTS, HAIRPIN, REMOTE, STICKY, STICKY_PORTS)
+MAPS = (SERVICES, NODE_PORTS, *SLOTS, HAIRPIN, REMOTE, STICKY, STICKY_PORTS, SOURCES, BALANCED)
 """Every map and set whose elements come from services; the kernel's own `affinity` does not."""
 
-SETS = (HAIRPIN, REMOTE)
+SETS = (HAIRPIN, REMOTE, SOURCES, BALANCED)
 """Those of `MAPS` whose elements have no value."""
 
 REFUSE = "refuse"
 DISCARD = "discard"
+
+LOAD_BALANCER_CLASS = "reconciler.dev/host"
+"""The loadBalancerClass that names us; a service without a class is ours too."""
 
 _DEFAULT_AFFINITY_SECONDS = 10800  # Kubernetes' DefaultClientIPServiceAffinitySeconds
 
@@ -72,13 +79,15 @@ class Frontend:
     """What a client dials. `address` is empty for a node port.
 
     `external` says which traffic policy holds: Kubernetes' externalTrafficPolicy for node ports,
-    external and load-balancer addresses, internalTrafficPolicy for cluster addresses.
+    external and load-balancer addresses, internalTrafficPolicy for cluster addresses. `balanced`
+    marks a load balancer's address, to which loadBalancerSourceRanges apply.
     """
 
     address: str
     protocol: str
     port: int
     external: bool
+    balanced: bool = False
 
     @property
     def key(self) -> str:
@@ -89,10 +98,11 @@ class Frontend:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """What the rules need to know of this host."""
+    """What the rules need to know of this host; `address` is the one that it calls others from."""
 
     name: str
     pod_network: IPv4Network
+    address: str = ""
 
     def has_pod(self, address: str) -> bool:
         """Tell whether `address` is in this node's podCIDR."""
@@ -120,7 +130,9 @@ def compile_service(
             local = _is_local(service, frontend)
             pool = here if local else everywhere
             empty = DISCARD if local and everywhere else REFUSE
-            elements = serve(frontend, pool, node, affinity=_affinity(service), empty=empty)
+            sources = _sources(service, frontend, node)
+            affinity = _affinity(service)
+            elements = serve(frontend, pool, node, affinity=affinity, empty=empty, sources=sources)
             found.update(dict.fromkeys(elements))
     return tuple(found)
 
@@ -132,11 +144,13 @@ def serve(
     *,
     affinity: int = 0,
     empty: str = REFUSE,
+    sources: tuple[IPv4Network, ...] = (),
 ) -> Iterator[Element]:
     """Yield the elements of one frontend.
 
     `affinity` is for how many seconds a client keeps its backend, 0 for not at all; `empty` is the
-    chain for a pool without backends.
+    chain for a pool without backends; `sources` are the only clients that may, everybody when
+    there are none.
     """
     entry, slots, sticky, prefix = (
         (SERVICES, ENDPOINTS, STICKY, "")
@@ -149,6 +163,10 @@ def serve(
         return
     kind = "sticky" if affinity else "spread"
     protocol = frontend.protocol
+    prefix = f"{prefix}guarded-" if sources else prefix
+    for source in sources:
+        text = str(source.network_address if source.prefixlen == source.max_prefixlen else source)
+        yield Element(SOURCES, f"{key} . {text}")
     yield Element(entry, key, f"goto {prefix}{kind}-{protocol}-{len(pool)}")
     if affinity:
         yield Element(sticky, key, f"goto remember-{affinity}")
@@ -168,13 +186,43 @@ def _frontends(service: Service, port: ServicePort) -> Iterator[Frontend]:
     for address in spec.cluster_ips or (spec.cluster_ip,):
         if _is_v4(address):
             yield Frontend(address, protocol, port.port, external=False)
-    ingress = service.status.load_balancer.ingress
-    balanced = tuple(entry.ip for entry in ingress if entry.ip_mode != "Proxy")
-    for address in (*spec.external_ips, *balanced):
+    for address in spec.external_ips:
         if _is_v4(address):
             yield Frontend(address, protocol, port.port, external=True)
+    for address in _ingress(service):
+        yield Frontend(address, protocol, port.port, external=True, balanced=True)
     if port.node_port and spec.type in ("NodePort", "LoadBalancer"):
         yield Frontend("", protocol, port.node_port, external=True)
+
+
+def _ingress(service: Service) -> tuple[str, ...]:
+    """Return the load balancer's addresses whose packets come to the nodes as they are."""
+    ingress = service.status.load_balancer.ingress
+    return tuple(entry.ip for entry in ingress if entry.ip_mode != "Proxy" and _is_v4(entry.ip))
+
+
+def balanced_addresses(service: Service) -> tuple[str, ...]:
+    """Return the addresses that this host must have for the service to be reached from outside.
+
+    Those of a load balancer that is somebody else's come to the host without it.
+    """
+    spec = service.spec
+    ours = spec.load_balancer_class in (None, LOAD_BALANCER_CLASS)
+    return _ingress(service) if spec.type == "LoadBalancer" and ours else ()
+
+
+def _sources(service: Service, frontend: Frontend, node: Node) -> tuple[IPv4Network, ...]:
+    """Return who may call a load balancer's address; nothing when everybody may.
+
+    A host that is in the ranges calls an address of its own from that address (kube-proxy's
+    allowFromNode).
+    """
+    texts = service.spec.load_balancer_source_ranges if frontend.balanced else ()
+    ranges = [IPv4Network(text.strip(), strict=False) for text in texts if _is_v4(text)]
+    if node.address and any(IPv4Address(node.address) in each for each in ranges):
+        ranges.append(IPv4Network(frontend.address))
+    allowed = tuple(collapse_addresses(ranges))
+    return () if any(each.prefixlen == 0 for each in allowed) else allowed
 
 
 def _backends(

@@ -13,7 +13,8 @@ tracking and meets none of it):
    `sticky-tcp-n`, `refuse` or `discard`.
 3. `remember`, `remember-output`: for a service with client affinity, the (client, frontend) pair
    is recorded with the backend that was drawn, and its time-out starts again.
-4. `forward`, `local`: what is still addressed to the service range has no service: refused.
+4. `forward`, `local`, `input`: what is still addressed to the service range, or to a load
+   balancer's address that is on this host for services alone, has no service: refused.
 5. `postrouting` (nat): the source is rewritten only where the answer would otherwise miss this
    host: a pod that reaches itself, 127.0.0.1, a backend outside the pod network, and pods that
    leave the cluster.
@@ -36,6 +37,7 @@ AFFINITY = "affinity"
 # libnftables 1.0 cannot read a value of `th dport` back, and adds a match for that of `tcp dport`.
 _SLOT = "meta l4proto . th dport . numgen random mod 65536 : ip daddr"
 _CLIENT = "type ipv4_addr . ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service"
+_SOURCES = "type ipv4_addr . inet_proto . inet_service . ipv4_addr"
 
 _DEFINITIONS = (
     # A frontend's protocol and port, with the address for all but node ports.
@@ -48,6 +50,8 @@ _DEFINITIONS = (
     ),
     "add set ip reconciler hairpin { type ipv4_addr . ipv4_addr; }",
     "add set ip reconciler remote { type ipv4_addr . inet_proto . inet_service; }",
+    f"add set ip reconciler sources {{ {_SOURCES}; flags interval; }}",
+    "add set ip reconciler balanced { type ipv4_addr; }",
     "add map ip reconciler sticky { type ipv4_addr . inet_proto . inet_service : verdict; }",
     "add map ip reconciler sticky-ports { type inet_proto . inet_service : verdict; }",
     # (client, frontend) -> backend, filled by the kernel itself
@@ -62,6 +66,7 @@ _CHAINS = {
     "remember-output": "type filter hook output priority -90;",
     "forward": "type filter hook forward priority filter - 10;",
     "local": "type filter hook output priority filter - 10;",
+    "input": "type filter hook input priority filter - 10;",
     "postrouting": "type nat hook postrouting priority srcnat - 10;",
     "frontends": "",
     "frontend-ports": "",
@@ -154,6 +159,11 @@ def _stray_rules(network: Network) -> tuple[tuple[str, str], ...]:
         ("forward", f'iifname "{BRIDGE}" meta l4proto tcp ct state invalid drop'),
         ("forward", stray),
         ("local", stray),
+        # an answer to the host's own call of such an address is no new connection
+        *(
+            ("input", f"ct state new ip daddr @balanced meta l4proto {proto} goto refuse")
+            for proto in PROTOCOLS
+        ),
     )
 
 
@@ -176,6 +186,9 @@ def _source_rules(network: Network) -> tuple[tuple[str, str], ...]:
 
 def chains_behind(verdict: str) -> tuple[str, ...]:
     """Return the chains made on demand that a verdict's chain needs, itself included."""
+    guard, _, guarded = verdict.partition("guarded-")
+    if guarded:
+        return (*chains_behind(f"{guard}{guarded}"), verdict)
     kind, _, rest = verdict.partition("sticky-")
     if rest:
         return (f"{kind}spread-{rest}", verdict)
@@ -186,8 +199,12 @@ def chain_rules(chain: str) -> tuple[str, ...]:
     """Return the rules of a chain made on demand.
 
     `spread-tcp-n` draws one of n slots; `sticky-tcp-n` first looks for the backend that the client
-    had; `remember-s` keeps that backend for s seconds after the client's last new connection.
+    had; `remember-s` keeps that backend for s seconds after the client's last new connection;
+    `guarded-` before one of them lets only the frontend's `sources` through.
     """
+    if chain.startswith("guarded-"):
+        client = "ip daddr . meta l4proto . th dport . ip saddr"
+        return (f"{client} != @sources drop", f"goto {chain.removeprefix('guarded-')}")
     kind, *protocol, number = chain.removeprefix("node-").split("-")
     node = "node-" if chain.startswith("node-") else ""
     if kind == "remember":

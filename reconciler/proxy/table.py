@@ -188,9 +188,11 @@ def _decode(listing: str) -> list[tuple[str, str]]:
 def _text(value: Any) -> str:
     match value:
         case {"concat": parts}:
-            return " . ".join(map(str, parts))
+            return " . ".join(map(_text, parts))
         case {"goto": {"target": chain}}:
             return f"goto {chain}"
+        case {"prefix": {"addr": address, "len": length}}:
+            return f"{address}/{length}"
         case {"elem": {"val": inner}}:
             return _text(inner)
         case _:

@@ -20,6 +20,7 @@ from reconciler.model.meta import ObjectMeta
 from reconciler.model.namespace import Namespace
 from reconciler.model.pod import Pod
 from reconciler.model.service import Endpoints, Service
+from reconciler.proxy.balanced import BalancedAddresses
 from reconciler.proxy.conntrack import Conntrack
 from reconciler.proxy.loop import Host, Proxy, Timing
 from reconciler.proxy.nft import Nft
@@ -51,7 +52,11 @@ class Cluster:
             Informer(self.client, Endpoints),
             Informer(self.client, Pod),
         )
-        host = Host(lambda network: _opened(net.host, network), lambda: inside(net.host, Conntrack))
+        host = Host(
+            lambda network: _opened(net.host, network),
+            lambda: inside(net.host, Conntrack),
+            lambda: inside(net.host, BalancedAddresses),
+        )
         proxy = Proxy(self.client, *informers, NODE, Network(), timing=Timing(check=0.1), host=host)
         self.parts = (*informers, proxy)
 

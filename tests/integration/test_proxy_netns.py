@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from reconciler.model.service import Endpoints, Service, ServicePort
+from reconciler.proxy.balanced import BalancedAddresses
 from reconciler.proxy.bridge import let_loopback_out
 from reconciler.proxy.conntrack import Conntrack
 from reconciler.proxy.nft import Nft
-from reconciler.proxy.rules import compile_service
+from reconciler.proxy.rules import Element, compile_service
 from reconciler.proxy.ruleset import Owner, RuleSet
 from reconciler.proxy.skeleton import Network
 from reconciler.proxy.table import Table, open_table, remove_table
@@ -27,7 +28,13 @@ from tests.integration.netns import (
     inside,
     world,
 )
-from tests.unit.proxy.builders import NODE, make_endpoints, make_node_port, make_service
+from tests.unit.proxy.builders import (
+    NODE,
+    make_balanced,
+    make_endpoints,
+    make_node_port,
+    make_service,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -154,6 +161,68 @@ def test_a_backend_on_the_host_itself_answers(net: World, kernel: Kernel) -> Non
 def test_an_external_address_is_served(net: World, kernel: Kernel) -> None:
     kernel.put(make_service(external_ips=(HOST_ADDRESS,)), make_endpoints("10.244.0.6"))
     assert ask(net.outside, HOST_ADDRESS, 80) == ("pod-6", OUTSIDE_ADDRESS)
+
+
+BALANCED = "192.168.77.50"
+
+
+@pytest.fixture
+def balanced(net: World, kernel: Kernel) -> Iterator[Kernel]:
+    with closing(inside(net.host, BalancedAddresses)) as addresses:
+        assert addresses.keep_only({BALANCED, HOST_ADDRESS}) == {BALANCED}
+        kernel.rules.put(Owner("", "", "", "LoadBalancer"), (Element("balanced", BALANCED),))
+        for _ in range(2):
+            addresses.add({BALANCED})
+        assert addresses.keep_only({BALANCED}) == {BALANCED}
+        yield kernel
+        assert addresses.keep_only(()) == frozenset()
+        assert not has_address(net)
+        assert addresses.keep_only((HOST_ADDRESS, BRIDGE_ADDRESS)) == frozenset()
+
+
+def has_address(net: World) -> bool:
+    listed = subprocess.run(
+        ("ip", "-n", net.host, "addr", "show", "dev", "reconciler0"),
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert f"inet {BRIDGE_ADDRESS}/24" in listed.stdout
+    return f"inet {BALANCED}/32" in listed.stdout
+
+
+def test_a_load_balancers_address_is_the_hosts_for_its_service_alone(
+    net: World, balanced: Kernel
+) -> None:
+    assert has_address(net)
+    balanced.put(make_balanced(BALANCED), make_endpoints("10.244.0.6"))
+    assert ask(net.outside, BALANCED, 80) == ("pod-6", OUTSIDE_ADDRESS)
+    assert ask(pod(net, 9), BALANCED, 80) == ("pod-6", "10.244.0.9")
+    assert ask(pod(net, 6), BALANCED, 80) == ("pod-6", BRIDGE_ADDRESS)
+    assert ask(net.host, BALANCED, 80) == ("pod-6", BALANCED)
+    for where in (net.outside, pod(net, 9), net.host):
+        assert ask(where, BALANCED, 6443) == "refused"
+    assert ask(net.outside, HOST_ADDRESS, 6443) == ("host", OUTSIDE_ADDRESS)
+    assert balanced.table.matches(balanced.rules.elements())
+
+
+@pytest.mark.parametrize("affinity", ["None", "ClientIP"])
+def test_only_the_source_ranges_reach_a_load_balancer(
+    net: World, balanced: Kernel, affinity: str
+) -> None:
+    def put(*ranges: str) -> None:
+        service = make_balanced(BALANCED, load_balancer_source_ranges=ranges)
+        spec = service.spec.replace(session_affinity=affinity)
+        balanced.put(service.replace(spec=spec), make_endpoints("10.244.0.6"))
+        assert balanced.table.matches(balanced.rules.elements())
+
+    put("192.168.77.0/24", "192.168.77.2/32", "172.16.0.0/12")
+    assert ask(net.outside, BALANCED, 80) == ("pod-6", OUTSIDE_ADDRESS)
+    assert ask(pod(net, 9), BALANCED, 80, wait=0.3) == "silent"
+    put("10.244.0.9/32", "192.0.0.0/9")
+    assert ask(pod(net, 9), BALANCED, 80) == ("pod-6", "10.244.0.9")
+    assert ask(net.outside, BALANCED, 80, wait=0.3) == "silent"
+    assert ask(pod(net, 9), CLUSTER, 80) == ("pod-6", "10.244.0.9")
+    put("10.244.0.9/32", "0.0.0.0/0")
+    assert ask(net.outside, BALANCED, 80) == ("pod-6", OUTSIDE_ADDRESS)
 
 
 def test_a_pod_cannot_reach_the_hosts_loopback(net: World, kernel: Kernel) -> None:

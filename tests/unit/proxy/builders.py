@@ -11,9 +11,12 @@ from reconciler.model.service import (
     EndpointPort,
     Endpoints,
     EndpointSubset,
+    LoadBalancerIngress,
+    LoadBalancerStatus,
     Service,
     ServicePort,
     ServiceSpec,
+    ServiceStatus,
 )
 from reconciler.proxy.rules import Node
 
@@ -38,6 +41,13 @@ def make_service(name: str = "web", **spec: Any) -> Service:
 def make_node_port(name: str = "web", node_port: int = 30001, **spec: Any) -> Service:
     ports = (ServicePort(port=80, protocol="TCP", node_port=node_port),)
     return make_service(name, **{"type": "NodePort", "ports": ports, **spec})
+
+
+def make_balanced(address: str = "198.51.100.9", **spec: Any) -> Service:
+    status = ServiceStatus(
+        load_balancer=LoadBalancerStatus(ingress=(LoadBalancerIngress(ip=address),))
+    )
+    return make_service(type="LoadBalancer", **spec).replace(status=status)
 
 
 def make_endpoints(

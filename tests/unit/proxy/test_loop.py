@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -26,7 +26,7 @@ from reconciler.proxy.rules import Element
 from reconciler.proxy.ruleset import Pools, Transaction
 from reconciler.proxy.skeleton import Network
 from reconciler.store.memory import MemoryStore
-from tests.unit.proxy.builders import NODE, make_endpoints, make_service
+from tests.unit.proxy.builders import NODE, make_balanced, make_endpoints, make_service
 from tests.unit.proxy.trace import Packet, Table
 
 
@@ -41,6 +41,8 @@ class VirtualKernel:
         self.disturbed = False
         self.closed = False
         self.forgotten: list[Pools] = []
+        self.addresses = {"198.51.100.200"}
+        self.without_bridge = 0
 
     def replace(self, everything: Transaction) -> None:
         self._refuse()
@@ -68,6 +70,16 @@ class VirtualKernel:
 
     def forget_udp(self, pools: Pools) -> int:
         return 0
+
+    def keep_only(self, wanted: Iterable[str]) -> frozenset[str]:
+        self.addresses &= set(wanted)
+        return frozenset(wanted) - {"192.168.1.5"}
+
+    def add(self, addresses: Iterable[str]) -> None:
+        if self.without_bridge:
+            self.without_bridge -= 1
+            raise OSError("no bridge")
+        self.addresses |= set(addresses)
 
     def close(self) -> None:
         self.closed = True
@@ -100,7 +112,7 @@ class World:
             NODE,
             Network(),
             timing=Timing(check=0.05, retry=0.01),
-            host=Host(lambda _network: kernel, lambda: kernel),
+            host=Host(lambda _network: kernel, lambda: kernel, lambda: kernel),
         )
 
     def published(self) -> int:
@@ -253,3 +265,35 @@ async def test_a_pods_host_port_is_served_while_it_runs() -> None:
         assert kernel.table.send(packet).packet.destination == "10.244.0.6"
         await world.client.delete(Pod, "web", "shop", grace_period_seconds=0)
         await until(lambda: not kernel.table.maps.get("node-ports"))
+
+
+async def balance(world: World, service: Service, address: str) -> Service:
+    status = make_balanced(address).status
+    return await world.client.update(service.replace(status=status), subresource="status")
+
+
+async def test_a_load_balancers_address_comes_and_goes_with_its_service() -> None:
+    async with running() as world:
+        kernel = world.kernel
+        await until(lambda: kernel.replaced)
+        assert kernel.addresses == set()  # what a crash left behind
+        service = await world.client.create(make_service(type="LoadBalancer"))
+        service = await balance(world, service, "198.51.100.9")
+        await until(lambda: kernel.addresses == {"198.51.100.9"})
+        assert kernel.backends("198.51.100.9") == {"reset"}
+        assert set(kernel.table.maps["balanced"]) == {"198.51.100.9"}
+        kernel.addresses.clear()  # the bridge was made anew
+        await until(lambda: kernel.addresses == {"198.51.100.9"})
+        service = await balance(world, service, "192.168.1.5")  # the host's own address
+        await until(lambda: not kernel.addresses)
+        assert not kernel.table.maps["balanced"]
+        assert kernel.backends("192.168.1.5") == {"reset"}
+
+
+async def test_an_address_that_cannot_be_had_yet_is_tried_again() -> None:
+    kernel = VirtualKernel()
+    kernel.without_bridge = 3
+    async with running(kernel) as world:
+        service = await world.client.create(make_service(type="LoadBalancer"))
+        await balance(world, service, "198.51.100.9")
+        await until(lambda: kernel.addresses == {"198.51.100.9"})

@@ -6,14 +6,17 @@ from reconciler.model.service import (
     EndpointPort,
     Endpoints,
     EndpointSubset,
-    LoadBalancerIngress,
-    LoadBalancerStatus,
     ServicePort,
-    ServiceStatus,
     SessionAffinityConfig,
 )
-from reconciler.proxy.rules import Element, compile_service
-from tests.unit.proxy.builders import NODE, make_endpoints, make_node_port, make_service
+from reconciler.proxy.rules import Element, Node, balanced_addresses, compile_service
+from tests.unit.proxy.builders import (
+    NODE,
+    make_balanced,
+    make_endpoints,
+    make_node_port,
+    make_service,
+)
 
 
 def test_a_cluster_address_spreads_over_its_backends() -> None:
@@ -87,11 +90,7 @@ def test_ports_find_their_backends_by_name_and_protocol() -> None:
 
 
 def test_external_and_balanced_addresses_are_frontends() -> None:
-    service = make_service(type="LoadBalancer", external_ips=("192.0.2.7",)).replace(
-        status=ServiceStatus(
-            load_balancer=LoadBalancerStatus(ingress=(LoadBalancerIngress(ip="198.51.100.9"),))
-        )
-    )
+    service = make_balanced(external_ips=("192.0.2.7",))
     plan = compile_service(service, make_endpoints("10.244.0.6"), NODE)
     assert [e.key for e in plan if e.map == "services"] == [
         "10.96.0.20 . tcp . 80",
@@ -139,3 +138,34 @@ def test_addresses_of_the_other_family_are_left_alone() -> None:
     service = make_service(cluster_ips=("10.96.0.20", "fd00::20"))
     plan = compile_service(service, make_endpoints("fd00::6", "10.244.0.6"), NODE)
     assert [e.value for e in plan if e.map.startswith("endpoints")] == ["10.244.0.6 . 8080"]
+
+
+def sources(*ranges: str, node: Node = NODE) -> list[str]:
+    service = make_node_port().replace(status=make_balanced().status)
+    spec = service.spec.replace(type="LoadBalancer", load_balancer_source_ranges=ranges)
+    plan = compile_service(service.replace(spec=spec), make_endpoints("10.244.0.6"), node)
+    guarded = [e.key for e in plan if e.value.startswith("goto guarded-")]
+    found = [e.key.rpartition(" . ")[2] for e in plan if e.map == "sources"]
+    assert guarded == (["198.51.100.9 . tcp . 80"] if found else [])
+    return found
+
+
+def test_source_ranges_guard_the_load_balancers_address_alone() -> None:
+    assert sources() == []
+    assert sources("10.0.0.0/8", " 10.1.0.0/16 ", "192.0.2.7/32") == ["10.0.0.0/8", "192.0.2.7"]
+    assert sources("10.0.0.0/8", "0.0.0.0/0") == []
+
+
+def test_a_host_within_the_ranges_may_call_its_own_address() -> None:
+    node = Node(NODE.name, NODE.pod_network, "192.0.2.1")
+    assert sources("192.0.2.0/24", node=node) == ["192.0.2.0/24", "198.51.100.9"]
+    assert sources("10.0.0.0/8", node=node) == ["10.0.0.0/8"]
+
+
+def test_a_load_balancer_of_somebody_elses_brings_no_address() -> None:
+    assert balanced_addresses(make_balanced()) == ("198.51.100.9",)
+    for name, ours in (("reconciler.dev/host", True), ("example.com/other", False)):
+        assert bool(balanced_addresses(make_balanced(load_balancer_class=name))) is ours
+    node_port = make_balanced()
+    spec = node_port.spec.replace(type="NodePort")
+    assert balanced_addresses(node_port.replace(spec=spec)) == ()

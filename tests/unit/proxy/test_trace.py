@@ -8,10 +8,16 @@ import pytest
 
 from reconciler.model.service import Endpoints, Service
 from reconciler.proxy import commands
-from reconciler.proxy.rules import compile_service
+from reconciler.proxy.rules import Element, compile_service
 from reconciler.proxy.ruleset import Owner, RuleSet
 from reconciler.proxy.skeleton import Network
-from tests.unit.proxy.builders import NODE, make_endpoints, make_node_port, make_service
+from tests.unit.proxy.builders import (
+    NODE,
+    make_balanced,
+    make_endpoints,
+    make_node_port,
+    make_service,
+)
 from tests.unit.proxy.trace import Fate, Packet, Table
 
 POD, OTHER, OUTSIDE = "10.244.0.9", "10.244.0.6", "192.168.1.77"
@@ -163,3 +169,24 @@ def test_a_client_with_affinity_stays_with_its_backend() -> None:
         assert len(backends) == 1
     clients = (Packet(f"10.244.0.{n}", "10.96.0.20", "tcp", 80, "reconciler0") for n in range(99))
     assert len({kernel.send(packet).packet.destination for packet in clients}) > 5
+
+
+@pytest.mark.parametrize("affinity", ["None", "ClientIP"])
+def test_a_load_balancer_lets_its_source_ranges_in_and_nobody_else(affinity: str) -> None:
+    ranges = ("10.244.0.0/29", "192.168.1.0/24")
+    service = make_balanced(load_balancer_source_ranges=ranges, session_affinity=affinity)
+    kernel = table((service, make_endpoints(OTHER)))
+    assert reaches(kernel.send(from_outside("198.51.100.9", 80))) == ("accept", OTHER, 8080, False)
+    assert kernel.send(from_pod("198.51.100.9", 80)).verdict == "drop"
+    assert kernel.send(from_pod("10.96.0.20", 80)).verdict == "accept"
+
+
+def test_an_address_that_is_here_for_services_alone_has_no_other_port() -> None:
+    rules = RuleSet()
+    rules.put(Owner("", "shop", "web"), compile_service(make_balanced(), None, NODE))
+    rules.put(Owner("", "", "", "LoadBalancer"), (Element("balanced", "198.51.100.9"),))
+    kernel = Table(local=("198.51.100.9", "192.168.1.5"))
+    kernel.load(commands.fresh(Network(), rules.everything()))
+    for packet in (from_outside("198.51.100.9", 22), from_pod("198.51.100.9", 22)):
+        assert kernel.send(packet).verdict == "reset"
+    assert kernel.send(from_outside("192.168.1.5", 22)).verdict == "accept"

@@ -17,6 +17,7 @@ HOOKS = {
     "prerouting": ("guard", "prerouting", "remember"),
     "output": ("output", "remember-output", "local"),
     "forward": ("forward",),
+    "input": ("input",),
     "postrouting": ("postrouting",),
 }
 _ENDS = {
@@ -70,6 +71,8 @@ class Table:
             verdict, packet = self._hook(hook, packet, "")
         if verdict == "accept" and packet.enters and packet.destination not in self.local:
             verdict, packet = self._hook("forward", packet, self.leaves(packet))
+        if verdict == "accept" and packet.destination in self.local:
+            verdict, packet = self._hook("input", packet, "")
         if verdict == "accept" and (not packet.enters or packet.destination not in self.local):
             verdict, packet = self._hook("postrouting", packet, self.leaves(packet))
         return Fate(verdict, packet)
@@ -216,6 +219,16 @@ _MATCHES = (
     (r"ct state new", lambda t, p, o: True),
     (r"ct state invalid", lambda t, p, o: False),
     (r"ct status dnat", lambda t, p, o: p.translated),
+    (r"ip daddr @(\S+)", lambda t, p, o, name: p.destination in t.maps[name]),
+    (
+        r"(ip daddr \. meta l4proto \. th dport) \. ip saddr != @sources",
+        lambda t, p, o, key: (
+            not any(
+                head == t._key(key, p) and _within(p.source, tail)
+                for head, _, tail in (e.rpartition(" . ") for e in t.maps["sources"])
+            )
+        ),
+    ),
     (
         r"(ip saddr \. ip daddr|ip daddr \. meta l4proto \. ct original proto-dst) @(\S+)",
         lambda t, p, o, key, name: t._key(key, p) in t.maps[name],
