@@ -91,8 +91,8 @@ class ApiServer:
                 local = await self._listen(self._unix(api, self._settings.unix_socket))
                 stack.callback(local.close)
                 stack.callback(self._settings.unix_socket.unlink, missing_ok=True)
-            bound = tcp.sockets[0].getsockname()
-            self.address = f"{bound[0]}:{bound[1]}"
+            name, bound_port = tcp.sockets[0].getsockname()[:2]
+            self.address = f"[{name}]:{bound_port}" if ":" in name else f"{name}:{bound_port}"
             self._log.info("api.listening", address=self.address)
             self.ready.set()
             await self._keep_fresh(context, names)

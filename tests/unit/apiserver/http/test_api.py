@@ -1,0 +1,135 @@
+"""The API as a function: who may ask, what odd requests get. The vectors are in tests/vectors."""
+
+import asyncio
+import json
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.apiserver.http.api import Api
+from reconciler.apiserver.http.message import Answer, Reply, Request, Stream
+from reconciler.apiserver.registry.registry import Registry
+from reconciler.apiserver.security.authentication import Authenticator
+from reconciler.core.clock import SystemClock
+from reconciler.core.ids import Ids
+from reconciler.store.memory import MemoryStore
+
+TOKEN = {"authorization": "Bearer right"}
+MAPS = "/api/v1/namespaces/default/configmaps"
+
+
+async def api() -> Api:
+    registry = Registry(MemoryStore(), SystemClock(), Ids(Random(3)))
+    await registry.start()
+    return Api(registry, SystemClock(), Authenticator("right"), address="127.0.0.1:6443")
+
+
+def ask(method: str, path: str, body: Any = None, **headers: str) -> Request:
+    content = b"" if body is None else json.dumps(body).encode()
+    named = {key.replace("_", "-"): value for key, value in headers.items()}
+    return Request(method, path, {}, {**TOKEN, **named}, content)
+
+
+def code(answer: Answer) -> int:
+    return answer.code
+
+
+@pytest.mark.parametrize(
+    ("headers", "wanted"),
+    [
+        ({}, 403),
+        ({"authorization": "Bearer wrong"}, 401),
+        ({"authorization": "Bearer "}, 401),
+        ({"authorization": "Basic right"}, 401),
+        ({"authorization": "Bearer right\x00"}, 401),
+        ({"authorization": "bearer right"}, 200),
+        ({**TOKEN, "impersonate-user": "jane"}, 403),
+        ({**TOKEN, "impersonate-user": "jane", "impersonate-group": "system:masters"}, 200),
+        ({"impersonate-user": "admin", "impersonate-group": "system:masters"}, 403),
+    ],
+)
+async def test_who_may_list_secrets(headers: dict[str, str], wanted: int) -> None:
+    request = Request("GET", "/api/v1/secrets", {}, headers)
+    assert code(await (await api()).handle(request)) == wanted
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/livez", "/version"])
+async def test_anybody_may_see_whether_it_is_well(path: str) -> None:
+    assert code(await (await api()).handle(Request("GET", path, {}, {}))) == 200
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/api", "/openapi/v3", "/"])
+async def test_the_rest_wants_to_know_who_asks(path: str) -> None:
+    served = await api()
+    assert code(await served.handle(Request("GET", path, {}, {}))) == 403
+    assert code(await served.handle(ask("GET", path))) == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/v1/namespaces/default/secrets/../configmaps",
+        "/api/v1/namespaces//secrets/x",
+        "/api/v1//secrets",
+        "/api/v1/namespaces/default/pods/p/exec/../../x",
+        "/apis/gitops.reconciler.dev/v1/sources",
+        "/api/v1/namespaces/default/pods/p/scale",
+    ],
+)
+async def test_odd_paths_are_nowhere(path: str) -> None:
+    assert code(await (await api()).handle(ask("GET", path))) == 404
+
+
+async def test_a_part_that_is_not_there_yet_says_so() -> None:
+    served = await api()
+    assert code(await served.handle(ask("GET", "/api/v1/namespaces/default/pods/p/log"))) == 404
+    spec = {"containers": [{"name": "c", "image": "i"}]}
+    made = ask("POST", "/api/v1/namespaces/default/pods", {"metadata": {"name": "p"}, "spec": spec})
+    assert code(await served.handle(made)) == 201
+    assert code(await served.handle(ask("GET", "/api/v1/namespaces/default/pods/p/log"))) == 501
+
+
+async def test_warnings_cannot_break_the_header() -> None:
+    sent = ask("POST", MAPS, {"metadata": {"name": "a"}, 'x"\r\nSet-Cookie: a': 1})
+    answer = await (await api()).handle(sent)
+    assert isinstance(answer, Reply)
+    assert not any("\r" in text or "\n" in text for text in answer.warnings)
+    assert answer.warnings
+
+
+@given(
+    st.sampled_from(("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")),
+    st.lists(
+        st.sampled_from(
+            ("api", "apis", "v1", "namespaces", "default", "configmaps", "x", "status", "scale",
+             "replicationcontrollers", "", "pods", "binding", "eviction", "openapi", "v3")
+        ),
+        max_size=7,
+    ),
+    st.dictionaries(
+        st.sampled_from(("watch", "limit", "continue", "labelSelector", "fieldSelector", "dryRun",
+                         "resourceVersion", "resourceVersionMatch", "fieldValidation", "pretty")),
+        st.lists(st.text(max_size=5) | st.sampled_from(("1", "true", "All")), max_size=2),
+        max_size=3,
+    ),
+    st.sampled_from(("", "application/json", "application/yaml", "text/plain",
+                     "application/merge-patch+json", "application/json-patch+json",
+                     "application/strategic-merge-patch+json", "application/apply-patch+yaml")),
+    st.binary(max_size=30) | st.sampled_from((b"{}", b"[]", b"null", b'{"metadata":[]}', b"1")),
+)  # fmt: skip
+def test_no_request_is_answered_with_a_crash(
+    method: str, parts: list[str], query: dict[str, list[str]], kind: str, body: bytes
+) -> None:
+    async def check() -> None:
+        headers = {**TOKEN, "content-type": kind}
+        request = Request(method, "/" + "/".join(parts), query, headers, body)
+        answer = await (await api()).handle(request)
+        if isinstance(answer, Stream):
+            return
+        told = json.loads(answer.body) if answer.content_type == "application/json" else {}
+        assert told.get("reason") != "InternalError", told
+
+    asyncio.run(check())

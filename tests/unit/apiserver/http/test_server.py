@@ -1,0 +1,134 @@
+"""The server on real sockets: TLS with its own CA, tokens, the Unix socket of root."""
+
+import asyncio
+import contextlib
+import json
+import os
+import ssl
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from reconciler.apiserver.http.server import (
+    ApiServer,
+    ApiSettings,
+    ListenError,
+    certificate_names,
+    split_address,
+)
+from reconciler.apiserver.registry.registry import Registry
+from reconciler.apiserver.security.authority import Authority
+from reconciler.apiserver.security.tokens import admin_token
+from reconciler.core.clock import SystemClock
+from reconciler.core.ids import Ids
+from reconciler.store.memory import MemoryStore
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Certificates made once: each takes a process of its own."""
+    directory = tmp_path_factory.mktemp("pki") / "pki"
+    Authority(directory).ensure(certificate_names("127.0.0.1", ()), datetime.now(UTC))
+    return directory
+
+
+@contextlib.asynccontextmanager
+async def served(pki: Path, socket: Path) -> AsyncIterator[ApiServer]:
+    registry = Registry(MemoryStore(), SystemClock(), Ids(Random(5)))
+    await registry.start()
+    server = ApiServer(registry, SystemClock(), ApiSettings("127.0.0.1:0", socket, pki))
+    running = asyncio.create_task(server.run())
+    ready = asyncio.create_task(server.ready.wait())
+    await asyncio.wait([running, ready], return_when=asyncio.FIRST_COMPLETED)
+    try:
+        yield server
+    finally:
+        running.cancel()
+        ready.cancel()
+        await asyncio.gather(running, ready, return_exceptions=True)
+
+
+async def get(
+    streams: tuple[asyncio.StreamReader, asyncio.StreamWriter], path: str, token: str = ""
+) -> tuple[int, bytes]:
+    reader, writer = streams
+    credentials = f"Authorization: Bearer {token}\r\n" if token else ""
+    request = f"GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n{credentials}\r\n"
+    writer.write(request.encode())
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    with contextlib.suppress(ConnectionError, ssl.SSLError):
+        await writer.wait_closed()
+    return int(head.split()[1]), body
+
+
+async def test_over_tls(pki: Path, tmp_path: Path) -> None:
+    async with served(pki, tmp_path / "api.sock") as server:
+        host, port = split_address(server.address)
+        context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
+        token = admin_token(pki / "admin.token")
+        for name, given, wanted in (
+            ("localhost", token, 200),
+            ("kubernetes.default.svc", token, 200),
+            ("localhost", "wrong", 401),
+            ("localhost", "", 403),
+        ):
+            streams = await asyncio.open_connection(host, port, ssl=context, server_hostname=name)
+            code, _ = await get(streams, "/api/v1/nodes", given)
+            assert code == wanted
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await asyncio.open_connection(host, port, ssl=context, server_hostname="other")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the socket knows root alone")
+async def test_over_the_unix_socket(pki: Path, tmp_path: Path) -> None:
+    socket = tmp_path / "run" / "api.sock"
+    async with served(pki, socket):
+        assert socket.stat().st_mode & 0o777 == 0o600
+        code, body = await get(await asyncio.open_unix_connection(socket), "/api/v1/namespaces")
+        assert code == 200
+        assert json.loads(body)["kind"] == "NamespaceList"
+    assert not socket.exists()
+
+
+async def test_an_address_in_use_is_told(pki: Path, tmp_path: Path) -> None:
+    async with served(pki, tmp_path / "api.sock") as first:
+        registry = Registry(MemoryStore(), SystemClock(), Ids(Random(5)))
+        second = ApiServer(registry, SystemClock(), ApiSettings(first.address, None, pki))
+        with pytest.raises(ListenError, match="cannot listen"):
+            await second.run()
+
+
+def test_certificates_are_made_once_and_renewed_in_time(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "pki")
+    names = ("localhost", "127.0.0.1")
+    assert authority.ensure(names, NOW)
+    ca = authority.ca_file.read_bytes()
+    assert not authority.ensure(names, NOW + timedelta(days=300))
+    assert authority.ensure((*names, "other"), NOW)
+    assert authority.ensure((*names, "other"), NOW + timedelta(days=310))
+    assert authority.ca_file.read_bytes() == ca
+    assert authority.ensure(names, NOW + timedelta(days=3300))
+    assert authority.ca_file.read_bytes() != ca
+    modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "pki").iterdir()}
+    assert modes == {0o600}
+    assert (tmp_path / "pki").stat().st_mode & 0o777 == 0o700
+
+
+def test_the_token_stays(tmp_path: Path) -> None:
+    file = tmp_path / "pki" / "admin.token"
+    token = admin_token(file)
+    assert len(token) > 40
+    assert admin_token(file) == token
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("text", ["6443", "localhost:6443", "1.2.3.4", "1.2.3.4:x", "::1:x"])
+def test_where_not_to_listen(text: str) -> None:
+    with pytest.raises(ListenError):
+        split_address(text)
