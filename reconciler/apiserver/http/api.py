@@ -125,7 +125,8 @@ class Api:
         """Answer for a path that no resource has."""
         path = request.path.rstrip("/") or "/"
         if request.method not in ("GET", "HEAD"):
-            if discovery.document(path, self._address) is not None:
+            known = path == "/version" or discovery.document(path, self._address) is not None
+            if known:
                 raise status.no_method()
             return status.NOT_THERE
         if path.startswith(("/api", "/apis")):

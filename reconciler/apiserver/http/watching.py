@@ -7,8 +7,9 @@ that ask for the same form. A watcher that is too slow finds its place gone and 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import OrderedDict
-from collections.abc import Awaitable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 
@@ -22,7 +23,7 @@ from reconciler.apiserver.registry import errors
 from reconciler.apiserver.registry.registry import Registry
 from reconciler.core.clock import Clock
 from reconciler.model.kinds import Resource
-from reconciler.store.protocol import Change, Compacted, Event, Record
+from reconciler.store.protocol import Change, Compacted, Event, Feed, Record
 
 _BOOKMARK_SECONDS = 60.0
 _SHORTEST, _LONGEST = 1800, 3600  # a watch without a timeout ends between these, as in Kubernetes
@@ -128,18 +129,24 @@ class _Watch:
         scope, loop = self._scope, asyncio.get_running_loop()
         feed = self._registry.feed(scope.resource.model, scope.namespace, since=since)
         end = loop.time() + seconds
-        due = loop.time() + _BOOKMARK_SECONDS
+        while loop.time() < end:
+            due = min(end, loop.time() + _BOOKMARK_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                # One timer for a whole minute: a watcher is woken often, and must then cost little.
+                async with asyncio.timeout_at(due):
+                    await self._tell(sink, feed)
+            if self._bookmarks:
+                # What came with the last tick is told first: a bookmark promises that it was.
+                last = b"".join(filter(None, map(self._event, feed.read())))
+                await sink.write(last + self._bookmark(feed.revision))
+
+    async def _tell(self, sink: Sink, feed: Feed) -> None:
+        """Write what happens, as it happens, until cancelled."""
         while True:
             frames = b"".join(filter(None, map(self._event, feed.read())))
-            now = loop.time()
-            if self._bookmarks and (now >= due or now >= end):
-                frames += self._bookmark(feed.revision)
-                due = now + _BOOKMARK_SECONDS
             if frames:
                 await sink.write(frames)
-            if now >= end:
-                return
-            await _wait(feed.wait(), min(end, due) - now)
+            await feed.wait()
 
     def _existing(self, record: Record) -> bytes | None:
         item = view.of_record(self._registry, self._scope.resource.model, record)
@@ -202,12 +209,3 @@ def _frame(kind: str, obj: bytes) -> bytes:
 def _batches(records: tuple[Record, ...]) -> Iterator[tuple[Record, ...]]:
     for start in range(0, len(records), _INITIAL_BATCH):
         yield records[start : start + _INITIAL_BATCH]
-
-
-async def _wait(news: Awaitable[None], seconds: float) -> None:
-    """Wait for something to read, at most so long."""
-    try:
-        async with asyncio.timeout(max(seconds, 0)):
-            await news
-    except TimeoutError:
-        return
