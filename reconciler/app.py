@@ -11,6 +11,7 @@ import ipaddress
 import signal
 from collections.abc import Iterable
 from contextlib import ExitStack
+from ipaddress import IPv4Network
 from typing import Any
 
 import structlog
@@ -26,6 +27,9 @@ from reconciler.client.local import LocalClient
 from reconciler.client.protocol import Client
 from reconciler.controllers.endpoints.loop import EndpointsController
 from reconciler.controllers.garbage.loop import GarbageCollector
+from reconciler.controllers.loadbalancer.loop import LoadBalancerController
+from reconciler.controllers.loadbalancer.plan import Ranges
+from reconciler.controllers.loadbalancer.pool import parse_pool
 from reconciler.controllers.namespace.loop import NamespaceController
 from reconciler.controllers.nodelifecycle.loop import NodeLifecycle
 from reconciler.controllers.replication.loop import ReplicationLoop
@@ -104,6 +108,7 @@ class ControlPlane:
         self.events = EventRecorder(self.client, clock, ids)
         self.sync = _sync(settings, self.client, clock, self.informers)
         self._clock = clock
+        self._ranges = load_balancer_ranges(settings)
 
     def parts(self) -> dict[str, Part]:
         """Return the loops by name; the informers come last, when all have subscribed."""
@@ -115,6 +120,9 @@ class ControlPlane:
             ).run,
             "endpoints": EndpointsController(
                 client, informers[Service], pods, informers[Endpoints]
+            ).run,
+            "loadbalancer": LoadBalancerController(
+                client, informers[Service], events, self._ranges
             ).run,
             "namespace": NamespaceController(client, informers[Namespace], pods, clock).run,
             "garbage": GarbageCollector(client, informers.of(_followed_kinds())).run,
@@ -137,6 +145,12 @@ def api_settings(settings: Settings) -> ApiSettings:
         pki=settings.pki_dir,
         names=(service, str(first)),
     )
+
+
+def load_balancer_ranges(settings: Settings) -> Ranges:
+    """Return from where load balancers get addresses, and where they may have none."""
+    own = (settings.service_cidr, settings.pod_cidr)
+    return Ranges(parse_pool(settings.load_balancer_pool), tuple(map(IPv4Network, own)))
 
 
 def _followed_kinds() -> list[type[KubeObject]]:

@@ -98,8 +98,10 @@ def kubelet(
 def proxy(settings: Settings, client: Client, informers: Informers) -> dict[str, Part]:
     """Return the loops that serve services: the kernel's rules, and names."""
     pods = ipaddress.IPv4Network(settings.pod_cidr)
-    network = Network(settings.pod_cidr, settings.pod_cidr, settings.service_cidr)
-    node = rules.Node(settings.node_name, pods)
+    # One node: its pods are all the cluster's pods.
+    local = tuple(filter(None, settings.node_port_addresses.split(",")))
+    network = Network(settings.pod_cidr, settings.pod_cidr, settings.service_cidr, local)
+    node = rules.Node(settings.node_name, pods, host_address())
     services, endpoints = informers.services, informers.endpoints
     names = zone.Settings(
         settings.cluster_domain, settings.cluster_dns, settings.service_cidr, settings.pod_cidr

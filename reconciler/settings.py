@@ -16,6 +16,7 @@ from typing import Annotated, Any, Self
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from reconciler.controllers.loadbalancer.pool import parse_pool
 from reconciler.core.errors import ReconcilerError
 
 OWNERSHIP = "reconciler"
@@ -45,8 +46,19 @@ def _listen(text: str) -> str:
     return text
 
 
+def _networks(text: str) -> str:
+    return ",".join(_network(part.strip()) for part in text.split(",") if part.strip())
+
+
+def _pool(text: str) -> str:
+    parse_pool(text)
+    return text
+
+
 Network = Annotated[str, AfterValidator(_network)]
 Address = Annotated[str, AfterValidator(_address)]
+Networks = Annotated[str, AfterValidator(_networks)]
+Pool = Annotated[str, AfterValidator(_pool)]
 Listen = Annotated[str, AfterValidator(_listen)]
 
 
@@ -95,6 +107,16 @@ class Settings(BaseModel):
     cluster_domain: str = Field(default="cluster.local", description="DNS domain of the cluster")
     node_port_min: int = Field(default=30000, ge=1, le=65535, description="first node port")
     node_port_max: int = Field(default=32767, ge=1, le=65535, description="last node port")
+    node_port_addresses: Networks = Field(
+        default="",
+        description="networks of the local addresses on which node ports answer, separated by "
+        "commas; empty for every address",
+    )
+    load_balancer_pool: Pool = Field(
+        default="",
+        description="addresses for load balancers without loadBalancerIP: networks, ranges "
+        "(FIRST-LAST) and single addresses, separated by commas",
+    )
     let_go_timeout: float = Field(
         default=1.0,
         ge=0,
@@ -127,6 +149,10 @@ class Settings(BaseModel):
             raise ValueError(f"cluster_dns {self.cluster_dns} lies outside service_cidr {services}")
         if services.overlaps(ipaddress.IPv4Network(self.pod_cidr)):
             raise ValueError(f"pod_cidr {self.pod_cidr} overlaps service_cidr {services}")
+        for name in ("service_cidr", "pod_cidr"):
+            network = ipaddress.IPv4Network(getattr(self, name))
+            if any(each.overlaps(network) for each in parse_pool(self.load_balancer_pool).ranges):
+                raise ValueError(f"load_balancer_pool overlaps {name} {network}")
         if self.node_port_min > self.node_port_max:
             raise ValueError("node_port_min is greater than node_port_max")
         return self

@@ -108,9 +108,7 @@ _EMPTY_DIR: tuple[Row, ...] = (
     ("size_limit", "sizeLimit", _given),
 )
 _SERVICE: tuple[Row, ...] = (
-    ("load_balancer_ip", "loadBalancerIP", _given),
-    ("load_balancer_class", "loadBalancerClass", _given),
-    ("load_balancer_source_ranges", "loadBalancerSourceRanges", _given),
+    ("load_balancer_class", "loadBalancerClass", _other_than("reconciler.dev/host")),
     ("health_check_node_port", "healthCheckNodePort", _given),
     ("traffic_distribution", "trafficDistribution", _given),
 )

@@ -71,6 +71,7 @@ _SOURCE = ("source", "branch", "path")
 _DAEMON = (
     "source_name", "interval", "listen", "docker_socket", "node_name", "register_node", "pod_cidr",
     "service_cidr", "cluster_dns", "cluster_domain", "node_port_min", "node_port_max",
+    "node_port_addresses", "load_balancer_pool",
     "let_go_timeout", "log_level",
 )  # fmt: skip
 _COMMON = ("state_dir", "run_dir")

@@ -1,0 +1,1 @@
+"""Load balancers: which address each service of that type has."""
