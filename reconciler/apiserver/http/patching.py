@@ -22,7 +22,7 @@ from reconciler.apiserver.http.patches.jsonpatch import Inapplicable, TooManyOpe
 from reconciler.apiserver.http.patches.strategic import BadPatch
 from reconciler.apiserver.http.query import Validation, WriteOptions
 from reconciler.apiserver.http.target import Target
-from reconciler.apiserver.http.writing import Written, in_namespace
+from reconciler.apiserver.http.writing import Written, in_namespace, told
 from reconciler.apiserver.registry.errors import StatusError, bad_request
 from reconciler.apiserver.registry.errors import invalid as invalid_object
 from reconciler.apiserver.registry.registry import Registry
@@ -155,7 +155,7 @@ async def patch_object(
         manager=options.manager,
         dry_run=options.dry_run,
     )
-    return Written(stored, last.warnings)
+    return told(stored, last.warnings)
 
 
 def _decoded(
@@ -217,7 +217,7 @@ async def apply(
         stored = await _applied(registry, placed, target, options)
     except StatusError as error:
         raise _typed_error(error, manifest, of) from error
-    return Written(stored), 201 if new else 200
+    return told(stored), 201 if new else 200
 
 
 async def _applied(

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from reconciler.admission import warnings
 from reconciler.admission.errors import FieldError, Reason, invalid
 from reconciler.apiserver.http import body, gotext, query, status
 from reconciler.apiserver.http.message import Request
@@ -46,23 +47,28 @@ async def create(registry: Registry, request: Request, target: Target, of: Resou
     """POST to a collection."""
     options = query.write_options(request, "CreateOptions")
     sent = body.read(request, body.expected(of), options.validation)
-    obj, warnings = body.decode(sent, options.validation)
+    obj, faults = body.decode(sent, options.validation)
     if obj.metadata.resource_version:
         raise status.plain_error("resourceVersion should not be set on objects to be created")
     placed = in_namespace(obj, of, target.namespace)
     stored = await registry.create(placed, manager=options.manager, dry_run=options.dry_run)
-    return Written(stored, warnings)
+    return told(stored, faults)
 
 
 async def update(registry: Registry, request: Request, target: Target, of: Resource) -> Written:
     """PUT to an object or a subresource that is written as the whole object."""
     options = query.write_options(request, "UpdateOptions")
     sent = body.read(request, body.expected(of), options.validation)
-    obj, warnings = body.decode(sent, options.validation)
+    obj, faults = body.decode(sent, options.validation)
     try:
-        return Written(await replace_object(registry, obj, target, of, options), warnings)
+        return told(await replace_object(registry, obj, target, of, options), faults)
     except StatusError as error:
-        raise Warned(error, warnings) from error
+        raise Warned(error, faults) from error
+
+
+def told(obj: Any, faults: Sequence[str] = ()) -> Written:
+    """Return a stored object with what its writer is warned of: of the body, then of the object."""
+    return Written(obj, (*faults, *warnings.warnings(obj)))
 
 
 class Warned(StatusError):

@@ -1,0 +1,52 @@
+"""What is accepted with a warning."""
+
+from base64 import b64encode
+from typing import Any
+
+import pytest
+
+from reconciler.admission.admit import admit
+from reconciler.admission.warnings import warnings
+
+
+def pod(**spec: Any) -> dict[str, Any]:
+    containers = spec.pop("containers", [{}])
+    named = [{"name": f"c{i}", "image": "i", **each} for i, each in enumerate(containers)]
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"},
+            "spec": {"containers": named, **spec}}  # fmt: skip
+
+
+PORT = {"containerPort": 80}
+TLS = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "type": "kubernetes.io/tls"}
+PEM = b64encode(b"-----BEGIN CERTIFICATE-----").decode()
+
+
+@pytest.mark.parametrize(
+    ("manifest", "told"),
+    [
+        (pod(), []),
+        (pod(containers=[{"ports": [PORT]}, {"ports": [{"containerPort": 81}]}]), []),
+        (
+            pod(containers=[{"ports": [PORT]}, {"ports": [PORT]}]),
+            ["spec.containers[1].ports[0]: duplicate port definition with"
+             " spec.containers[0].ports[0]"],
+        ),
+        (
+            pod(containers=[{"env": [{"name": "A"}, {"name": "B"}, {"name": "A"}]}]),
+            ['spec.containers[0].env[2]: hides previous definition of "A",'
+             " which may be dropped when using apply"],
+        ),
+        (
+            pod(containers=[{"resources": {"requests": {"memory": "1500m", "cpu": "1500m"}}}]),
+            ['spec.containers[0].resources.requests[memory]: fractional byte value "1500m" is'
+             " invalid, must be an integer"],
+        ),
+        ({**TLS, "data": {"tls.crt": PEM, "tls.key": ""}}, []),
+        (
+            {**TLS, "data": {"tls.crt": "YQ==", "tls.key": ""}},
+            ["tls: failed to find any PEM data in certificate input"],
+        ),
+    ],
+)  # fmt: skip
+def test_warnings(manifest: dict[str, Any], told: list[str]) -> None:
+    assert list(warnings(admit(manifest))) == told
