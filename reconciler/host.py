@@ -29,6 +29,7 @@ from reconciler.kubelet.runtime import ContainerRuntime
 from reconciler.proxy import rules
 from reconciler.proxy.dns import zone
 from reconciler.proxy.dns.server import DnsServer
+from reconciler.proxy.healthcheck import HealthChecks
 from reconciler.proxy.loop import Proxy
 from reconciler.proxy.skeleton import BRIDGE, Network
 from reconciler.settings import Settings
@@ -109,6 +110,7 @@ def proxy(settings: Settings, client: Client, informers: Informers) -> dict[str,
     return {
         "proxy": Proxy(client, services, endpoints, informers.pods, node, network).run,
         "dns": DnsServer(services, endpoints, names).run,
+        "healthcheck": HealthChecks(services, endpoints, settings.node_name).run,
     }
 
 

@@ -109,7 +109,6 @@ _EMPTY_DIR: tuple[Row, ...] = (
 )
 _SERVICE: tuple[Row, ...] = (
     ("load_balancer_class", "loadBalancerClass", _other_than("reconciler.dev/host")),
-    ("health_check_node_port", "healthCheckNodePort", _given),
     ("traffic_distribution", "trafficDistribution", _given),
 )
 _UNSUPPORTED_SOURCES: tuple[Row, ...] = tuple(
