@@ -24,6 +24,7 @@ PODS = 30
 REPEAT = 3
 IDLE_PODS = 50
 IDLE_SECONDS = 30.0
+SANDBOX = "io.kubernetes.docker.type=podsandbox"
 IMAGE = "reconciler-benchmark/busybox:1"
 
 
@@ -104,13 +105,11 @@ def _timed_commit(daemon: Daemon, replicas: int) -> float:
 
 
 def _timed_removal(daemon: Daemon) -> float:
-    docker = APIClient(timeout=120)
-    begin = daemon.apply({"many.json": None})
-    while docker.containers(
-        all=True, quiet=True, filters={"label": "io.kubernetes.pod.namespace=bench"}
-    ):
-        time.sleep(0.02)
-    return time.time() - begin
+    with happened("destroy", "io.kubernetes.pod.namespace=bench") as destroyed:
+        begin = daemon.apply({"many.json": None})
+        while len(destroyed) < 2 * PODS:
+            time.sleep(0.02)
+        return max(destroyed) - begin
 
 
 def _swarm(report: Report) -> None:
@@ -161,7 +160,7 @@ def _after_kill(daemon: Daemon, kind: str, killed: set[str]) -> float:
 def _latency(report: Report) -> None:
     for git, what, aim in ((True, "repository", 0.3), (False, "directory", 0.1)):
         firsts, running = [], []
-        with Daemon(git=git) as daemon, created() as creations:
+        with Daemon(git=git) as daemon, happened("create", SANDBOX) as creations:
             for number in range(5):
                 name = f"one-{number}"
                 begin = daemon.apply(
@@ -176,13 +175,10 @@ def _latency(report: Report) -> None:
 
 
 @contextmanager
-def created() -> Iterator[list[float]]:
-    """Collect the wall-clock times at which Docker made a sandbox; the end of its first call."""
+def happened(event: str, label: str) -> Iterator[list[float]]:
+    """Collect the wall-clock times of Docker's events of containers with that label."""
     times: list[float] = []
-    labels = ["io.kubernetes.docker.type=podsandbox"]
-    events = APIClient(timeout=None).events(
-        decode=True, filters={"event": "create", "label": labels}
-    )
+    events = APIClient(timeout=None).events(decode=True, filters={"event": event, "label": label})
 
     def collect() -> None:
         with contextlib.suppress(Exception):  # the stream is closed under the thread
