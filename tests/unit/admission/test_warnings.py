@@ -28,18 +28,18 @@ PEM = b64encode(b"-----BEGIN CERTIFICATE-----").decode()
         (pod(containers=[{"ports": [PORT]}, {"ports": [{"containerPort": 81}]}]), []),
         (
             pod(containers=[{"ports": [PORT]}, {"ports": [PORT]}]),
-            ["spec.containers[1].ports[0]: duplicate port definition with"
-             " spec.containers[0].ports[0]"],
+            [("spec.containers[1].ports[0]: duplicate port definition with"
+             " spec.containers[0].ports[0]")],
         ),
         (
             pod(containers=[{"env": [{"name": "A"}, {"name": "B"}, {"name": "A"}]}]),
-            ['spec.containers[0].env[2]: hides previous definition of "A",'
-             " which may be dropped when using apply"],
+            [('spec.containers[0].env[2]: hides previous definition of "A",'
+             " which may be dropped when using apply")],
         ),
         (
             pod(containers=[{"resources": {"requests": {"memory": "1500m", "cpu": "1500m"}}}]),
-            ['spec.containers[0].resources.requests[memory]: fractional byte value "1500m" is'
-             " invalid, must be an integer"],
+            [('spec.containers[0].resources.requests[memory]: fractional byte value "1500m" is'
+             " invalid, must be an integer")],
         ),
         ({**TLS, "data": {"tls.crt": PEM, "tls.key": ""}}, []),
         (
