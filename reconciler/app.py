@@ -25,6 +25,7 @@ from reconciler.client.events import EventRecorder
 from reconciler.client.informer import Informer
 from reconciler.client.local import LocalClient
 from reconciler.client.protocol import Client
+from reconciler.client.retention import EventRetention
 from reconciler.controllers.endpoints.loop import EndpointsController
 from reconciler.controllers.garbage.loop import GarbageCollector
 from reconciler.controllers.loadbalancer.loop import LoadBalancerController
@@ -129,6 +130,7 @@ class ControlPlane:
             "nodelifecycle": NodeLifecycle(client, nodes, pods, events, clock).run,
             "scheduler": Scheduler(client, pods, nodes, events, clock).run,
             "events": events.run,
+            "retention": EventRetention(client, clock).run,
         }
         if self.sync is not None:
             loops["sync"] = self.sync.run
