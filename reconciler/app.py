@@ -44,6 +44,7 @@ from reconciler.desired.load import Loader
 from reconciler.desired.objects import Desired
 from reconciler.kubelet.kubelet import Informers as KubeletInformers
 from reconciler.model import kinds
+from reconciler.model.config import ConfigMap, Secret
 from reconciler.model.event import Event
 from reconciler.model.gitops import ProxyState, SourceSpec
 from reconciler.model.meta import KubeObject
@@ -247,6 +248,7 @@ def _host_parts(settings: Settings, plane: ControlPlane, clock: Clock) -> dict[s
         plane.informers[Service],
         plane.informers[Endpoints],
         plane.informers[ProxyState],
+        plane.informers.of((ConfigMap, Secret)),
     )
     recorder = plane.events.speaker("kubelet", settings.node_name)
     on = host.adapters(settings)

@@ -67,8 +67,13 @@ class RemoveSandbox:
 
 
 @dataclass(frozen=True, slots=True, order=True)
+class UpdateVolumes:
+    """Bring the contents of the pod's volumes up to date with what they are made of."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
 class RemoveFiles:
-    """Remove the pod's folders: nothing of it runs any more."""
+    """Let go of the pod's volumes and remove its folders: nothing of it runs any more."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -84,6 +89,7 @@ Action = (
     | KillContainer
     | RemoveContainer
     | RemoveSandbox
+    | UpdateVolumes
     | RemoveFiles
     | DeleteObject
 )

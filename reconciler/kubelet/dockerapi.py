@@ -76,6 +76,14 @@ def _mount(mount: Mount) -> dict[str, Any]:
     if mount.tmpfs:
         options = {"SizeBytes": mount.tmpfs_size} if mount.tmpfs_size else {}
         return {"Type": "tmpfs", "Target": mount.target, "TmpfsOptions": options}
+    if mount.volume:
+        return {
+            "Type": "volume",
+            "Source": mount.source,
+            "Target": mount.target,
+            "ReadOnly": mount.read_only,
+            "VolumeOptions": {"NoCopy": True},  # Kubernetes never fills one from the image
+        }
     return {
         "Type": "bind",
         "Source": mount.source,

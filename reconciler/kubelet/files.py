@@ -11,24 +11,15 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import Awaitable, Callable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
-from reconciler.core.errors import ReconcilerError
 from reconciler.kubelet.sandboximage import program
-from reconciler.model.pod import Pod
-from reconciler.model.volume import Volume
-from reconciler.model.volumesource import HostPathVolumeSource
+from reconciler.kubelet.volumes.protocol import Offload, Place, VolumeKind
 
 _MESSAGE_LIMIT = 4096
-
-
-class VolumeError(ReconcilerError):
-    """A volume cannot be had as it is asked for."""
-
-
-Offload = Callable[..., Awaitable[Any]]
+# Kubernetes' own name for the folder of a pod's volumes.
+_VOLUMES = "volumes"
 
 
 class PodFiles:
@@ -41,7 +32,13 @@ class PodFiles:
         self._offload = offload
         self._pods = state / "pods"
         self._memory = run / "pods"
+        self._roots = (self._pods, self._memory)
         self._programs = state / "bin"
+
+    @property
+    def offload(self) -> Offload:
+        """How to run what touches the disk."""
+        return self._offload
 
     def prepare(self) -> None:
         """Make the folders that all pods share, and the launcher."""
@@ -83,20 +80,6 @@ class PodFiles:
             (str(folder / name), f"/etc/{name}") for name in ("hosts", "hostname", "resolv.conf")
         )
 
-    def empty_dir(self, uid: str, volume: str, *, memory: bool, group: int | None = None) -> Path:
-        """Make (once) an emptyDir: mode 0777, on tmpfs when it shall be in memory.
-
-        `group` is the pod's fsGroup, which then owns the folder and what is made in it.
-        """
-        base = self._memory if memory else self._pods
-        folder = base / uid / "volumes" / "kubernetes.io~empty-dir" / volume
-        if not folder.exists():
-            folder.mkdir(parents=True)
-            if group is not None:
-                os.chown(folder, -1, group)
-            folder.chmod(0o777 if group is None else 0o2777)  # Kubernetes' own modes
-        return folder
-
     async def termination_log(self, uid: str, container: str, attempt: int) -> Path:
         """Make the file that a container may leave its last words in."""
         file = self._log(uid, container, attempt)
@@ -126,26 +109,24 @@ class PodFiles:
         file.chmod(0o444)  # the container's user need not be root; the folders above are 0700
         return file
 
-    async def volumes(self, pod: Pod) -> dict[str, str]:
-        """Return the host path of each volume of the pod, made ready. Raises `VolumeError`."""
-        if not pod.spec.volumes:
-            return {}
-        paths: dict[str, str] = await self._offload(self._volumes, pod)
-        return paths
+    def place(self, uid: str, kind: VolumeKind, name: str) -> Place:
+        """Return where a volume of the pod may keep what is its own; nothing is made."""
+        return self._place(uid, kind.folder, name)
 
-    def _volumes(self, pod: Pod) -> dict[str, str]:
-        return {volume.name: self._volume(pod, volume) for volume in pod.spec.volumes}
+    def places(self, uid: str) -> Iterator[tuple[str, Place]]:
+        """Yield the folder name of its kind, and the place, of each volume that left a folder."""
+        found = {
+            (kind.name, volume.name)
+            for root in self._roots
+            for kind in _entries(root / uid / _VOLUMES)
+            for volume in _entries(kind)
+        }
+        for folder, name in sorted(found):
+            yield folder, self._place(uid, folder, name)
 
-    def _volume(self, pod: Pod, volume: Volume) -> str:
-        if volume.empty_dir is not None:
-            memory = volume.empty_dir.medium == "Memory"
-            context = pod.spec.security_context
-            group = context.fs_group if context else None
-            uid = pod.metadata.uid
-            return str(self.empty_dir(uid, volume.name, memory=memory, group=group))
-        if volume.host_path is not None:
-            return host_path(volume.host_path)
-        raise VolumeError(f'volume "{volume.name}": its type is not supported yet')
+    def _place(self, uid: str, folder: str, name: str) -> Place:
+        disk, memory = (root / uid / _VOLUMES / folder / name for root in self._roots)
+        return Place(uid, name, disk, memory)
 
     async def remove(self, uid: str) -> None:
         """Remove all of a pod's folders."""
@@ -169,28 +150,5 @@ def _make_log(file: Path) -> None:
     file.chmod(0o666)
 
 
-def host_path(source: HostPathVolumeSource) -> str:
-    """Return the path of a hostPath volume after checking (or making) what its type says."""
-    path, kind = Path(source.path), source.type or ""
-    if kind == "DirectoryOrCreate" and not path.exists():
-        path.mkdir(parents=True, mode=0o755)
-    if kind == "FileOrCreate" and not path.exists():
-        path.touch(mode=0o644)
-    checks = {
-        "": lambda: True,
-        "DirectoryOrCreate": path.is_dir,
-        "Directory": path.is_dir,
-        "FileOrCreate": path.is_file,
-        "File": path.is_file,
-        "Socket": path.is_socket,
-        "CharDevice": path.is_char_device,
-        "BlockDevice": path.is_block_device,
-    }
-    if kind not in checks or not checks[kind]():
-        words = {"DirectoryOrCreate": "a directory", "Directory": "a directory"}
-        what = words.get(kind, f"a {kind}")
-        raise VolumeError(f"hostPath type check failed: {path} is not {what}")
-    if not kind and not path.exists():
-        # Docker of old made such a path; Kubernetes leaves that to the engine, too.
-        path.mkdir(parents=True, mode=0o755)
-    return str(path)
+def _entries(folder: Path) -> Iterable[Path]:
+    return folder.iterdir() if folder.is_dir() else ()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,8 +39,12 @@ from reconciler.kubelet.runtime import (
     RuntimeFailure,
 )
 from reconciler.kubelet.starter import SERVICES_BY_NAMESPACE, Host, Starter
+from reconciler.kubelet.volumes.feed import VolumeFeed
+from reconciler.kubelet.volumes.kinds import kinds
+from reconciler.kubelet.volumes.volumes import Volumes
 from reconciler.kubelet.worker import PodWorker
 from reconciler.model.gitops import ProxyState
+from reconciler.model.meta import KubeObject
 from reconciler.model.pod import Pod
 from reconciler.model.quantity import from_bytes
 from reconciler.model.service import Endpoints, Service
@@ -70,12 +74,16 @@ class KubeletOptions:
 
 @dataclass(frozen=True, slots=True)
 class Informers:
-    """The live copies that the kubelet reads; run by whoever made them."""
+    """The live copies that the kubelet reads; run by whoever made them.
+
+    `objects` are those of the kinds that volumes and environments are made of.
+    """
 
     pods: Informer[Pod]
     services: Informer[Service]
     endpoints: Informer[Endpoints]
     proxies: Informer[ProxyState]
+    objects: Mapping[type[KubeObject], Informer[Any]] = field(default_factory=dict)
 
 
 class Kubelet:
@@ -100,6 +108,7 @@ class Kubelet:
         self._group: asyncio.TaskGroup | None = None
         self._listed = asyncio.Event()
         self._cache = ContainerCache()
+        self._volumes = Volumes(files, kinds(files.offload))
         narrator = Narrator(recorder)
         self._images = Images(runtime, clock, self._spawn, self._image_ready)
         self._starter = Starter(
@@ -109,6 +118,7 @@ class Kubelet:
             network=network,
             addresses=AddressPool(options.pod_cidr),
             files=files,
+            volumes=self._volumes,
             images=self._images,
             cache=self._cache,
             clock=clock,
@@ -121,6 +131,7 @@ class Kubelet:
             runtime=runtime,
             cache=self._cache,
             files=files,
+            volumes=self._volumes,
             images=self._images,
             starter=self._starter,
             prober=self._prober,
@@ -134,6 +145,9 @@ class Kubelet:
         self._controller = Controller[PodKey](
             "kubelet", self._worker.reconcile, workers=options.parallel
         )
+        self._feed = VolumeFeed(
+            self._volumes, informers.pods, informers.objects, options.node_name, self._retry
+        )
         informers.services.add_index(SERVICES_BY_NAMESPACE, lambda s: (s.metadata.namespace,))
 
     async def run(self) -> None:
@@ -146,13 +160,15 @@ class Kubelet:
             group.create_task(self._follow_engine())
             await self._listed.wait()
             await self._sweep()
+            self._feed.start()
             self._informers.pods.subscribe(self._pod_changed)
             group.create_task(self._relist_regularly())
             group.create_task(self._controller.run())
 
     def _all_informers(self) -> Iterable[Informer[Any]]:
         informers = self._informers
-        return (informers.pods, informers.services, informers.endpoints, informers.proxies)
+        shared = (informers.pods, informers.services, informers.endpoints, informers.proxies)
+        return (*shared, *informers.objects.values())
 
     async def _prepare(self) -> None:
         """Make the host ready for pods; while it is not, say why and try again."""
@@ -231,6 +247,7 @@ class Kubelet:
                 if container.is_sandbox:
                     self._starter.adopt(container)
         self._images.forget()
+        self._volumes.doubt()
         self._listed.set()
         for key in self._cache.pods() | {pod_key(pod) for pod in self._own_pods()}:
             self._again(key)
@@ -267,6 +284,9 @@ class Kubelet:
     def _image_ready(self, key: PodKey) -> None:
         self._worker.unhold(key)
         self._again(key)
+
+    def _retry(self, pod: Pod) -> None:
+        self._image_ready(pod_key(pod))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Start a task that lives no longer than the kubelet, and whose fault stays its own."""

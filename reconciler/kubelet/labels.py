@@ -27,6 +27,8 @@ SPEC_HASH = "reconciler.dev/spec-hash"
 ADDRESS = "reconciler.dev/pod-ip"
 BACKOFF = "reconciler.dev/backoff-seconds"
 SANDBOX = "POD"
+# Beside container names and the sandbox: what is held back of a pod's volumes.
+VOLUMES = "VOLUMES"
 
 
 class PodKey(NamedTuple):

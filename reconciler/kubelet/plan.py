@@ -25,8 +25,9 @@ from reconciler.kubelet.actions import (
     RemoveSandbox,
     StartContainer,
     StopContainer,
+    UpdateVolumes,
 )
-from reconciler.kubelet.labels import SANDBOX, PodContainer
+from reconciler.kubelet.labels import SANDBOX, VOLUMES, PodContainer
 from reconciler.kubelet.restart import next_backoff, not_before, should_restart
 from reconciler.model.container import Container
 from reconciler.model.pod import Pod
@@ -63,7 +64,7 @@ class Observed:
     network. `stopping` and `unhealthy` (with the words why) go by container id; `held` by
     container name ("POD" for the sandbox): a failed start is not tried before that time.
     `let_go` is the end of the wait for the proxies to let go of a pod that ends; None: they have.
-    `files`: folders of the pod are there.
+    `files`: folders of the pod are there. `outdated`: its volumes may not hold what they should.
     """
 
     sandboxes: tuple[PodContainer, ...] = ()
@@ -74,6 +75,7 @@ class Observed:
     held: Mapping[str, datetime] = field(default_factory=dict)
     let_go: datetime | None = None
     files: bool = True
+    outdated: bool = False
 
     @property
     def live(self) -> PodContainer | None:
@@ -199,6 +201,9 @@ def _keep_running(pod: Pod, observed: Observed, now: datetime) -> Iterator[Step]
         held = observed.held.get(SANDBOX)
         yield held if held is not None and now < held else AttachSandbox(live.id)
         return
+    if observed.outdated:
+        held = observed.held.get(VOLUMES)
+        yield held if held is not None and now < held else UpdateVolumes()
     for container in pod.spec.containers:
         yield from _keep_container(pod, container, live, observed, now)
 

@@ -6,7 +6,7 @@ Called by `worker.py` with everything that had to be looked up: paths, environme
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from reconciler.core.errors import ReconcilerError
 from reconciler.kubelet.env import ConfigError, Environment
@@ -22,6 +22,7 @@ from reconciler.kubelet.qos import engine_resources, oom_score_adj
 from reconciler.kubelet.resolver import hostname
 from reconciler.kubelet.runtime import ContainerSpec, Image, Mount, Resources, Security
 from reconciler.kubelet.sandboximage import COMMAND
+from reconciler.kubelet.volumes.protocol import Ready
 from reconciler.model.container import Container, VolumeMount
 from reconciler.model.pod import Pod
 from reconciler.model.security import PodSecurityContext, SecurityContext
@@ -55,13 +56,13 @@ class Prepared:
     """What a container needs that was made ready for it.
 
     `files` are (host path, path inside) of the network files and the termination log; `volumes`
-    host paths by volume name; `secret_file` and `launcher` are host paths, when it has secrets.
+    go by volume name; `secret_file` and `launcher` are host paths, when it has secrets.
     """
 
     image: Image
     environment: Environment
     files: tuple[tuple[str, str], ...] = ()
-    volumes: Mapping[str, str] | None = None
+    volumes: Mapping[str, Ready] = field(default_factory=dict)
     launcher: str = ""
     secret_file: str = ""
 
@@ -172,15 +173,16 @@ def _mounts(container: Container, ready: Prepared) -> tuple[Mount, ...]:
 
 
 def _volume(mount: VolumeMount, ready: Prepared) -> Mount:
-    source = (ready.volumes or {}).get(mount.name)
-    if source is None:
+    volume = ready.volumes.get(mount.name)
+    if volume is None:
         raise ConfigError(f'volume "{mount.name}" of mount {mount.mount_path} does not exist')
     if mount.sub_path or mount.sub_path_expr:
         raise ConfigError(f"mount {mount.mount_path}: subPath is not supported yet")
     return Mount(
-        source,
+        volume.engine_volume or str(volume.path),
         mount.mount_path,
-        read_only=mount.read_only,
+        volume=bool(volume.engine_volume),
+        read_only=mount.read_only or volume.read_only,
         propagation=_PROPAGATION.get(mount.mount_propagation or "", "rprivate"),
     )
 

@@ -40,6 +40,7 @@ class RuntimeUnavailable(RuntimeFailure):
 class Mount:
     """A host path (or, with `tmpfs`, nothing) seen at `target` inside a container.
 
+    With `volume`, `source` names a volume of the engine, which is empty when it is new.
     `propagation` is Docker's word: "rprivate", "rslave", "rshared". `tmpfs_size` is in bytes,
     0 for no limit.
     """
@@ -48,6 +49,7 @@ class Mount:
     target: str
     read_only: bool = False
     propagation: str = "rprivate"
+    volume: bool = False
     tmpfs: bool = False
     tmpfs_size: int = 0
 

@@ -6,6 +6,7 @@ Kubernetes' reason; a sandbox or container that was half made is taken back or f
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -16,7 +17,7 @@ from reconciler.core.errors import ReconcilerError
 from reconciler.kubelet.addresses import AddressPool, NoAddress, Owner
 from reconciler.kubelet.cache import ContainerCache
 from reconciler.kubelet.env import ConfigError, Surroundings, environment, references
-from reconciler.kubelet.files import PodFiles, VolumeError
+from reconciler.kubelet.files import PodFiles
 from reconciler.kubelet.images import ImageNotReady, Images
 from reconciler.kubelet.labels import MANAGED, SCOPE, PodContainer, PodKey
 from reconciler.kubelet.podnetwork import NetworkFailure, PodNetwork, link_name
@@ -46,6 +47,8 @@ from reconciler.kubelet.runtime import (
     RuntimeUnavailable,
 )
 from reconciler.kubelet.serviceenv import MASTER_NAMESPACE, service_variables
+from reconciler.kubelet.volumes.protocol import Ready, VolumeError
+from reconciler.kubelet.volumes.volumes import Volumes
 from reconciler.model.config import ConfigMap, Secret
 from reconciler.model.container import Container as ContainerSpecOf
 from reconciler.model.pod import Pod
@@ -108,6 +111,7 @@ class Starter:
         network: PodNetwork,
         addresses: AddressPool,
         files: PodFiles,
+        volumes: Volumes,
         images: Images,
         cache: ContainerCache,
         clock: Clock,
@@ -116,7 +120,7 @@ class Starter:
         self._client, self._services = client, services
         self._runtime, self._network, self._addresses = runtime, network, addresses
         self._files, self._images, self._cache, self._clock = files, images, cache, clock
-        self._host = host
+        self._volumes, self._host = volumes, host
         self.links: set[str] = set()
 
     def linked(self, sandbox: PodContainer) -> bool:
@@ -127,6 +131,7 @@ class Starter:
         """Make the pod's sandbox with its network; all of it or nothing. Raises `StartFailed`."""
         owner = Owner(pod.metadata.uid, attempt)
         address = ""
+        await self._mounted(pod)
         try:
             if not pod.spec.host_network:
                 address = self._addresses.take(owner)
@@ -206,13 +211,12 @@ class Starter:
         """Create and start a container. Raises `StartFailed`."""
         key = pod_key(pod)
         image, pulled = await self._image(spec, key)
+        volumes = await self._mounted(pod)
         try:
-            ready = await self._prepare(pod, spec, attempt, image)
+            ready = await self._prepare(pod, spec, attempt, image, volumes)
             wanted = container_spec(pod, spec, attempt, backoff, sandbox, ready, self._host.limits)
         except (ConfigError, SecurityRefused) as error:
             raise StartFailed("CreateContainerConfigError", str(error)) from error
-        except (VolumeError, OSError) as error:
-            raise StartFailed("FailedMount", f"Unable to mount volumes: {error}") from error
         try:
             made = await self._create_container(wanted)
             await self._start(made, wanted, image)
@@ -276,14 +280,32 @@ class Starter:
             )
         )
 
+    async def _mounted(self, pod: Pod) -> Mapping[str, Ready]:
+        """Make the pod's volumes ready, before its sandbox and before each container."""
+        try:
+            return await self._volumes.prepare(pod)
+        except VolumeError as error:
+            raise StartFailed("FailedMount", str(error)) from error
+
+    async def update_volumes(self, pod: Pod) -> None:
+        """Bring the contents of the pod's volumes up to date. Raises `StartFailed`."""
+        try:
+            await self._volumes.update(pod)
+        except VolumeError as error:
+            raise StartFailed("FailedMount", str(error)) from error
+
     async def _prepare(
-        self, pod: Pod, spec: ContainerSpecOf, attempt: int, image: Image
+        self,
+        pod: Pod,
+        spec: ContainerSpecOf,
+        attempt: int,
+        image: Image,
+        volumes: Mapping[str, Ready],
     ) -> Prepared:
         """Make ready what the container mounts and knows."""
         uid = pod.metadata.uid
         around = await self._surroundings(pod, spec)
         variables = environment(pod, spec, around)
-        volumes = await self._files.volumes(pod)
         message_path = spec.termination_message_path or "/dev/termination-log"
         log = await self._files.termination_log(uid, spec.name, attempt)
         hidden = variables.hidden()

@@ -30,11 +30,12 @@ from reconciler.kubelet.actions import (
     RemoveSandbox,
     StartContainer,
     StopContainer,
+    UpdateVolumes,
 )
 from reconciler.kubelet.cache import ContainerCache
 from reconciler.kubelet.files import PodFiles
 from reconciler.kubelet.images import Images
-from reconciler.kubelet.labels import SANDBOX, PodContainer, PodKey
+from reconciler.kubelet.labels import SANDBOX, VOLUMES, PodContainer, PodKey
 from reconciler.kubelet.letgo import LetGo
 from reconciler.kubelet.memory import Memory
 from reconciler.kubelet.narration import Narrator
@@ -45,6 +46,8 @@ from reconciler.kubelet.reporter import Reporter
 from reconciler.kubelet.runtime import ContainerRuntime, NoSuchContainer, RuntimeFailure
 from reconciler.kubelet.starter import Starter, StartFailed
 from reconciler.kubelet.status import Waiting
+from reconciler.kubelet.volumes.protocol import VolumeError
+from reconciler.kubelet.volumes.volumes import Volumes
 from reconciler.model.pod import Pod
 
 # A pod that needs more rounds than this gives others their turn first.
@@ -64,6 +67,7 @@ class PodWorker:
         runtime: ContainerRuntime,
         cache: ContainerCache,
         files: PodFiles,
+        volumes: Volumes,
         images: Images,
         starter: Starter,
         prober: Prober,
@@ -75,7 +79,7 @@ class PodWorker:
         let_go_timeout: float = 1.0,
     ) -> None:
         self._client, self._pods, self._runtime = client, pods, runtime
-        self._cache, self._files, self._images = cache, files, images
+        self._cache, self._volumes, self._images = cache, volumes, images
         self._starter, self._prober, self._let_go = starter, prober, let_go
         self._narrator, self._clock = narrator, clock
         self._node_name, self._host_ip = node_name, host_ip
@@ -164,6 +168,7 @@ class PodWorker:
             held=dict(memory.held),
             let_go=self._let_go_moment(pod, live, memory),
             files=memory.files,
+            outdated=pod is not None and self._volumes.outdated(pod),
         )
 
     def _let_go_moment(
@@ -199,7 +204,7 @@ class PodWorker:
         self, action: Action, key: PodKey, pod: Pod | None, observed: Observed, memory: Memory
     ) -> None:
         match action:
-            case CreateSandbox() | AttachSandbox() | StartContainer():
+            case CreateSandbox() | AttachSandbox() | StartContainer() | UpdateVolumes():
                 if pod is not None:
                     await self._start(action, pod, observed, memory)
             case StopContainer():
@@ -215,8 +220,7 @@ class PodWorker:
                 await self._starter.remove_sandbox(key, box)
                 self._let_go.forget(address)
             case RemoveFiles():
-                await self._files.remove(key.uid)
-                memory.files = False
+                await self._remove_files(key, memory)
             case DeleteObject():
                 await self._delete_object(key, memory)
             case _:
@@ -224,13 +228,13 @@ class PodWorker:
 
     async def _start(
         self,
-        action: CreateSandbox | AttachSandbox | StartContainer,
+        action: CreateSandbox | AttachSandbox | StartContainer | UpdateVolumes,
         pod: Pod,
         observed: Observed,
         memory: Memory,
     ) -> None:
         """Start something; a failure is told, and held until the next try."""
-        name = action.name if isinstance(action, StartContainer) else SANDBOX
+        name = _what(action)
         memory.files = True
         try:
             await self._start_one(action, pod, observed)
@@ -245,9 +249,14 @@ class PodWorker:
                 memory.waiting.pop(container.name, None)
 
     async def _start_one(
-        self, action: CreateSandbox | AttachSandbox | StartContainer, pod: Pod, observed: Observed
+        self,
+        action: CreateSandbox | AttachSandbox | StartContainer | UpdateVolumes,
+        pod: Pod,
+        observed: Observed,
     ) -> None:
         match action:
+            case UpdateVolumes():
+                await self._starter.update_volumes(pod)
             case CreateSandbox(attempt):
                 await self._starter.create_sandbox(pod, attempt)
                 if attempt:
@@ -271,6 +280,13 @@ class PodWorker:
                 )
             case _:
                 assert_never(action)
+
+    async def _remove_files(self, key: PodKey, memory: Memory) -> None:
+        try:
+            await self._volumes.teardown(key.uid)
+        except (VolumeError, OSError) as error:
+            raise Retryable(f"the volumes of pod {key} stay: {error}") from error
+        memory.files = False
 
     def _hold(self, name: str, pod: Pod, error: StartFailed, memory: Memory) -> None:
         now = self._clock.now()
@@ -317,6 +333,13 @@ class PodWorker:
         except (NotFound, ConflictError):
             self._log.debug("pod.gone", namespace=key.namespace, name=key.name)
         memory.deleted = True
+
+
+def _what(action: CreateSandbox | AttachSandbox | StartContainer | UpdateVolumes) -> str:
+    """Return by which name a failure is held: the container's, or one that no container has."""
+    if isinstance(action, StartContainer):
+        return action.name
+    return VOLUMES if isinstance(action, UpdateVolumes) else SANDBOX
 
 
 def _waiting(error: StartFailed) -> Waiting:

@@ -20,6 +20,7 @@ from reconciler.kubelet.files import PodFiles
 from reconciler.kubelet.kubelet import Informers, Kubelet, KubeletOptions
 from reconciler.kubelet.labels import MANAGED
 from reconciler.kubelet.runtime import Container
+from reconciler.model.config import ConfigMap, Secret
 from reconciler.model.gitops import ProxyState
 from reconciler.model.meta import KubeObject
 from reconciler.model.pod import Pod
@@ -79,6 +80,7 @@ class Node:
             services=Informer(self.client, Service),
             endpoints=Informer(self.client, Endpoints),
             proxies=Informer(self.client, ProxyState),
+            objects={kind: Informer(self.client, kind) for kind in (ConfigMap, Secret)},
         )
         self.kubelet = Kubelet(
             client=self.client,
@@ -95,6 +97,7 @@ class Node:
             informers.services.run(),
             informers.endpoints.run(),
             informers.proxies.run(),
+            *(informer.run() for informer in informers.objects.values()),
             self.kubelet.run(),
         ]
         self.tasks = [asyncio.create_task(run) for run in runs]

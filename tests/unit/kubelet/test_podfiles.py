@@ -14,7 +14,7 @@ import pytest
 
 from reconciler.kubelet import sandboximage
 from reconciler.kubelet.addresses import AddressPool, NoAddress, Owner
-from reconciler.kubelet.files import PodFiles, VolumeError, host_path
+from reconciler.kubelet.files import PodFiles
 from reconciler.kubelet.podnetwork import is_pod_link, link_name
 from reconciler.kubelet.resolver import (
     ClusterDns,
@@ -24,6 +24,9 @@ from reconciler.kubelet.resolver import (
     parse_resolver,
     resolver,
 )
+from reconciler.kubelet.volumes.emptydir import EmptyDir
+from reconciler.kubelet.volumes.hostpath import host_path
+from reconciler.kubelet.volumes.protocol import VolumeError
 from reconciler.model.volumesource import HostPathVolumeSource
 from tests.unit.kubelet.builders import pod
 
@@ -96,10 +99,10 @@ async def test_folders_come_and_go(tmp_path: Path) -> None:
     assert files.launcher.read_bytes() == sandboximage.program()
     assert files.launcher.stat().st_mode & 0o777 == 0o755
     files.write_network_files("u", "h", "n", "r")
-    disk = files.empty_dir("u", "data", memory=False)
-    memory = files.empty_dir("u", "fast", memory=True)
-    assert stat.S_IMODE(disk.stat().st_mode) == 0o777
-    assert memory.is_relative_to(tmp_path / "run")
+    place = files.place("u", EmptyDir(files.offload), "data")
+    place.memory.mkdir(parents=True)
+    assert place.memory.is_relative_to(tmp_path / "run")
+    assert list(files.places("u")) == [("kubernetes.io~empty-dir", place)]
     log = await files.termination_log("u", "app", 0)
     log.write_text("x" * 5000)
     assert files.termination_message("u", "app", 0) == "x" * 4096
@@ -122,7 +125,7 @@ def test_host_paths_are_what_their_type_says(tmp_path: Path) -> None:
     place.bind(str(tmp_path / "socket"))
     place.close()
 
-    def check(name: str, kind: str | None) -> str:
+    def check(name: str, kind: str | None) -> Path:
         return host_path(HostPathVolumeSource(path=str(tmp_path / name), type=kind))
 
     assert check("file", "File")
