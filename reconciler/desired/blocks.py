@@ -1,39 +1,21 @@
 """The plain block style that nearly every manifest is written in, read line by line.
 
-Called by `yaml.parse` before libyaml, because it takes half of libyaml's time. It means exactly
-what libyaml means, or it gives up and returns `None` for the whole text: at anything but `key:`,
-`key: value`, `- key: value` and `- value` with the value on one line in printable ASCII, at an
-odd indentation, at whatever is an error. It reports no fault itself. A property test holds it
-against libyaml.
+Called by `yaml.parse` before libyaml, because it takes a small part of libyaml's time. It means
+exactly what libyaml means, or it gives up and returns `None` for the whole text: at anything but
+`key:`, `key: value`, `- key: value` and `- value` with the value on one line in printable ASCII
+(`lines` says which), at an odd indentation, at whatever is an error. It reports no fault itself. A
+property test holds it against libyaml.
 """
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Iterable
 from typing import Any
 
 from reconciler.desired.limits import ReadLimits
-from reconciler.desired.scalars import PlainKeys, PlainValues
+from reconciler.desired.lines import BLANK, MARKER, Lines, Meaning
 
-_WORD = r"[A-Za-z0-9_/.@+=,%~$*()-]"
-_PLAIN = rf"[A-Za-z0-9/._]{_WORD}*(?:[:\ ]{_WORD}+)*"
-_VALUE = rf""" "[^"\\\n]*" | '[^'\n]*' | \{{\}} | \[\] | {_PLAIN} """
-_LINE = re.compile(
-    rf"""
-    ^(?: (\ *) (-\ )? (?: ([A-Za-z][A-Za-z0-9_./-]{{0,100}}): (?:\ +({_VALUE}))? | ({_VALUE}) )
-         (?:\ +\#[^\n]*)? \ *
-       | (---) (?:\ +\#[^\n]*)? \ *
-       | \ * (?:\#[^\n]*)?
-     )\n
-    """,
-    re.MULTILINE | re.VERBOSE,
-)
-_UNPRINTABLE = re.compile(r"[^\x20-\x7e\n]")
-
-Line = tuple[str, str, str, str, str, str]
-"""Indentation, dash, key, the key's value, an item's value, document marker."""
+_LINES = Lines()
 
 
 class _Odd(Exception):
@@ -42,145 +24,111 @@ class _Odd(Exception):
 
 def parse(data: bytes, limits: ReadLimits) -> list[tuple[int, Any, int]] | None:
     """Return number, value and line of each document that is not empty, or `None`."""
-    text = data.decode("ascii", "replace")
-    if not text.endswith("\n"):
-        text += "\n"
-    if _UNPRINTABLE.search(text):
+    if len(data) > limits.nodes:  # so that no document can have more values
         return None
-    lines: list[Line] = _LINE.findall(text)
-    if len(lines) != text.count("\n"):
+    lines = data.decode("ascii", "replace").split("\n")
+    if not lines[-1]:
+        lines.pop()
+    known = _LINES
+    meanings = [known[line] for line in lines]
+    if None in meanings:
         return None
     try:
-        return list(_documents(lines, limits))
+        return list(_documents(meanings, limits))  # type: ignore[arg-type]
     except _Odd:
         return None
 
 
-def _documents(lines: list[Line], limits: ReadLimits) -> Iterable[tuple[int, Any, int]]:
+def _documents(lines: list[Meaning], limits: ReadLimits) -> Iterable[tuple[int, Any, int]]:
     """Split the lines at the document markers and build each part."""
     number, start, marked = 0, 0, False
-    for at, line in enumerate(lines):
-        if line[5]:
-            found = _document(lines, start, at, limits)
-            if found:
-                yield number, *found
-            if found or marked:
-                number += 1
-            start, marked = at + 1, True
-            if number >= limits.documents:
-                raise _Odd
+    at = -1
+    for _ in range(lines.count(MARKER)):
+        at = lines.index(MARKER, at + 1)
+        found = _document(lines, start, at, limits)
+        if found:
+            yield number, *found
+        if found or marked:
+            number += 1
+        start, marked = at + 1, True
+        if number >= limits.documents:
+            raise _Odd
     found = _document(lines, start, len(lines), limits)
     if found:
         yield number, *found
 
 
 def _document(
-    lines: list[Line], start: int, end: int, limits: ReadLimits
+    lines: list[Meaning], start: int, end: int, limits: ReadLimits
 ) -> tuple[dict[str, Any], int] | None:
     """Return the mapping in `lines[start:end]` and the line it starts at; `None` if empty."""
-    while start < end and not (lines[start][2] or lines[start][4]):
+    while start < end and lines[start] is BLANK:
         start += 1
     if start == end:
         return None
     first = lines[start]
-    if first[0] or first[1] or end - start > limits.nodes:
+    if first.column or first.item:
         raise _Odd
-    builder = _Builder(limits.depth)
-    for line in lines[start:end]:
-        if line[2] or line[4]:
-            builder.line(line)
-    return builder.root, start + 1
+    return _mapping(lines[start:end] if start or end < len(lines) else lines, limits), start + 1
 
 
-class _Builder:
-    """Puts lines into containers. The stack has each open one with its column."""
+def _mapping(lines: list[Meaning], limits: ReadLimits) -> dict[str, Any]:
+    """Put the lines into containers: the hot path, one loop rather than many small calls.
 
-    def __init__(self, depth: int) -> None:
-        self.root: dict[str, Any] = {}
-        self._depth = depth
-        self._columns = [0]
-        self._containers: list[Any] = [self.root]
-        self._waiting: str | None = None  # the key whose value the next line may begin
-
-    def line(self, line: Line) -> None:
-        """Take in one line with content."""
-        indent, dash, key, value, item, _ = line
-        column = len(indent)
-        if self._waiting is not None:
-            self._begin(column, dash)
-        top = self._containers[-1]
-        if self._columns[-1] != column or (top.__class__ is list) != (dash != ""):
-            self._close(column, dash)
-        if dash:
-            if item:
-                self._containers[-1].append(_scalar(item))
-                return
-            self._open(column + 2, {})
-        elif item:
-            raise _Odd  # a scalar that goes on over several lines
-        self._entry(key, value)
-
-    def _begin(self, column: int, dash: str) -> None:
-        """Give the waiting key the container that begins here, or null."""
-        mapping, key = self._containers[-1], self._waiting
-        self._waiting = None
-        own = self._columns[-1]
-        if column > own or (dash and column == own):
-            container: Any = [] if dash else {}
-            mapping[key] = container
-            self._push(column, container)
-        else:
-            mapping[key] = None
-
-    def _close(self, column: int, dash: str) -> None:
-        """Leave the containers that this line is not part of."""
-        columns, containers = self._columns, self._containers
-        while columns[-1] > column or (
-            columns[-1] == column and not dash and containers[-1].__class__ is list
-        ):
-            columns.pop()
-            containers.pop()
-        if columns[-1] != column or (containers[-1].__class__ is list) != bool(dash):
-            raise _Odd
-
-    def _open(self, column: int, container: dict[str, Any]) -> None:
-        """Begin an item that is a mapping."""
-        self._containers[-1].append(container)
-        self._push(column, container)
-
-    def _push(self, column: int, container: Any) -> None:
-        if len(self._columns) >= self._depth:
-            raise _Odd
-        self._columns.append(column)
-        self._containers.append(container)
-
-    def _entry(self, text: str, value: str) -> None:
-        """Put `text: value` into the mapping at hand."""
-        key = _KEYS[text]
-        mapping = self._containers[-1]
-        if key is None or key in mapping or (text == "items" and mapping is self.root):
-            raise _Odd
-        if value:
-            mapping[key] = _scalar(value)
-        else:
-            mapping[key] = None
-            self._waiting = key
+    The stack has each open container with its column; `waiting` is the key whose value the next
+    line may begin.
+    """
+    root: dict[str, Any] = {}
+    columns, containers = [0], [root]
+    place: Any = root
+    own, in_list, waiting = 0, False, None
+    for column, item, key, value, opens in lines:
+        if column < 0:
+            continue  # BLANK: a marker never comes here
+        if waiting is not None:
+            if column > own or (item and column == own):
+                inner: Any = [] if item else {}
+                place[waiting] = place = inner
+                _push(columns, containers, column, inner, limits)
+                own, in_list = column, item
+            waiting = None
+        if column != own or in_list is not item:
+            place = _close(columns, containers, column, item=item)
+            own, in_list = column, item
+        if item:
+            if key is None:
+                place.append(value)
+                continue
+            column += 2  # noqa: PLW2901 - the key stands behind the dash
+            mapping: dict[str, Any] = {}
+            place.append(mapping)
+            _push(columns, containers, column, mapping, limits)
+            place, own, in_list = mapping, column, False
+        if key is None or key in place or (place is root and key == "items"):
+            raise _Odd  # a scalar over several lines; a duplicate; a list whose places count
+        place[key] = value
+        if opens:
+            waiting = key
+    return root
 
 
-_VALUES = PlainValues()
-_KEYS = PlainKeys()
-
-
-def _scalar(text: str) -> Any:
-    """Return the value of a scalar, or of an empty flow collection."""
-    first = text[0]
-    if first in "\"'":
-        return text[1:-1]
-    if first == "{":
-        return {}
-    if first == "[":
-        return []
-    value = _VALUES[text]
-    if value.__class__ is float and not math.isfinite(value):
+def _push(
+    columns: list[int], containers: list[Any], column: int, container: Any, limits: ReadLimits
+) -> None:
+    # One level is left for a flow collection within.
+    if len(columns) >= limits.depth - 1:
         raise _Odd
-    return value
+    columns.append(column)
+    containers.append(container)
+
+
+def _close(columns: list[int], containers: list[Any], column: int, *, item: bool) -> Any:
+    """Leave the containers that a line is not part of; return the one that it is part of."""
+    while columns[-1] > column or (
+        columns[-1] == column and not item and containers[-1].__class__ is list
+    ):
+        columns.pop()
+        containers.pop()
+    if columns[-1] != column or (containers[-1].__class__ is list) is not item:
+        raise _Odd
+    return containers[-1]

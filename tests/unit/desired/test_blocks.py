@@ -23,6 +23,14 @@ def test_mappings_lists_and_comments() -> None:
     ]
 
 
+def test_flow_collections_of_scalars_and_what_starts_with_dashes() -> None:
+    text = "a: [sh, -c, 'x y', \"0\", 1]\nb: {c: d, e: 'f'}\ng:\n- --listen=:80\n- -1\n- {h: on}\n"
+    assert _parse(text) == [
+        (0, {"a": ["sh", "-c", "x y", "0", 1], "b": {"c": "d", "e": "f"},
+             "g": ["--listen=:80", -1, {"h": True}]}, 1)
+    ]  # fmt: skip
+
+
 def test_documents() -> None:
     assert _parse("---\na: 1\n---\n---\nb: 2") == [(0, {"a": 1}, 2), (2, {"b": 2}, 5)]
     assert _parse("# nothing\n") == []
@@ -31,7 +39,7 @@ def test_documents() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "a: 1\na: 2\n", "a: b\n  c: d\n", "a:\n    b: 1\n  c: 2\n", "a: |\n  x\n", "a: [1]\n",
+        "a: 1\na: 2\n", "a: b\n  c: d\n", "a:\n    b: 1\n  c: 2\n", "a: |\n  x\n", "a: [[1]]\n", "a: {b: c, b: d}\n",
         "a: b\n  more\n", "a: &x b\n", "a:\tb\n", "a: \u00e9\n", "- a\n", "  a: 1\n", "a: .inf\n",
         "items:\n- a\n", "a: b: c\n", "a: x\n...\n", "a:\n  b:\n    c:\n      d:\n        e:\n          f: 1\n",
         "---\na: 1\n" * 4, "a: 1\r\n",
