@@ -82,10 +82,19 @@ class LocalClient:
         with _api_errors():
             return await self._registry.update(obj, subresource=subresource, manager=manager)
 
-    async def apply(self, manifest: dict[str, Any], *, manager: str, force: bool = False) -> Any:
+    async def apply(
+        self,
+        manifest: dict[str, Any],
+        *,
+        manager: str,
+        force: bool = False,
+        admitted: KubeObject | None = None,
+    ) -> Any:
         """Server-side apply: `manager` owns exactly the fields of `manifest`."""
         with _api_errors():
-            return await self._registry.apply(manifest, manager=manager, force=force)
+            return await self._registry.apply(
+                manifest, manager=manager, force=force, admitted=admitted
+            )
 
     async def delete(
         self,

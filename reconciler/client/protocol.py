@@ -117,10 +117,19 @@ class Client(Protocol):
         """
         ...
 
-    async def apply(self, manifest: dict[str, Any], *, manager: str, force: bool = False) -> Any:
+    async def apply(
+        self,
+        manifest: dict[str, Any],
+        *,
+        manager: str,
+        force: bool = False,
+        admitted: KubeObject | None = None,
+    ) -> Any:
         """Server-side apply: `manager` owns exactly the fields of `manifest`.
 
-        Returns the object as stored; one that changes nothing writes nothing.
+        Returns the object as stored; one that changes nothing writes nothing. `admitted` is what
+        admission made of this manifest a moment ago, decoded, defaulted and found valid: it
+        spares doing that once more and changes nothing else.
         """
         ...
 

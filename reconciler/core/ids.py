@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os import urandom
 from random import Random, SystemRandom
 
 # Kubernetes' k8s.io/apimachinery/pkg/util/rand alphabet: no vowels, no look-alikes.
@@ -12,6 +13,29 @@ _UUID_FIXED = 0xF << 76 | 0x3 << 62
 _UUID_VERSION_4 = 0x4 << 76 | 0x2 << 62
 
 
+_DRAWN = 4096
+
+
+class _Drawn(SystemRandom):
+    """The operating system's random bytes, drawn many at once: a system call each costs 20 µs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._left = b""
+
+    def randbytes(self, n: int) -> bytes:
+        """Return `n` bytes that were never returned before."""
+        if len(self._left) < n:
+            self._left = urandom(max(n, _DRAWN))
+        taken, self._left = self._left[:n], self._left[n:]
+        return taken
+
+    def getrandbits(self, k: int) -> int:
+        """Return a number of at most `k` random bits."""
+        size = (k + 7) // 8
+        return int.from_bytes(self.randbytes(size), "big") >> (size * 8 - k)
+
+
 class Ids:
     """A source of uids and name suffixes.
 
@@ -19,7 +43,7 @@ class Ids:
     """
 
     def __init__(self, random: Random | None = None) -> None:
-        self._random = random or SystemRandom()
+        self._random = random or _Drawn()
 
     def uid(self) -> str:
         """Return a random version 4 UUID in its 36-character form."""

@@ -9,7 +9,8 @@ writes into one that it did not make.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
+from sys import intern
 from typing import Any, Literal
 
 import orjson
@@ -33,7 +34,7 @@ class Layout:
     members, a `keyed` list by its items' keys, a `set` by its values.
     """
 
-    __slots__ = ("_describe", "_fields", "item", "keys", "kind")
+    __slots__ = ("_describe", "_fields", "_named", "item", "keys", "kind")
 
     def __init__(
         self,
@@ -48,6 +49,7 @@ class Layout:
         self.keys = tuple(sorted(keys))
         self._describe = model
         self._fields: dict[str, Layout] | None = None
+        self._named: dict[str, tuple[str, Layout]] | None = None
 
     @property
     def fields(self) -> dict[str, Layout]:
@@ -56,6 +58,13 @@ class Layout:
             known = schema.fields_of(self._describe) if self._describe else {}
             self._fields = {name: _layout(place) for name, place in known.items()}
         return self._fields
+
+    @property
+    def named(self) -> dict[str, tuple[str, Layout]]:
+        """The path element and layout of each member of a struct by JSON name."""
+        if self._named is None:
+            self._named = {name: (f"f:{name}", place) for name, place in self.fields.items()}
+        return self._named
 
     def member(self, name: str) -> Layout:
         """Return the layout of a member of a struct or map; of an unknown one, a leaf."""
@@ -81,6 +90,8 @@ class Layout:
             return f"v:{_json(item)}"
         if len(self.keys) == 1:
             value = _key_value(item, self.keys[0])
+            if value.__class__ is str:
+                return _named_item(self.keys[0], value)
             return None if value is None else f'k:{{"{self.keys[0]}":{_json(value)}}}'
         values = [_key_value(item, key) for key in self.keys]
         if None in values:
@@ -129,6 +140,12 @@ def _json(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
+@lru_cache(maxsize=4096)
+def _named_item(key: str, value: str) -> str:
+    """Return the element of an item by its name: the same few come again and again."""
+    return f'k:{{"{key}":{_json(value)}}}'
+
+
 def _key_value(item: Any, key: str) -> Any:
     value = item.get(key) if isinstance(item, dict) else None
     return _KEY_DEFAULTS.get(key) if value is None else value
@@ -136,19 +153,32 @@ def _key_value(item: Any, key: str) -> Any:
 
 def of_manifest(layout: Layout, value: Mapping[str, Any]) -> FieldSet:
     """Return the fields that a manifest sets, as server-side apply counts them."""
+    if layout.kind != "struct":
+        return _of_map(layout.item or LEAF, value)
     found: FieldSet = {}
-    members = layout.fields if layout.kind == "struct" else None
+    named = layout.named
     for name, member in value.items():
-        place = (members.get(name) if members is not None else layout.item) or LEAF
+        element, place = named.get(name) or (f"f:{name}", LEAF)
         if place.kind == "leaf" or member is None or member == {}:
-            found[f"f:{name}"] = _LEAF
+            found[element] = _LEAF
             continue
         inner = _inside(place, member)
-        if inner is None or members is None:
-            found[f"f:{name}"] = _as_member(inner or _LEAF)
+        if inner is None:
+            found[element] = _LEAF
         elif inner:
-            found[f"f:{name}"] = inner
+            found[element] = inner
     return found
+
+
+def _of_map(item: Layout, value: Mapping[str, Any]) -> FieldSet:
+    """Return the members of a map, each of which is owned itself."""
+    elements = [intern(f"f:{name}") for name in value]  # labels: the same few in every object
+    if item.kind == "leaf":
+        return dict.fromkeys(elements, _LEAF)
+    nodes = [_inside(item, member) if member else None for member in value.values()]
+    return {
+        element: _as_member(node or _LEAF) for element, node in zip(elements, nodes, strict=True)
+    }
 
 
 def _inside(place: Layout, value: Any) -> FieldSet | None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from reconciler.model.meta import ObjectKey
+from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.sync.fields import FieldChange
 
 Propagation = Literal["Background", "Orphan"]
@@ -29,7 +29,8 @@ class Origin(NamedTuple):
 class Create:
     """There is no such object: make it. `digest` is the content hash of the declaration.
 
-    `drift` says that it was there under the same declaration, and somebody deleted it.
+    `drift` says that it was there under the same declaration, and somebody deleted it. `admitted`
+    is what admission made of `manifest`.
     """
 
     key: ObjectKey
@@ -37,6 +38,7 @@ class Create:
     digest: str
     drift: bool
     manifest: Mapping[str, Any] = field(repr=False)
+    admitted: KubeObject | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ from reconciler.sync.identity import manager_of
 from reconciler.sync.inventory import Inventory
 from reconciler.sync.plan import Plan, stage
 
-_PARALLEL = 32
+_PARALLEL = 256
 _LASTING = frozenset((400, 403, 405, 413, 422))
 
 
@@ -100,7 +100,10 @@ class Executor:
         match action:
             case Create() | Apply() | Adopt():
                 obj = await self._client.apply(
-                    dict(action.manifest), manager=self._manager, force=True
+                    dict(action.manifest),
+                    manager=self._manager,
+                    force=True,
+                    admitted=action.admitted if isinstance(action, Create) else None,
                 )
                 self._inventory.written(obj)
                 self._on_written(action, obj)

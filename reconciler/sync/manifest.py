@@ -9,7 +9,7 @@ from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.model.meta import ObjectKey
+from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.sync.identity import SOURCE_ANNOTATION, identity
 
 
@@ -21,6 +21,13 @@ def applied_manifest(manifest: Mapping[str, Any], source: str, key: ObjectKey) -
     if key.kind == "Secret" and "stringData" in body:
         _encode_string_data(body)
     return body
+
+
+def applied_object(obj: KubeObject, source: str, key: ObjectKey) -> KubeObject:
+    """Return the admitted object `obj` signed alike: what admission makes of `applied_manifest`."""
+    meta = obj.metadata
+    annotations = {**meta.annotations, SOURCE_ANNOTATION: identity(source, key)}
+    return obj.replace(metadata=meta.replace(annotations=annotations))
 
 
 def _encode_string_data(body: dict[str, Any]) -> None:

@@ -29,7 +29,7 @@ from reconciler.sync.blame import owner_of
 from reconciler.sync.claims import all_claims, claims_of
 from reconciler.sync.fields import FieldChange, changed_fields, path_of, redacted
 from reconciler.sync.identity import ON_PRUNE_ANNOTATION, manager_of, source_of
-from reconciler.sync.manifest import applied_manifest
+from reconciler.sync.manifest import applied_manifest, applied_object
 from reconciler.sync.order import rank
 from reconciler.sync.outcome import Impossible, Predict
 
@@ -172,8 +172,10 @@ def _want(
     key, origin = wanted.key, Origin(wanted.path, wanted.line)
     if live is None:
         manifest = applied_manifest(wanted.manifest, situation.source, key)
+        admitted = applied_object(wanted.obj, situation.source, key)
         drift = _is_drift(situation, wanted, ())
-        _create(situation, Create(key, origin, wanted.content, drift, manifest), found)
+        create = Create(key, origin, wanted.content, drift, manifest, admitted)
+        _create(situation, create, found)
     elif live.metadata.deletion_timestamp:
         found.actions.append(Await(key, origin, "its former incarnation is being deleted"))
     elif situation.clean.get(key) != (wanted.content, live.metadata.resource_version):

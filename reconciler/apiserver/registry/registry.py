@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 from reconciler.admission.decode import decode, identify
 from reconciler.admission.defaults import apply_defaults
 from reconciler.admission.errors import AdmissionError, FieldError
+from reconciler.admission.restated import validate_restated
 from reconciler.admission.update import validate_update
 from reconciler.admission.validate import validate
 from reconciler.apiserver.registry import (
@@ -187,11 +188,13 @@ class Registry:
         force: bool = False,
         subresource: str = "",
         dry_run: bool = False,
+        admitted: KubeObject | None = None,
     ) -> Any:
         """Server-side apply: `manager` owns exactly the fields of `manifest` afterwards.
 
         Creates the object when it is not there. Raises `StatusError` Conflict when others own
-        fields that would change, unless `force`.
+        fields that would change, unless `force`. `admitted`, from callers in this process only, is
+        what admission made of the manifest: a new object then is not decoded and judged twice.
         """
         try:
             resource = identify(manifest)
@@ -208,7 +211,10 @@ class Registry:
                 if there:
                     return await self._apply_existing(target, wanted, by, force=force)
                 preconditions.check_new(resource, expected)
-                return await self._apply_new(strategy, wanted, by, dry_run=dry_run)
+                owners = ownership.apply_new(strategy.model, wanted, by)
+                obj = admitted if admitted is not None else apply_defaults(_decode(wanted))
+                tracked = tracking.with_owners(obj, owners)
+                return await self._create(strategy, tracked, dry_run=dry_run, valid=admitted)
             except StatusError as error:
                 if error.reason != ("NotFound" if there else "AlreadyExists"):
                     raise
@@ -249,12 +255,15 @@ class Registry:
 
         return await self._replace(_Target(strategy, namespace, name, check=False), assigned)
 
-    async def _create(self, strategy: Strategy[K], obj: K, *, dry_run: bool) -> K:
+    async def _create(
+        self, strategy: Strategy[K], obj: K, *, dry_run: bool, valid: KubeObject | None = None
+    ) -> K:
+        """Make `obj`; `valid` is an object it was made from and that is known to be valid."""
         new = self._born(strategy, obj)
         self._check_place(strategy, new.metadata.namespace, new.metadata.name)
         new, claim = strategy.claim(strategy.for_create(new), None)
         try:
-            _check(strategy, new, validate(new))
+            _check(strategy, new, validate_restated(new, valid) if valid else validate(new))
             self._check_absent(strategy, new)
             if dry_run:
                 claim.cancel()
@@ -300,13 +309,6 @@ class Registry:
             there = self.decode(strategy.model, record)
             deleting = there.metadata.deletion_timestamp is not None
             raise errors.already_exists(strategy.resource, name, deleting=deleting)
-
-    async def _apply_new(
-        self, strategy: Strategy[Any], manifest: dict[str, Any], by: Writer, *, dry_run: bool
-    ) -> Any:
-        obj = apply_defaults(_decode(manifest))
-        owners = ownership.apply_new(strategy.model, manifest, by)
-        return await self._create(strategy, tracking.with_owners(obj, owners), dry_run=dry_run)
 
     async def _apply_existing(
         self, target: _Target[Any], manifest: dict[str, Any], by: Writer, *, force: bool

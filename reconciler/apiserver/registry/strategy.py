@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, Generic, TypeVar
 
 from reconciler.apiserver.registry import deletion, errors
@@ -108,5 +109,6 @@ class Strategy(Generic[K]):
         return new if new.status == status else new.replace(status=status)  # type: ignore[attr-defined]
 
 
+@cache
 def _empty_status(model: type[KubeObject]) -> Any:
     return model.model_fields["status"].get_default(call_default_factory=True, validated_data={})

@@ -1,9 +1,12 @@
 """The local client: Kubernetes' errors as `ApiError`, shared objects, watches."""
 
+from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
+from reconciler.apiserver.registry.registry import Registry
 from reconciler.client.local import LocalClient
 from reconciler.client.protocol import (
     AlreadyExists,
@@ -13,8 +16,22 @@ from reconciler.client.protocol import (
     Invalid,
     NotFound,
 )
+from reconciler.core.ids import Ids
+from reconciler.desired.limits import ReadLimits
+from reconciler.desired.manifest import read_file
 from reconciler.model.config import ConfigMap
+from reconciler.model.meta import ObjectMeta
 from reconciler.store.memory import MemoryStore
+from reconciler.sync.manifest import applied_manifest, applied_object
+
+ROOT = Path(__file__).parents[3]
+SECRET = b"""\
+apiVersion: v1
+kind: Secret
+metadata: {name: s}
+stringData: {password: open sesame}
+data: {user: YQ==}
+"""
 
 
 def test_each_refusal_has_its_class(run: Any, client: LocalClient, config: Any) -> None:
@@ -70,3 +87,39 @@ def test_a_deleted_object_is_told_in_its_last_state(
     assert event.type == "DELETED"
     assert event.object.data == {"x": "y"}
     assert int(event.object.metadata.resource_version) > int(version)
+
+
+def test_what_was_admitted_before_is_stored_as_if_it_were_admitted_now(
+    virtual: Any, clock: Any
+) -> None:
+    files = sorted((ROOT / "cluster-state").rglob("*.yaml"))
+    read = [read_file(str(f), f.read_bytes(), "default", ReadLimits()) for f in files]
+    secret = read_file("s.yaml", SECRET, "guestbook", ReadLimits())
+    declared = [each for result in (*read, secret) for each in result.objects]
+    declared.sort(key=lambda each: each.key.kind != "Namespace")
+    assert {each.key.kind for each in declared} >= {"Secret", "Service", "ReplicationController"}
+    stored = []
+    for admits in (False, True):
+        client = LocalClient(Registry(MemoryStore(), clock, Ids(Random(1))))
+        objects = []
+        for each in declared:
+            manifest = applied_manifest(each.manifest, "main", each.key)
+            admitted = applied_object(each.obj, "main", each.key) if admits else None
+            applying = client.apply(manifest, manager="git", admitted=admitted)
+            objects.append(virtual.run_until_complete(applying).to_json())
+        stored.append(objects)
+    assert stored[0] == stored[1]
+
+
+def test_what_was_admitted_before_meets_the_rules_of_the_registry(
+    run: Any, client: LocalClient, config: Any
+) -> None:
+    homeless = config("a").replace(metadata=ObjectMeta(name="a", namespace="nowhere"))
+    with pytest.raises(NotFound):
+        run(client.apply(homeless.to_dict(), manager="git", admitted=homeless))
+    large = config("a", k="v")
+    large = large.replace(
+        metadata=large.metadata.replace(annotations={"example.com/a": "x" * 300_000})
+    )
+    with pytest.raises(Invalid):
+        run(client.apply(large.to_dict(), manager="git", admitted=large))
