@@ -45,14 +45,11 @@ def _is_true(value: Any) -> bool:
 
 
 _POD_SPEC: tuple[Row, ...] = (
-    ("init_containers", "initContainers", _given),
-    ("active_deadline_seconds", "activeDeadlineSeconds", _given),
     ("topology_spread_constraints", "topologySpreadConstraints", _given),
     ("scheduler_name", "schedulerName", _other_than("default-scheduler")),
     ("priority_class_name", "priorityClassName", _given),
     ("priority", "priority", _given),
     ("preemption_policy", "preemptionPolicy", _other_than("PreemptLowerPriority")),
-    ("readiness_gates", "readinessGates", _given),
     ("runtime_class_name", "runtimeClassName", _given),
     ("overhead", "overhead", _given),
     ("resource_claims", "resourceClaims", _given),
@@ -82,16 +79,11 @@ _CONTAINER_SECURITY: tuple[Row, ...] = (
     ("proc_mount", "procMount", _other_than("Default")),
 )
 _CONTAINER: tuple[Row, ...] = (
-    ("lifecycle", "lifecycle", _given),
-    ("restart_policy", "restartPolicy", _given),
     ("volume_devices", "volumeDevices", _given),
     ("resize_policy", "resizePolicy", _given),
     ("termination_message_policy", "terminationMessagePolicy", _other_than("File")),
 )
-_PROBE: tuple[Row, ...] = (
-    ("grpc", "grpc", _given),
-    ("termination_grace_period_seconds", "terminationGracePeriodSeconds", _given),
-)
+_PROBE: tuple[Row, ...] = (("grpc", "grpc", _given),)
 _PROBES = (
     ("liveness_probe", "livenessProbe"),
     ("readiness_probe", "readinessProbe"),
@@ -149,6 +141,8 @@ def _pod_spec(spec: PodSpec, path: str) -> Errors:
     yield from _rows(spec.security_context, _POD_SECURITY, f"{path}.securityContext")
     if spec.os is not None and spec.os.name != "linux":
         yield FieldError(f"{path}.os.name", Reason.NOT_ACTED_ON, NOT_YET)
+    for index, container in enumerate(spec.init_containers):
+        yield from _container(container, f"{path}.initContainers[{index}]")
     for index, container in enumerate(spec.containers):
         yield from _container(container, f"{path}.containers[{index}]")
     for index, volume in enumerate(spec.volumes):

@@ -34,6 +34,17 @@ class StartContainer:
 
 
 @dataclass(frozen=True, slots=True, order=True)
+class BeginStop:
+    """Begin to stop: run the preStop hook (if `hook`), or wait for the turn, until `deadline`."""
+
+    id: str
+    name: str
+    deadline: datetime
+    message: str
+    hook: bool
+
+
+@dataclass(frozen=True, slots=True, order=True)
 class StopContainer:
     """Send the stop signal, and SIGKILL at `deadline`; `message` tells the user why."""
 
@@ -85,6 +96,7 @@ Action = (
     CreateSandbox
     | AttachSandbox
     | StartContainer
+    | BeginStop
     | StopContainer
     | KillContainer
     | RemoveContainer

@@ -24,6 +24,7 @@ from reconciler.kubelet import sandboximage
 from reconciler.kubelet.addresses import AddressPool
 from reconciler.kubelet.cache import ContainerCache
 from reconciler.kubelet.files import PodFiles
+from reconciler.kubelet.hooks import Hooks
 from reconciler.kubelet.images import Images
 from reconciler.kubelet.labels import MANAGED, SCOPE, PodKey
 from reconciler.kubelet.letgo import LetGo
@@ -135,6 +136,7 @@ class Kubelet:
             images=self._images,
             starter=self._starter,
             prober=self._prober,
+            hooks=Hooks(runtime, self._spawn, self._again, narrator.hook_failed),
             let_go=LetGo(informers.endpoints, informers.proxies, self._leave),
             narrator=narrator,
             clock=clock,

@@ -11,6 +11,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import NamedTuple
 
+from reconciler.kubelet import launcher
 from reconciler.kubelet.runtime import Container
 
 # Its value is the scope: whose containers these are, see `KubeletOptions.scope`.
@@ -26,6 +27,8 @@ ATTEMPT = "reconciler.dev/attempt"
 SPEC_HASH = "reconciler.dev/spec-hash"
 ADDRESS = "reconciler.dev/pod-ip"
 BACKOFF = "reconciler.dev/backoff-seconds"
+# The container has secret variables, which its launcher gives to what runs in it.
+LAUNCHED = "reconciler.dev/launched"
 SANDBOX = "POD"
 # Beside container names and the sandbox: what is held back of a pod's volumes.
 VOLUMES = "VOLUMES"
@@ -95,6 +98,11 @@ class PodContainer:
     def backoff(self) -> float:
         """The back-off in seconds that its next restart has to wait."""
         return float(self.state.labels.get(BACKOFF, "0"))
+
+    def argv(self, command: tuple[str, ...]) -> tuple[str, ...]:
+        """Return how to run a command inside so that it has all of the container's variables."""
+        launched = self.state.labels.get(LAUNCHED) == "true"
+        return (*launcher.ENTRYPOINT, *command) if launched else command
 
     @property
     def running(self) -> bool:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from reconciler.kubelet.plan import Stopping
-from reconciler.kubelet.status import Waiting
+from reconciler.kubelet.containerstatus import Waiting
+from reconciler.kubelet.observed import Stopping
 from reconciler.model.pod import Pod
 
 

@@ -9,6 +9,8 @@ from typing import Protocol
 
 import structlog
 
+from reconciler.kubelet import roster
+from reconciler.kubelet.hooks import When
 from reconciler.kubelet.podspec import pod_key
 from reconciler.kubelet.prober import Kind
 from reconciler.kubelet.starter import Started, StartFailed
@@ -86,6 +88,11 @@ class Narrator:
         """A probe failed."""
         self._of(pod, name, "Warning", "Unhealthy", f"{kind} probe failed: {message}")
 
+    def hook_failed(self, pod: Pod, name: str, when: When, why: str) -> None:
+        """A lifecycle hook failed."""
+        self._of(pod, name, "Warning", f"Failed{when}Hook", f"{when}Hook failed: {why}")
+
     def _of(self, pod: Pod, name: str, kind: str, reason: str, message: str) -> None:
-        path = f"spec.containers{{{name}}}"
+        member = roster.member(pod, name)
+        path = member.field_path if member is not None else ""
         self._recorder.event(pod, kind, reason, message, field_path=path)

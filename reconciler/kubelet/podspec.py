@@ -9,17 +9,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from reconciler.core.errors import ReconcilerError
+from reconciler.kubelet import launcher
 from reconciler.kubelet.env import ConfigError, Environment
 from reconciler.kubelet.labels import (
+    LAUNCHED,
     SANDBOX,
     PodKey,
     container_labels,
     container_name,
     sandbox_labels,
 )
-from reconciler.kubelet.plan import spec_hash
 from reconciler.kubelet.qos import engine_resources, oom_score_adj
 from reconciler.kubelet.resolver import hostname
+from reconciler.kubelet.roster import spec_hash
 from reconciler.kubelet.runtime import ContainerSpec, Image, Mount, Resources, Security
 from reconciler.kubelet.sandboximage import COMMAND
 from reconciler.kubelet.volumes.protocol import Ready
@@ -27,8 +29,6 @@ from reconciler.model.container import Container, VolumeMount
 from reconciler.model.pod import Pod
 from reconciler.model.security import PodSecurityContext, SecurityContext
 
-LAUNCHER = "/.reconciler/launch"
-LAUNCHER_ENVIRONMENT = "/.reconciler/environment"
 _PROPAGATION = {"HostToContainer": "rslave", "Bidirectional": "rshared"}
 # Kubernetes' score for a sandbox: never the victim.
 _SANDBOX_OOM_SCORE = -998
@@ -57,6 +57,7 @@ class Prepared:
 
     `files` are (host path, path inside) of the network files and the termination log; `volumes`
     go by volume name; `secret_file` and `launcher` are host paths, when it has secrets.
+    `target` is the id of the container whose processes an ephemeral one joins.
     """
 
     image: Image
@@ -65,6 +66,7 @@ class Prepared:
     volumes: Mapping[str, Ready] = field(default_factory=dict)
     launcher: str = ""
     secret_file: str = ""
+    target: str = ""
 
 
 def pod_key(pod: Pod) -> PodKey:
@@ -114,21 +116,24 @@ def container_spec(
     return ContainerSpec(
         name=container_name(key, container.name, attempt),
         image=container.image,
-        labels=container_labels(
-            key,
-            container.name,
-            attempt,
-            sandbox=sandbox,
-            spec_hash=spec_hash(container),
-            backoff=backoff,
-        ),
+        labels={
+            **container_labels(
+                key,
+                container.name,
+                attempt,
+                sandbox=sandbox,
+                spec_hash=spec_hash(container),
+                backoff=backoff,
+            ),
+            **({LAUNCHED: "true"} if ready.secret_file else {}),
+        },
         entrypoint=entrypoint,
         command=command,
         environment=ready.environment.plain(),
         working_dir=container.working_dir,
         network="host" if pod.spec.host_network else f"container:{sandbox}",
         ipc="host" if pod.spec.host_ipc else f"container:{sandbox}",
-        pid=_pid_namespace(pod, sandbox),
+        pid=f"container:{ready.target}" if ready.target else _pid_namespace(pod, sandbox),
         mounts=_mounts(container, ready),
         resources=engine_resources(container.resources),
         security=_security(pod, container, ready.image),
@@ -158,7 +163,7 @@ def _command(
     whole = (*(entrypoint or ready.image.entrypoint), *(arguments or ()))
     if not whole:
         raise ConfigError("no command specified")
-    return (LAUNCHER, "launch", LAUNCHER_ENVIRONMENT), whole
+    return launcher.ENTRYPOINT, whole
 
 
 def _mounts(container: Container, ready: Prepared) -> tuple[Mount, ...]:
@@ -167,8 +172,8 @@ def _mounts(container: Container, ready: Prepared) -> tuple[Mount, ...]:
     mounts = [Mount(source, target) for source, target in ready.files if target not in targets]
     mounts += [_volume(mount, ready) for mount in container.volume_mounts]
     if ready.secret_file:
-        mounts.append(Mount(ready.launcher, LAUNCHER, read_only=True))
-        mounts.append(Mount(ready.secret_file, LAUNCHER_ENVIRONMENT, read_only=True))
+        mounts.append(Mount(ready.launcher, launcher.PROGRAM, read_only=True))
+        mounts.append(Mount(ready.secret_file, launcher.ENVIRONMENT, read_only=True))
     return tuple(mounts)
 
 

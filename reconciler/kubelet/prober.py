@@ -11,12 +11,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
 from reconciler.core.clock import Clock
+from reconciler.kubelet import roster
 from reconciler.kubelet.images import Spawn
 from reconciler.kubelet.labels import PodContainer, PodKey
+from reconciler.kubelet.observed import Condemned
 from reconciler.kubelet.probing import ProbeFailed, attempt
 from reconciler.kubelet.runtime import ContainerRuntime
 from reconciler.model.container import Container
@@ -41,13 +43,13 @@ class Report(Protocol):
 class Results:
     """What the probes of all containers found, by container id.
 
-    `ready` and `started` hold those that have such a probe; `unhealthy` has the words for a
-    container that must be restarted.
+    `ready` and `started` hold those that have such a probe; `unhealthy` says why a
+    container must be restarted.
     """
 
     ready: dict[str, bool] = field(default_factory=dict)
     started: dict[str, bool] = field(default_factory=dict)
-    unhealthy: dict[str, str] = field(default_factory=dict)
+    unhealthy: dict[str, Condemned] = field(default_factory=dict)
 
     def forget(self, container: str) -> None:
         """Drop what is known of a container that ended."""
@@ -79,7 +81,7 @@ class Prober:
         for container_id in known.keys() - wanted.keys():
             self._stop(known.pop(container_id))
             self.results.forget(container_id)
-        specs = {container.name: container for container in pod.spec.containers}
+        specs = {each.name: each.container for each in roster.members(pod)}
         for container_id in wanted.keys() - known.keys():
             seen = wanted[container_id]
             known[container_id] = self._start(key, pod, specs[seen.name], seen, address)
@@ -110,7 +112,7 @@ class Prober:
         if spec.readiness_probe:
             self.results.ready[seen.id] = False
         begun = seen.state.started or self._clock.now()
-        target = _Target(key, pod, spec, seen.id, address, begun, asyncio.Event())
+        target = _Target(key, pod, spec, seen, address, begun, asyncio.Event())
         if spec.startup_probe is None:
             target.started.set()
         return [self._spawn(self._run(kind, probe, target)) for kind, probe in kinds if probe]
@@ -128,19 +130,19 @@ class Prober:
             if failure is not None and tally.counted:
                 self._report(target.pod, target.spec.name, kind, failure)
             if change is not None:
-                self._apply(kind, target, good=change)
+                self._apply(kind, probe, target, good=change)
             if kind == "Startup" and tally.good:
                 return
             await asyncio.sleep(max(0.0, began + tally.pause(began) - self._clock.monotonic()))
 
     async def _try(self, probe: Probe, target: _Target) -> str | None:
         try:
-            await attempt(probe, target.spec, target.id, target.address, self._runtime)
+            await attempt(probe, target.spec, target.seen, target.address, self._runtime)
         except (ProbeFailed, OSError, ValueError) as error:
             return str(error)
         return None
 
-    def _apply(self, kind: Kind, target: _Target, *, good: bool) -> None:
+    def _apply(self, kind: Kind, probe: Probe, target: _Target, *, good: bool) -> None:
         if kind == "Readiness":
             self.results.ready[target.id] = good
         elif kind == "Startup" and good:
@@ -148,8 +150,13 @@ class Prober:
             target.started.set()
         elif not good:
             words = f"Container {target.spec.name} failed {kind.lower()} probe, will be restarted"
-            self.results.unhealthy[target.id] = words
+            self.results.unhealthy[target.id] = Condemned(words, _grace(probe))
         self._changed(target.key)
+
+
+def _grace(probe: Probe) -> timedelta | None:
+    seconds = probe.termination_grace_period_seconds
+    return None if seconds is None else timedelta(seconds=seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,10 +164,14 @@ class _Target:
     key: PodKey
     pod: Pod
     spec: Container
-    id: str
+    seen: PodContainer
     address: str
     begun: datetime
     started: asyncio.Event
+
+    @property
+    def id(self) -> str:
+        return self.seen.id
 
 
 class _Tally:

@@ -10,9 +10,10 @@ import ssl
 from urllib.parse import urljoin, urlsplit
 
 from reconciler.core.errors import ReconcilerError
+from reconciler.kubelet.labels import PodContainer
 from reconciler.kubelet.runtime import ContainerRuntime, RuntimeFailure
 from reconciler.model.container import Container
-from reconciler.model.probe import HTTPGetAction, Probe
+from reconciler.model.probe import HTTPGetAction, Probe, TCPSocketAction
 
 _MOST_REDIRECTS = 10
 _OK, _MULTIPLE_CHOICES, _BAD_REQUEST = 200, 300, 400
@@ -24,12 +25,12 @@ class ProbeFailed(ReconcilerError):
 
 
 async def attempt(
-    probe: Probe, container: Container, container_id: str, address: str, runtime: ContainerRuntime
+    probe: Probe, container: Container, found: PodContainer, address: str, runtime: ContainerRuntime
 ) -> None:
     """Try once, within the probe's time-out; raises `ProbeFailed`."""
     limit = max(probe.timeout_seconds, 1)
     if probe.exec is not None:
-        await _execute(probe.exec.command, container_id, limit, runtime)
+        await _execute(probe.exec.command, found, limit, runtime)
         return
     try:
         async with asyncio.timeout(limit):
@@ -42,13 +43,28 @@ async def attempt(
 
 async def _from_host(probe: Probe, container: Container, address: str) -> None:
     if probe.http_get is not None:
-        host = probe.http_get.host or address
-        await _http(probe.http_get, host, port_number(probe.http_get.port, container))
+        await _http(probe.http_get, _url(probe.http_get, container, address))
     elif probe.tcp_socket is not None:
-        host = probe.tcp_socket.host or address
-        await _tcp(host, port_number(probe.tcp_socket.port, container))
+        await connect(probe.tcp_socket, container, address)
     else:
         raise ProbeFailed("missing probe handler")
+
+
+async def connect(action: TCPSocketAction, container: Container, address: str) -> None:
+    """Open a connection and close it again."""
+    port = port_number(action.port, container)
+    _reader, writer = await _connect(action.host or address, port, secure=False)
+    writer.close()
+
+
+async def fetch(action: HTTPGetAction, container: Container, address: str) -> None:
+    """Send a request of a lifecycle hook: any answer will do."""
+    await _get(_url(action, container, address), action)
+
+
+def _url(action: HTTPGetAction, container: Container, address: str) -> str:
+    host, port = action.host or address, port_number(action.port, container)
+    return f"{(action.scheme or 'HTTP').lower()}://{host}:{port}{_path(action.path)}"
 
 
 def port_number(port: int | str, container: Container) -> int:
@@ -64,21 +80,16 @@ def port_number(port: int | str, container: Container) -> int:
 
 
 async def _execute(
-    command: tuple[str, ...], container_id: str, limit: int, runtime: ContainerRuntime
+    command: tuple[str, ...], found: PodContainer, limit: int, runtime: ContainerRuntime
 ) -> None:
     try:
-        result = await runtime.exec(container_id, command, limit)
+        result = await runtime.exec(found.id, found.argv(command), limit)
     except TimeoutError as error:
         raise ProbeFailed(f'command "{" ".join(command)}" timed out') from error
     except RuntimeFailure as error:
         raise ProbeFailed(str(error)) from error
     if result.exit_code:
         raise ProbeFailed(result.output.decode(errors="replace"))
-
-
-async def _tcp(host: str, port: int) -> None:
-    _reader, writer = await _connect(host, port, secure=False)
-    writer.close()
 
 
 async def _connect(
@@ -99,8 +110,7 @@ def _unverified() -> ssl.SSLContext:
     return context
 
 
-async def _http(action: HTTPGetAction, host: str, port: int) -> None:
-    url = f"{(action.scheme or 'HTTP').lower()}://{host}:{port}{_path(action.path)}"
+async def _http(action: HTTPGetAction, url: str) -> None:
     for _ in range(_MOST_REDIRECTS):
         status, location = await _get(url, action)
         if not _MULTIPLE_CHOICES <= status < _BAD_REQUEST or not location:

@@ -9,13 +9,14 @@ from __future__ import annotations
 from reconciler.client.protocol import Client, ConflictError, NotFound
 from reconciler.core.clock import Clock
 from reconciler.core.errors import Retryable
+from reconciler.kubelet.containerstatus import Facts
 from reconciler.kubelet.files import PodFiles
 from reconciler.kubelet.labels import PodKey
 from reconciler.kubelet.memory import Memory
 from reconciler.kubelet.narration import Narrator
-from reconciler.kubelet.plan import Observed
+from reconciler.kubelet.observed import Observed
 from reconciler.kubelet.prober import Prober
-from reconciler.kubelet.status import Facts, is_ready, pod_status
+from reconciler.kubelet.status import is_ready, pod_status
 from reconciler.model.pod import Pod
 from reconciler.model.podstatus import ContainerStatus, PodStatus
 
@@ -69,7 +70,6 @@ class Reporter:
         facts = Facts(
             host_ip=self._host_ip,
             ready=results.ready,
-            started=results.started,
             waiting=memory.waiting,
             messages=memory.messages,
         )
@@ -84,8 +84,8 @@ class Reporter:
 
     def _tell(self, before: Pod, after: Pod) -> None:
         self._narrator.readiness(before, after)
-        known = {s.name for s in before.status.container_statuses if _in_crash_loop(s)}
-        for status in after.status.container_statuses:
+        known = {s.name for s in _statuses(before.status) if _in_crash_loop(s)}
+        for status in _statuses(after.status):
             if _in_crash_loop(status) and status.name not in known:
                 self._narrator.backing_off(after, status.name)
 
@@ -93,6 +93,10 @@ class Reporter:
 def _is_urgent(before: PodStatus, after: PodStatus) -> bool:
     """A pod is acknowledged at once, and leaves its services at once."""
     return before.start_time is None or (is_ready(before) and not is_ready(after))
+
+
+def _statuses(status: PodStatus) -> tuple[ContainerStatus, ...]:
+    return (*status.init_container_statuses, *status.container_statuses)
 
 
 def _in_crash_loop(status: ContainerStatus) -> bool:

@@ -10,14 +10,30 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from reconciler.kubelet.labels import PodContainer
+from reconciler.kubelet.roster import Member, Role
+from reconciler.model.pod import Pod
 
 FIRST = 10.0
 LONGEST = 300.0
 FORGET = timedelta(seconds=2 * LONGEST)
 
 
-def should_restart(policy: str, ended: PodContainer) -> bool:
-    """Tell whether `restartPolicy` wants a container that ended to run again."""
+def policy_of(pod: Pod, member: Member) -> str:
+    """Return the policy that a container of the pod has by its part there.
+
+    A sidecar is always restarted, an init container until it succeeds, an ephemeral one never.
+    """
+    policy = pod.spec.restart_policy or "Always"
+    if member.is_sidecar:
+        return "Always"
+    if member.role is Role.EPHEMERAL:
+        return "Never"
+    return "OnFailure" if member.role is Role.INIT and policy == "Always" else policy
+
+
+def should_restart(pod: Pod, member: Member, ended: PodContainer) -> bool:
+    """Tell whether a container that ended is to run again."""
+    policy = policy_of(pod, member)
     if policy == "Never":
         return False
     return policy != "OnFailure" or ended.state.exit_code != 0

@@ -18,9 +18,11 @@ from reconciler.client.protocol import ApiError, Client, ConflictError, NotFound
 from reconciler.core.clock import Clock
 from reconciler.core.errors import Retryable
 from reconciler.core.queue import Done, Outcome, RequeueAfter
+from reconciler.kubelet import roster
 from reconciler.kubelet.actions import (
     Action,
     AttachSandbox,
+    BeginStop,
     CreateSandbox,
     DeleteObject,
     KillContainer,
@@ -33,19 +35,23 @@ from reconciler.kubelet.actions import (
     UpdateVolumes,
 )
 from reconciler.kubelet.cache import ContainerCache
+from reconciler.kubelet.containerstatus import Waiting
 from reconciler.kubelet.files import PodFiles
+from reconciler.kubelet.hooks import Hooks, subject
 from reconciler.kubelet.images import Images
 from reconciler.kubelet.labels import SANDBOX, VOLUMES, PodContainer, PodKey
 from reconciler.kubelet.letgo import LetGo
 from reconciler.kubelet.memory import Memory
 from reconciler.kubelet.narration import Narrator
-from reconciler.kubelet.plan import Observed, Stopping, plan
+from reconciler.kubelet.observed import Condemned, Observed
+from reconciler.kubelet.plan import plan
 from reconciler.kubelet.podnetwork import NetworkFailure
+from reconciler.kubelet.podspec import pod_key
 from reconciler.kubelet.prober import Prober
 from reconciler.kubelet.reporter import Reporter
 from reconciler.kubelet.runtime import ContainerRuntime, NoSuchContainer, RuntimeFailure
 from reconciler.kubelet.starter import Starter, StartFailed
-from reconciler.kubelet.status import Waiting
+from reconciler.kubelet.stopper import Stopper
 from reconciler.kubelet.volumes.protocol import VolumeError
 from reconciler.kubelet.volumes.volumes import Volumes
 from reconciler.model.pod import Pod
@@ -53,7 +59,6 @@ from reconciler.model.pod import Pod
 # A pod that needs more rounds than this gives others their turn first.
 _ROUNDS = 12
 _FIRST_HOLD, _LONGEST_HOLD = 1.0, 30.0
-_KILL_AGAIN = timedelta(seconds=5)
 
 
 class PodWorker:
@@ -71,6 +76,7 @@ class PodWorker:
         images: Images,
         starter: Starter,
         prober: Prober,
+        hooks: Hooks,
         let_go: LetGo,
         narrator: Narrator,
         clock: Clock,
@@ -79,10 +85,12 @@ class PodWorker:
         let_go_timeout: float = 1.0,
     ) -> None:
         self._client, self._pods, self._runtime = client, pods, runtime
-        self._cache, self._volumes, self._images = cache, volumes, images
+        self._cache, self._volumes = cache, volumes
         self._starter, self._prober, self._let_go = starter, prober, let_go
+        self._hooks = hooks
         self._narrator, self._clock = narrator, clock
         self._node_name, self._host_ip = node_name, host_ip
+        self._stopper = Stopper(runtime, images, hooks, narrator, clock, host_ip)
         self._reporter = Reporter(client, files, prober, narrator, clock, host_ip)
         self._let_go_timeout = timedelta(seconds=let_go_timeout)
         self._memory: dict[PodKey, Memory] = {}
@@ -162,14 +170,21 @@ class PodWorker:
             containers=tuple(c for c in containers if not c.is_sandbox),
             linked=live is not None and self._starter.linked(live),
             stopping=dict(memory.stopping),
-            unhealthy={
-                c.id: results.unhealthy[c.id] for c in containers if c.id in results.unhealthy
-            },
+            condemned=self._condemned(containers),
+            hooks=self._hooks.running(),
+            started=results.started,
             held=dict(memory.held),
             let_go=self._let_go_moment(pod, live, memory),
             files=memory.files,
             outdated=pod is not None and self._volumes.outdated(pod),
         )
+
+    def _condemned(self, containers: tuple[PodContainer, ...]) -> dict[str, Condemned]:
+        """Return the containers that failed a probe or their postStart hook."""
+        unhealthy = self._prober.results.unhealthy
+        found = {c.id: unhealthy[c.id] for c in containers if c.id in unhealthy}
+        hooked = (c.id for c in containers if c.id in self._hooks.failed)
+        return found | {container: Condemned("FailedPostStartHook") for container in hooked}
 
     def _let_go_moment(
         self, pod: Pod | None, live: PodContainer | None, memory: Memory
@@ -189,7 +204,7 @@ class PodWorker:
         if pod is None or live is None or pod.metadata.deletion_timestamp is not None:
             self._prober.forget(key)
             return
-        names = {container.name for container in pod.spec.containers}
+        names = {each.name for each in roster.members(pod)}
         running = [
             c
             for c in observed.containers
@@ -207,11 +222,14 @@ class PodWorker:
             case CreateSandbox() | AttachSandbox() | StartContainer() | UpdateVolumes():
                 if pod is not None:
                     await self._start(action, pod, observed, memory)
+            case BeginStop():
+                self._stopper.begin(action, pod, observed, memory)
             case StopContainer():
-                await self._stop(action, pod, observed, memory)
+                await self._stopper.signal(action, pod, observed, memory)
             case KillContainer(container, _):
-                await self._kill(container, memory)
+                await self._stopper.kill(container, memory)
             case RemoveContainer(container):
+                self._hooks.forget(container)
                 await self._starter.remove_container(container)
                 memory.stopping.pop(container, None)
                 memory.messages.pop(container, None)
@@ -245,8 +263,8 @@ class PodWorker:
         memory.waiting.pop(name, None)
         memory.held.pop(name, None)
         if name == SANDBOX:
-            for container in pod.spec.containers:
-                memory.waiting.pop(container.name, None)
+            for each in roster.members(pod):
+                memory.waiting.pop(each.name, None)
 
     async def _start_one(
         self,
@@ -264,20 +282,8 @@ class PodWorker:
             case AttachSandbox(container):
                 box = next(b for b in observed.sandboxes if b.id == container)
                 await self._starter.attach_sandbox(box)
-            case StartContainer(name, attempt, backoff, sandbox):
-                spec = next(c for c in pod.spec.containers if c.name == name)
-                began = self._clock.monotonic()
-                started = await self._starter.start_container(pod, spec, attempt, backoff, sandbox)
-                self._narrator.started(pod, spec, started)
-                self._log.info(
-                    "container.started",
-                    kind="Pod",
-                    namespace=pod.metadata.namespace,
-                    name=pod.metadata.name,
-                    container=name,
-                    attempt=attempt,
-                    seconds=round(self._clock.monotonic() - began, 3),
-                )
+            case StartContainer():
+                await self._start_container(action, pod, observed)
             case _:
                 assert_never(action)
 
@@ -288,6 +294,29 @@ class PodWorker:
             raise Retryable(f"the volumes of pod {key} stay: {error}") from error
         memory.files = False
 
+    async def _start_container(self, action: StartContainer, pod: Pod, observed: Observed) -> None:
+        member = roster.member(pod, action.name)
+        if member is None:
+            return
+        spec, began = member.container, self._clock.monotonic()
+        started = await self._starter.start_container(
+            pod, spec, action.attempt, action.backoff, action.sandbox
+        )
+        self._narrator.started(pod, spec, started)
+        key = pod_key(pod)
+        found = next((c for c in self._cache.of(key) if c.id == started.container), None)
+        if found is not None:
+            self._hooks.post_start(subject(pod, spec, found, observed, self._host_ip))
+        self._log.info(
+            "container.started",
+            kind="Pod",
+            namespace=pod.metadata.namespace,
+            name=pod.metadata.name,
+            container=spec.name,
+            attempt=action.attempt,
+            seconds=round(self._clock.monotonic() - began, 3),
+        )
+
     def _hold(self, name: str, pod: Pod, error: StartFailed, memory: Memory) -> None:
         now = self._clock.now()
         failures = memory.failures[name] = memory.failures.get(name, 0) + 1
@@ -295,7 +324,7 @@ class PodWorker:
         # A pull calls back when it ends; the long hold is only for a lost call.
         patience = _LONGEST_HOLD if error.quiet else delay
         memory.held[name] = error.until or now + timedelta(seconds=patience)
-        names = [name] if name != SANDBOX else [c.name for c in pod.spec.containers]
+        names = [name] if name != SANDBOX else [each.name for each in roster.members(pod)]
         for container in names:
             memory.waiting[container] = _waiting(error)
         if not error.quiet:
@@ -306,24 +335,6 @@ class PodWorker:
         memory = self._memory.get(key)
         if memory is not None:
             memory.held.clear()
-
-    async def _stop(
-        self, action: StopContainer, pod: Pod | None, observed: Observed, memory: Memory
-    ) -> None:
-        now = self._clock.now()
-        memory.stopping[action.id] = Stopping(now, action.deadline)
-        if pod is not None:
-            self._narrator.stopping(pod, action.name, action.message)
-        container = next(c for c in observed.containers if c.id == action.id)
-        image = await self._images.local(container.state.image)
-        signal = image.stop_signal if image is not None and image.stop_signal else "SIGTERM"
-        await self._runtime.signal(action.id, signal)
-
-    async def _kill(self, container: str, memory: Memory) -> None:
-        """SIGKILL; the death's event calls the pod back, or a second try is made."""
-        now = self._clock.now()
-        memory.stopping[container] = Stopping(now, now + _KILL_AGAIN, killed=True)
-        await self._runtime.signal(container, "SIGKILL")
 
     async def _delete_object(self, key: PodKey, memory: Memory) -> None:
         try:
@@ -345,7 +356,7 @@ def _what(action: CreateSandbox | AttachSandbox | StartContainer | UpdateVolumes
 def _waiting(error: StartFailed) -> Waiting:
     """Mount and sandbox failures are events; the container is still being created."""
     if error.reason in ("FailedMount", "FailedCreatePodSandBox"):
-        return Waiting("ContainerCreating", error.message)
+        return Waiting("", error.message)
     return Waiting(error.reason, error.message)
 
 

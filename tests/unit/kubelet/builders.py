@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from reconciler.kubelet.labels import PodContainer, PodKey, container_labels, sandbox_labels
-from reconciler.kubelet.plan import spec_hash
+from reconciler.kubelet.roster import spec_hash
 from reconciler.kubelet.runtime import Container, Phase
 from reconciler.model.pod import Pod
 from reconciler.model.time import format_time

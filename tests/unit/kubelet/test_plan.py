@@ -22,7 +22,8 @@ from reconciler.kubelet.actions import (
     StartContainer,
     StopContainer,
 )
-from reconciler.kubelet.plan import Observed, Stopping, plan
+from reconciler.kubelet.observed import Condemned, Observed, Stopping
+from reconciler.kubelet.plan import plan
 from reconciler.model.pod import Pod
 from tests.unit.kubelet.builders import NOW, container, pod, sandbox, seconds
 
@@ -155,17 +156,17 @@ def test_a_changed_image_restarts_the_container_without_back_off() -> None:
 
 
 def test_an_unhealthy_container_is_stopped_then_killed() -> None:
-    words = {"app-0": "Container app failed liveness probe, will be restarted"}
-    seen = {"sandboxes": LIVE, "containers": (container(),), "unhealthy": words}
+    words = {"app-0": Condemned("Container app failed liveness probe, will be restarted")}
+    seen = {"sandboxes": LIVE, "containers": (container(),), "condemned": words}
     assert planned(pod(), **seen) == Plan(
-        (StopContainer("app-0", "app", NOW + seconds(30), words["app-0"]),)
+        (StopContainer("app-0", "app", NOW + seconds(30), words["app-0"].message),)
     )
-    stopping = {"app-0": Stopping(NOW, NOW + seconds(30))}
+    stopping = {"app-0": Stopping(NOW, NOW + seconds(30), NOW)}
     assert planned(pod(), **seen, stopping=stopping) == Plan((), NOW + seconds(30))
     assert planned(pod(), **seen, stopping=stopping, now=NOW + seconds(30)) == Plan(
         (KillContainer("app-0", "app"),)
     )
-    killed = {"app-0": Stopping(NOW, NOW + seconds(35), killed=True)}
+    killed = {"app-0": Stopping(NOW, NOW + seconds(35), NOW, killed=True)}
     assert planned(pod(), **seen, stopping=killed, now=NOW + seconds(31)) == Plan(
         (), NOW + seconds(35)
     )
@@ -188,7 +189,7 @@ def test_a_grace_is_not_granted_twice() -> None:
 
 
 def test_a_shorter_grace_holds_from_the_first_signal() -> None:
-    stopping = {"app-0": Stopping(NOW - seconds(3), NOW + seconds(27))}
+    stopping = {"app-0": Stopping(NOW - seconds(3), NOW + seconds(27), NOW - seconds(3))}
     wanted = pod(deleted=NOW, grace=5)
     assert planned(wanted, sandboxes=LIVE, containers=(container(),), stopping=stopping) == Plan(
         (), NOW + seconds(2)

@@ -6,14 +6,17 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from reconciler.core.clock import SystemClock
 from reconciler.kubelet.fake import FakeRuntime
+from reconciler.kubelet.labels import PodContainer
 from reconciler.kubelet.prober import _Tally
 from reconciler.kubelet.probing import ProbeFailed, attempt, port_number
+from reconciler.kubelet.runtime import Container as RuntimeContainer
 from reconciler.kubelet.runtime import ContainerSpec
 from reconciler.model.container import Container
 from reconciler.model.probe import Probe
@@ -62,12 +65,15 @@ async def http(port: int, **action: Any) -> None:
     await tried(probe)
 
 
+ABSENT = PodContainer(RuntimeContainer("id", "app", "running", {}, "i", "", datetime.now(UTC)))
+
+
 async def tried(probe: dict[str, Any], container: dict[str, Any] | None = None) -> None:
     given = {"name": "app", **(container or {})}
     await attempt(
         Probe.model_validate_json(json.dumps(probe)),
         Container.model_validate_json(json.dumps(given)),
-        "id",
+        ABSENT,
         HERE,
         FakeRuntime(SystemClock()),
     )
@@ -152,10 +158,11 @@ async def test_exec_runs_in_the_container() -> None:
     runtime = FakeRuntime(SystemClock(), ("i",))
     made = await runtime.create(ContainerSpec("n", "i"))
     await runtime.start(made)
+    found = await runtime.inspect(made)
 
     async def run(*command: str) -> None:
         probe = Probe.model_validate_json(json.dumps({"exec": {"command": command}}))
-        await attempt(probe, Container(name="a"), made, "", runtime)
+        await attempt(probe, Container(name="a"), PodContainer(found), "", runtime)
 
     await run("true")
     with pytest.raises(ProbeFailed):

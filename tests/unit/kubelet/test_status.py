@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from reconciler.kubelet.plan import Observed
+from reconciler.kubelet.containerstatus import Facts, Waiting
+from reconciler.kubelet.observed import Observed
 from reconciler.kubelet.qos import engine_resources, oom_score_adj, qos_class
 from reconciler.kubelet.runtime import Resources
-from reconciler.kubelet.status import Facts, Waiting, pod_status
+from reconciler.kubelet.status import pod_status
 from reconciler.model.container import ResourceRequirements
 from reconciler.model.pod import Pod
 from reconciler.model.podstatus import PodStatus

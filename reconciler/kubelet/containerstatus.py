@@ -1,0 +1,238 @@
+"""The status of one container as seen on its host. Pure; called by `status.py`.
+
+Follows the kubelet's `convertStatusToAPIStatus`. What the host no longer remembers is taken from
+the status that the pod's object has already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from reconciler.kubelet.labels import PodContainer, PodKey
+from reconciler.kubelet.observed import Observed
+from reconciler.kubelet.restart import next_backoff, not_before, should_restart
+from reconciler.kubelet.roster import Member, Role
+from reconciler.model.pod import Pod
+from reconciler.model.podstatus import (
+    ContainerState,
+    ContainerStateRunning,
+    ContainerStateTerminated,
+    ContainerStateWaiting,
+    ContainerStatus,
+)
+from reconciler.model.time import format_time
+
+TERMINAL = ("Succeeded", "Failed")
+_FAILED_TO_START = (126, 127, 128)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Why a container does not run yet: Kubernetes' reason (none: the usual one), a message."""
+
+    reason: str
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the status says beside the containers.
+
+    `ready`: what the readiness probes found, by container id; a container without one is not in
+    it. `waiting` goes by container name, `messages` (last words) by container id, `image_ids` by
+    the engine's id of an image.
+    """
+
+    host_ip: str
+    ready: Mapping[str, bool] = field(default_factory=dict)
+    waiting: Mapping[str, Waiting] = field(default_factory=dict)
+    messages: Mapping[str, str] = field(default_factory=dict)
+    image_ids: Mapping[str, str] = field(default_factory=dict)
+
+
+def container_status(
+    pod: Pod, member: Member, observed: Observed, facts: Facts, now: datetime
+) -> ContainerStatus:
+    """Return the status of a container of the pod."""
+    former = _former(pod, member)
+    latest = observed.latest(member.name)
+    if latest is None or latest.state.phase == "created":
+        return _not_started(pod, member, former, facts)
+    state, last = _states(pod, member, latest, observed, facts, former, now)
+    started = observed.is_started(member, latest)
+    return ContainerStatus(
+        name=member.name,
+        state=state,
+        last_state=last,
+        ready=_is_ready(member, latest, observed, facts, started=started),
+        restart_count=latest.attempt,
+        image=member.container.image,
+        image_id=_image_id(latest, facts, former),
+        container_id=f"docker://{latest.id}",
+        started=started,
+    )
+
+
+def _former(pod: Pod, member: Member) -> ContainerStatus | None:
+    statuses = {
+        Role.INIT: pod.status.init_container_statuses,
+        Role.MAIN: pod.status.container_statuses,
+        Role.EPHEMERAL: pod.status.ephemeral_container_statuses,
+    }
+    return next((s for s in statuses[member.role] if s.name == member.name), None)
+
+
+def _not_started(
+    pod: Pod, member: Member, former: ContainerStatus | None, facts: Facts
+) -> ContainerStatus:
+    if former is not None and former.state.terminated and _runs_once(member):
+        return former  # what ended for good is not waiting, though its container was removed
+    usual = "PodInitializing" if pod.spec.init_containers else "ContainerCreating"
+    waiting = facts.waiting.get(member.name, Waiting(""))
+    had = former is not None and former.container_id != ""
+    return ContainerStatus(
+        name=member.name,
+        state=ContainerState(
+            waiting=ContainerStateWaiting(reason=waiting.reason or usual, message=waiting.message)
+        ),
+        last_state=_last_of(former),
+        ready=False,
+        restart_count=former.restart_count if former and had else 0,
+        image=member.container.image,
+        image_id=former.image_id if former and had else "",
+        container_id=former.container_id if former and had else "",
+        started=False,
+    )
+
+
+def _runs_once(member: Member) -> bool:
+    return member.runs_to_its_end or member.role is Role.EPHEMERAL
+
+
+def _last_of(former: ContainerStatus | None) -> ContainerState:
+    """Return the last state of a container that left no trace on the host but its status."""
+    if former is None:
+        return ContainerState()
+    if former.state.terminated is not None:
+        return former.state
+    if former.state.running is None:
+        return former.last_state
+    return ContainerState(
+        terminated=ContainerStateTerminated(
+            exit_code=137,
+            reason="ContainerStatusUnknown",
+            message="The container could not be located when the pod was terminated",
+            container_id=former.container_id,
+        )
+    )
+
+
+def _states(
+    pod: Pod,
+    member: Member,
+    latest: PodContainer,
+    observed: Observed,
+    facts: Facts,
+    former: ContainerStatus | None,
+    now: datetime,
+) -> tuple[ContainerState, ContainerState]:
+    """Return the state and the last state of a container that was started."""
+    previous = _previous(latest, observed, facts, former)
+    if latest.running:
+        started = _started_at(latest, former)
+        return ContainerState(running=ContainerStateRunning(started_at=started)), previous
+    ended = ContainerState(terminated=_terminated(latest, facts))
+    waiting = _crash_loop(pod, member, latest, now) or facts.waiting.get(latest.name)
+    if waiting is None or not waiting.reason or not should_restart(pod, member, latest):
+        return ended, previous
+    state = ContainerStateWaiting(reason=waiting.reason, message=waiting.message)
+    return ContainerState(waiting=state), ended
+
+
+def _previous(
+    latest: PodContainer, observed: Observed, facts: Facts, former: ContainerStatus | None
+) -> ContainerState:
+    for container in reversed(observed.containers):
+        if container.name == latest.name and container.attempt < latest.attempt:
+            if container.exited:
+                return ContainerState(terminated=_terminated(container, facts))
+            break
+    if former is None:
+        return ContainerState()
+    if former.container_id == f"docker://{latest.id}":
+        return former.last_state
+    return _last_of(former)
+
+
+def _started_at(latest: PodContainer, former: ContainerStatus | None) -> str | None:
+    """Keep the time once said: the engine's own differs from ours by the length of a call."""
+    if former is not None and former.container_id == f"docker://{latest.id}":
+        running = former.state.running
+        if running is not None:
+            return running.started_at
+    return format_time(latest.state.started) if latest.state.started else None
+
+
+def _crash_loop(pod: Pod, member: Member, latest: PodContainer, now: datetime) -> Waiting | None:
+    if pod.metadata.deletion_timestamp is not None or pod.status.phase in TERMINAL:
+        return None
+    if not should_restart(pod, member, latest) or now >= not_before(latest):
+        return None
+    key = PodKey(pod.metadata.namespace, pod.metadata.name, pod.metadata.uid)
+    wait = _duration(latest.backoff or next_backoff(latest))
+    return Waiting(
+        "CrashLoopBackOff",
+        f"back-off {wait} restarting failed container={latest.name} pod={key}",
+    )
+
+
+def _duration(seconds: float) -> str:
+    """Return whole seconds as Go prints a duration: 10s, 2m40s, 5m0s."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}m{rest}s" if minutes else f"{rest}s"
+
+
+def _terminated(container: PodContainer, facts: Facts) -> ContainerStateTerminated:
+    state = container.state
+    return ContainerStateTerminated(
+        exit_code=state.exit_code,
+        reason=_reason(container),
+        message=facts.messages.get(state.id) or state.error,
+        started_at=format_time(state.started) if state.started else None,
+        finished_at=format_time(container.ended),
+        container_id=f"docker://{state.id}",
+    )
+
+
+def _reason(container: PodContainer) -> str:
+    state = container.state
+    if state.oom_killed:
+        return "OOMKilled"
+    if state.exit_code == 0:
+        return "Completed"
+    if state.started is None and state.exit_code in _FAILED_TO_START:
+        return "ContainerCannotRun"
+    return "Error"
+
+
+def _image_id(container: PodContainer, facts: Facts, former: ContainerStatus | None) -> str:
+    """Return the image's digest in its registry; its local id when it came from none."""
+    image = container.state.image_id
+    if image in facts.image_ids:
+        return facts.image_ids[image]
+    if former is not None and former.container_id == f"docker://{container.id}":
+        return former.image_id
+    return f"docker://{image}" if image else ""
+
+
+def _is_ready(
+    member: Member, latest: PodContainer, observed: Observed, facts: Facts, *, started: bool
+) -> bool:
+    if member.runs_to_its_end:
+        return latest.exited and latest.state.exit_code == 0
+    connected = observed.live is not None and latest.sandbox == observed.live.id
+    if not started or not connected:
+        return False
+    return facts.ready.get(latest.id, member.container.readiness_probe is None)

@@ -1,0 +1,205 @@
+"""Init containers, sidecars, hooks and deadlines on the simulated engine and a virtual clock."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from reconciler.model.pod import Pod
+from reconciler.model.podstatus import ContainerStatus
+from tests.unit.kubelet.node import IMAGE, Node, ready
+
+
+def one(name: str, *command: str, **fields: Any) -> dict[str, Any]:
+    return {"name": name, "image": IMAGE, "command": list(command), **fields}
+
+
+def began(node: Node, name: str = "web") -> list[str]:
+    return [
+        message.removeprefix("Started container ")
+        for pod, _kind, reason, message in node.events.told
+        if pod == name and reason == "Started"
+    ]
+
+
+def test_init_containers_end_before_the_next_begins(node: Node, play: Any) -> None:
+    async def scene() -> None:
+        inits = [one("a", "sleep", "5"), one("b", "sleep", "7")]
+        start = node.clock.monotonic()
+        await node.create(initContainers=inits)
+        await node.until(lambda pod: pod.status.phase == "Pending")
+        pod = await node.until(ready)
+        assert 12 <= node.clock.monotonic() - start < 13
+        assert began(node) == ["a", "b", "app"]
+        assert [s.ready for s in pod.status.init_container_statuses] == [True, True]
+
+    play(scene())
+
+
+def test_an_init_container_that_fails_for_good_fails_the_pod(node: Node, play: Any) -> None:
+    async def scene() -> None:
+        await node.create(initContainers=[one("a", "false")], restartPolicy="Never")
+        await node.until(lambda pod: pod.status.phase == "Failed")
+        assert began(node) == ["a"]
+
+    play(scene())
+
+
+def test_an_init_container_backs_off(node: Node, play: Any) -> None:
+    async def scene() -> None:
+        await node.create(initContainers=[one("a", "false")])
+        pod = await node.until(
+            lambda pod: _restarts(pod.status.init_container_statuses) == 2, limit=60
+        )
+        assert pod.status.phase == "Pending"
+        assert "BackOff" in node.events.reasons()
+
+    play(scene())
+
+
+def test_a_sidecar_runs_beside_and_ends_after(node: Node, play: Any) -> None:
+    async def scene() -> None:
+        side = one("side", "serve", restartPolicy="Always")
+        last = one("last", "serve", restartPolicy="Always")
+        await node.create(
+            initContainers=[side, last],
+            container={"command": ["sleep", "3"]},
+            restartPolicy="Never",
+        )
+        await node.until(lambda pod: pod.status.phase == "Succeeded")
+        assert began(node) == ["side", "last", "app"]
+        killed = [message for _, _, reason, message in node.events.told if reason == "Killing"]
+        assert sorted(killed) == ["Stopping container last", "Stopping container side"]
+        ended = {c.name.split("_")[1]: c.finished for c in await node.containers()}
+        times = [ended["app"], ended["last"], ended["side"]]
+        assert times == sorted(times, key=str)
+
+    play(scene())
+
+
+def test_a_post_start_hook_holds_readiness_back(node: Node, play: Any) -> None:
+    async def scene() -> None:
+        start = node.clock.monotonic()
+        hook = {"postStart": {"exec": {"command": ["sleep", "4"]}}}
+        await node.create(container={"lifecycle": hook})
+        pod = await node.until(ready)
+        assert 4 <= node.clock.monotonic() - start < 5
+        assert pod.status.container_statuses[0].restart_count == 0
+
+    play(scene())
+
+
+def test_a_failed_post_start_hook_restarts_the_container(node: Node, play: Any) -> None:
+    async def scene() -> None:
+        hook = {"postStart": {"exec": {"command": ["false"]}}}
+        await node.create(container={"lifecycle": hook})
+        pod = await node.until(lambda pod: _waits(pod) == "CrashLoopBackOff")
+        assert pod.status.container_statuses[0].restart_count >= 1
+        told = [(reason, message) for _, _, reason, message in node.events.told]
+        assert ("FailedPostStartHook", "PostStartHook failed: command exited with 1") in told
+        assert ("Killing", "FailedPostStartHook") in told
+
+    play(scene())
+
+
+def _waits(pod: Pod) -> str:
+    waiting = [s.state.waiting for s in pod.status.container_statuses]
+    return waiting[0].reason if waiting and waiting[0] else ""
+
+
+def _restarts(statuses: tuple[ContainerStatus, ...]) -> int:
+    return sum(status.restart_count for status in statuses)
+
+
+def test_a_pre_stop_hook_is_over_before_the_signal(node: Node, play: Any) -> None:
+    async def scene() -> None:
+        await node.create(container={"lifecycle": {"preStop": {"sleep": {"seconds": 8}}}})
+        await node.until(ready)
+        await node.client.delete(Pod, "web", "default")
+        assert 8 <= await node.until_gone() < 9
+
+    play(scene())
+
+
+def test_a_pre_stop_hook_that_takes_too_long_is_cut_off(node: Node, play: Any) -> None:
+    async def scene() -> None:
+        hook = {"preStop": {"exec": {"command": ["sleep", "500"]}}}
+        await node.create(container={"lifecycle": hook})
+        await node.until(ready)
+        await node.client.delete(Pod, "web", "default")
+        await asyncio.sleep(3)
+        await node.client.delete(Pod, "web", "default", grace_period_seconds=6)
+        assert 2.9 < await node.until_gone() < 3.5
+        assert await node.containers() == []
+
+    play(scene())
+
+
+def test_a_failed_pre_stop_hook_is_told_and_delays_nothing(node: Node, play: Any) -> None:
+    async def scene() -> None:
+        hook = {"preStop": {"exec": {"command": ["false"]}}}
+        await node.create(container={"lifecycle": hook})
+        await node.until(ready)
+        await node.client.delete(Pod, "web", "default")
+        assert await node.until_gone() < 1
+        assert "FailedPreStopHook" in node.events.reasons()
+
+    play(scene())
+
+
+def test_a_pod_past_its_active_deadline_fails(node: Node, play: Any) -> None:
+    async def scene() -> None:
+        await node.create(activeDeadlineSeconds=20)
+        await node.until(ready)
+        pod = await node.until(lambda pod: pod.status.phase == "Failed")
+        assert pod.status.reason == "DeadlineExceeded"
+        assert [c for c in await node.containers() if c.phase == "running"] == []
+
+    play(scene())
+
+
+def test_a_liveness_probe_brings_its_own_grace(node: Node, play: Any) -> None:
+    async def scene() -> None:
+        probe = {
+            "exec": {"command": ["false"]},
+            "periodSeconds": 1,
+            "failureThreshold": 1,
+            "terminationGracePeriodSeconds": 4,
+        }
+        stubborn, start = ["sh", "-c", "trap '' TERM; sleep 600"], node.clock.monotonic()
+        await node.create(container={"command": stubborn, "livenessProbe": probe})
+        pod = await node.until(lambda pod: _restarts(pod.status.container_statuses) == 1)
+        last = pod.status.container_statuses[0].last_state.terminated
+        assert last is not None
+        assert last.exit_code == 137
+        killing = "Container app failed liveness probe, will be restarted"
+        assert killing in [message for *_, message in node.events.told]
+        assert node.clock.monotonic() - start < 12
+
+    play(scene())
+
+
+def test_containers_start_side_by_side(node: Node, play: Any) -> None:
+    async def scene() -> None:
+        hook = {"postStart": {"exec": {"command": ["sleep", "3"]}}}
+        start = node.clock.monotonic()
+        containers = [one(name, "serve", lifecycle=hook) for name in ("a", "b", "c")]
+        await node.create(containers=containers)
+        await node.until(ready)
+        assert node.clock.monotonic() - start < 4
+
+    play(scene())
+
+
+def test_a_sidecars_probes_are_asked(node: Node, play: Any) -> None:
+    async def scene() -> None:
+        probe = {"exec": {"command": ["false"]}, "periodSeconds": 1, "failureThreshold": 3}
+        side = one("side", "serve", restartPolicy="Always", startupProbe=probe)
+        await node.create(initContainers=[side])
+        pod = await node.until(
+            lambda pod: _restarts(pod.status.init_container_statuses) == 1, limit=60
+        )
+        assert pod.status.phase == "Pending"
+        assert began(node).count("app") == 0
+
+    play(scene())

@@ -1,0 +1,116 @@
+"""What a pod with init containers, sidecars, hooks, a deadline or ephemeral containers says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from reconciler.kubelet.containerstatus import Facts, Waiting
+from reconciler.kubelet.observed import Observed
+from reconciler.kubelet.status import pod_status
+from reconciler.model.pod import Pod
+from reconciler.model.podstatus import PodStatus
+from tests.unit.kubelet.builders import NOW, container, pod, sandbox, seconds
+from tests.unit.kubelet.test_plan_order import one, sidecar
+from tests.unit.kubelet.test_status import HOST, conditions
+
+LIVE = (sandbox(),)
+
+
+def status(wanted: Pod, *containers: Any, facts: Facts = HOST, **seen: Any) -> PodStatus:
+    observed = Observed(sandboxes=LIVE, containers=containers, **seen)
+    return pod_status(wanted, observed, facts, NOW)
+
+
+def waiting(found: PodStatus) -> list[str]:
+    every = (*found.init_container_statuses, *found.container_statuses)
+    return [s.state.waiting.reason if s.state.waiting else "" for s in every]
+
+
+def test_a_pod_initializes() -> None:
+    wanted = pod("app", initContainers=[one("first"), one("second")])
+    found = status(wanted, container("first"))
+    assert found.phase == "Pending"
+    assert waiting(found) == ["", "PodInitializing", "PodInitializing"]
+    assert conditions(found)["Initialized"] == ("False", "ContainersNotInitialized")
+    words = next(c.message for c in found.conditions if c.type == "Initialized")
+    assert words == "containers with incomplete status: [first second]"
+    done = container("first", phase="exited"), container("second", phase="exited")
+    found = status(wanted, *done, container())
+    assert found.phase == "Running"
+    assert [s.ready for s in found.init_container_statuses] == [True, True]
+    assert conditions(found)["Initialized"] == ("True", "")
+    assert conditions(found)["Ready"] == ("True", "")
+
+
+@pytest.mark.parametrize(("policy", "phase"), [("Never", "Failed"), ("OnFailure", "Pending")])
+def test_a_failed_init_container(policy: str, phase: str) -> None:
+    wanted = pod("app", initContainers=[one("first")], restartPolicy=policy)
+    found = status(wanted, container("first", 1, phase="exited", exit_code=1, backoff=10))
+    assert found.phase == phase
+    assert waiting(found)[0] == ("" if policy == "Never" else "CrashLoopBackOff")
+
+
+def test_an_init_container_that_was_removed_keeps_its_result() -> None:
+    wanted = pod("app", initContainers=[one("first")])
+    before = status(wanted, container("first", phase="exited"), container())
+    after = status(wanted.replace(status=before), container())
+    assert after.init_container_statuses == before.init_container_statuses
+    assert after == before
+
+
+def test_a_sidecar_counts_for_readiness_and_not_for_the_end() -> None:
+    wanted = pod("app", initContainers=[sidecar("side")], restartPolicy="Never")
+    running = status(wanted, container("side"), container())
+    assert conditions(running)["Ready"] == ("True", "")
+    probed = {"exec": {"command": ["true"]}}
+    unready = pod("app", initContainers=[sidecar("side", readinessProbe=probed)])
+    assert conditions(status(unready, container("side"), container()))["Ready"][0] == "False"
+    ended = container(phase="exited")
+    assert status(wanted.replace(status=running), container("side"), ended).phase == "Running"
+    stopped = container("side", phase="exited", exit_code=143)
+    assert status(wanted.replace(status=running), stopped, ended).phase == "Succeeded"
+
+
+def test_a_sidecar_that_restarts_does_not_undo_the_start() -> None:
+    wanted = pod("app", initContainers=[sidecar("side")])
+    dead = container("side", 1, phase="exited", exit_code=1, backoff=10)
+    found = status(wanted, dead, container())
+    assert found.phase == "Running"
+    assert conditions(found)["Initialized"] == ("True", "")
+    assert conditions(found)["ContainersReady"] == ("False", "ContainersNotReady")
+    assert status(wanted, container("side"), hooks=frozenset({"side-0"})).phase == "Pending"
+
+
+def test_a_running_post_start_hook_keeps_the_container_from_being_ready() -> None:
+    (app,) = status(pod(), container(), hooks=frozenset({"app-0"})).container_statuses
+    assert (app.ready, app.started) == (False, False)
+    facts = Facts("h", waiting={"app": Waiting("PostStartHookError", "exit 1")})
+    (app,) = status(pod(), container(phase="exited"), facts=facts).container_statuses
+    assert app.state.waiting is not None
+    assert app.state.waiting.reason == "PostStartHookError"
+
+
+def test_a_pod_that_was_active_too_long_fails_when_nothing_of_it_runs() -> None:
+    wanted = pod(activeDeadlineSeconds=60)
+    start = {"start_time": "2026-01-01T11:00:00Z", "phase": "Running"}
+    wanted = wanted.replace(status=wanted.status.replace(**start))
+    assert status(wanted, container()).phase == "Running"
+    found = status(wanted, container(phase="exited", exit_code=143))
+    assert (found.phase, found.reason) == ("Failed", "DeadlineExceeded")
+    assert found.message == "Pod was active on the node longer than the specified deadline"
+    later = Observed(containers=(container(phase="exited", exit_code=143),))
+    assert pod_status(wanted.replace(status=found), later, HOST, NOW + seconds(9)).phase == "Failed"
+
+
+def test_ephemeral_containers_have_statuses_of_their_own() -> None:
+    wanted = pod("app", ephemeralContainers=[one("debug")])
+    found = status(wanted, container(), container("debug", phase="exited", exit_code=2))
+    (debug,) = found.ephemeral_container_statuses
+    assert debug.state.terminated is not None
+    assert debug.state.terminated.exit_code == 2
+    assert conditions(found)["Ready"] == ("True", "")
+    assert found.phase == "Running"
+    gone = status(wanted.replace(status=found), container())
+    assert gone.ephemeral_container_statuses == found.ephemeral_container_statuses
