@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from scripts.leftovers import find_leftovers
 from tests.integration.harness import GUESTBOOK, Daemon, Engine, Manifests
+from tests.integration.realnode import Line, RealNode, joined_line, real_node
 
 Launch = Callable[..., Daemon]
 
@@ -62,3 +63,17 @@ def guestbook(manifests: Manifests) -> Manifests:
     manifests.copy(GUESTBOOK)
     manifests.commit("Run the guestbook")
     return manifests
+
+
+@pytest.fixture
+async def line(tmp_path: Path) -> AsyncIterator[Line]:
+    """A socket between kubelet and Docker that the test can cut."""
+    async with joined_line(tmp_path) as line:
+        yield line
+
+
+@pytest.fixture
+async def node(tmp_path: Path, line: Line) -> AsyncIterator[RealNode]:
+    """A node on real Docker, of which nothing is left at the end."""
+    async with real_node(tmp_path, line) as node:
+        yield node

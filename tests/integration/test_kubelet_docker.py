@@ -1,146 +1,21 @@
-"""The kubelet on real Docker and a real bridge, beside any daemon that may run on this host.
-
-A bridge, an address range and a label value of the tests' own keep the two apart.
-"""
+"""The kubelet on real Docker and a real bridge; `realnode.py` makes the node."""
 
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import uuid
-from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from reconciler.core.clock import SystemClock
-from reconciler.kubelet.bridge import BridgeNetwork
-from reconciler.kubelet.docker import DockerRuntime
-from reconciler.kubelet.files import PodFiles
-from reconciler.kubelet.firewall import ForwardAccept
-from reconciler.kubelet.kubelet import KubeletOptions
-from reconciler.kubelet.labels import MANAGED
-from reconciler.kubelet.podnetwork import NetworkPlan
-from reconciler.kubelet.podspec import HostLimits
-from reconciler.kubelet.resolver import ClusterDns
 from reconciler.model.config import ConfigMap, Secret
 from reconciler.model.pod import Pod
-from tests.integration.images import ensure_busybox
-from tests.unit.kubelet.node import Node, ready
+from tests.integration.realnode import SERVER, Line, RealNode, docker, fetch, of_process
+from tests.unit.kubelet.node import ready
 
 pytestmark = [
     pytest.mark.integration,
     # Docker's SDK drops the socket of a connection that was refused without closing it.
     pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
 ]
-
-PLAN = NetworkPlan("10.245.0.0/24", "10.97.0.0/16", "10.97.0.10")
-BRIDGE = "rectest0"
-SERVER = ["sh", "-c", "trap 'exit 0' TERM; httpd -p 8080 -h /etc; while :; do sleep 0.1; done"]
-
-
-class RealNode(Node):
-    offload = staticmethod(asyncio.to_thread)
-
-    def until(self, condition: Any, name: str = "web", limit: float = 20) -> Any:
-        return super().until(condition, name, limit)
-
-
-class Line:
-    """A socket between kubelet and Docker that the test can cut."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._server: asyncio.Server | None = None
-        self._carried: set[asyncio.Task[None]] = set()
-
-    async def join(self) -> None:
-        self._server = await asyncio.start_unix_server(self._accept, self.path)
-
-    async def cut(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-            self.path.unlink(missing_ok=True)
-        for task in self._carried:
-            task.cancel()
-        await asyncio.gather(*self._carried, return_exceptions=True)
-        self._carried.clear()
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._carried.add(asyncio.create_task(self._carry(reader, writer)))
-
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_unix_connection("/var/run/docker.sock")
-        try:
-            await asyncio.gather(self._pump(reader, back), self._pump(there, writer))
-        finally:
-            for end in (writer, back):
-                end.transport.abort()
-
-    async def _pump(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-        try:
-            while data := await source.read(1 << 16):
-                target.write(data)
-                await target.drain()
-        except OSError:
-            return
-        target.write_eof()
-
-
-@pytest.fixture
-async def line(tmp_path: Path) -> AsyncIterator[Line]:
-    line = Line(tmp_path / "docker.sock")
-    await line.join()
-    yield line
-    await line.cut()
-
-
-@pytest.fixture
-async def node(tmp_path: Path, line: Line) -> AsyncIterator[RealNode]:
-    runtime, network = DockerRuntime(line.path), BridgeNetwork(PLAN, BRIDGE)
-    options = KubeletOptions(
-        "test-node",
-        "127.0.0.1",
-        pod_cidr=PLAN.pod_cidr,
-        dns=ClusterDns(PLAN.dns),
-        limits=HostLimits(negative_oom_scores=False),
-        scope=f"test-{uuid.uuid4().hex[:8]}",
-    )
-    node = RealNode(SystemClock(), tmp_path, runtime, network, options)
-    node.image = ensure_busybox()
-    firewall = ForwardAccept(BRIDGE)
-    await firewall.ensure()
-    await node.registry.start()
-    await node.start()
-    yield node
-    await node.stop()
-    await runtime.close()
-    direct = DockerRuntime()
-    for container in await direct.list(f"{MANAGED}={options.scope}"):
-        await direct.remove(container.id)
-    await direct.close()
-    await PodFiles(tmp_path / "state", tmp_path / "run").remove_all()
-    await network.remove()
-    await network.close()
-    await firewall.remove()
-
-
-def docker(*arguments: str) -> str:
-    return subprocess.run(["docker", *arguments], check=True, capture_output=True, text=True).stdout
-
-
-def of_process(pid: int, file: str) -> str:
-    return Path(f"/proc/{pid}/{file}").read_text()
-
-
-async def fetch(address: str, path: str = "/hostname") -> str:
-    reader, writer = await asyncio.wait_for(asyncio.open_connection(address, 8080), 5)
-    writer.write(f"GET {path} HTTP/1.0\r\n\r\n".encode())
-    answer = (await reader.read()).decode()
-    writer.close()
-    return answer.partition("\r\n\r\n")[2]
 
 
 async def some_containers(node: RealNode, count: int) -> None:
