@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import signal as signals
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -24,6 +22,7 @@ from docker.api.client import APIClient
 
 from reconciler.kubelet import dockerapi
 from reconciler.kubelet.dockerevents import EventStream
+from reconciler.kubelet.dockerexec import DockerExec
 from reconciler.kubelet.runtime import (
     Container,
     ContainerSpec,
@@ -47,7 +46,6 @@ PARALLEL_CALLS = 8
 PARALLEL_WAITS = 8
 _API_VERSION = "1.41"
 _SLOW_TIMEOUT = 600
-_EXEC_OUTPUT = 10 * 1024
 _LOG_TAIL = 2 * 1024
 _NOT_FOUND, _CONFLICT, _NOT_MODIFIED = 404, 409, 304
 _UNREACHABLE = (
@@ -61,13 +59,14 @@ _UNREACHABLE = (
 class DockerRuntime:
     """`ContainerRuntime` on a Docker engine at a Unix socket.
 
-    `timeout` bounds each ordinary call, in seconds. Pulls and execs run on threads of their own,
-    so that a slow one holds up no start.
+    `timeout` bounds each ordinary call, in seconds. Pulls run on threads of their own, so that a
+    slow one holds up no start; execs on none.
     """
 
     def __init__(self, socket: Path = Path("/var/run/docker.sock"), *, timeout: int = 60) -> None:
         self._client = _connect(socket, timeout, PARALLEL_CALLS)
         self._slow = _connect(socket, _SLOW_TIMEOUT, PARALLEL_WAITS)
+        self._exec = DockerExec(socket, _API_VERSION, timeout)
         self._calls = DaemonThreads(PARALLEL_CALLS, "docker")
         self._waits = DaemonThreads(PARALLEL_WAITS, "docker-slow")
         self._log = structlog.get_logger(component="docker")
@@ -141,25 +140,7 @@ class DockerRuntime:
 
     async def exec(self, container: str, argv: tuple[str, ...], seconds: float) -> ExecResult:
         """See `ContainerRuntime.exec`; a command that runs too long is killed."""
-        made = await self._call(partial(self._client.exec_create, container, list(argv)))
-        stream: Any = await self._call(partial(self._slow.exec_start, made["Id"], stream=True))
-        try:
-            output = await asyncio.wait_for(self._waits.run(partial(_read, stream)), seconds)
-        except TimeoutError:
-            await self._kill_exec(made["Id"])
-            raise
-        finally:
-            stream.close()
-            stream._response.close()  # noqa: SLF001 - the SDK has no other way to free the socket
-        end: Any = await self._call(partial(self._client.exec_inspect, made["Id"]))
-        return ExecResult(end["ExitCode"] if end["ExitCode"] is not None else -1, output)
-
-    async def _kill_exec(self, exec_id: str) -> None:
-        # The engine has no call for it; the process is on this host.
-        with contextlib.suppress(RuntimeFailure, ProcessLookupError, PermissionError):
-            answer: Any = await self._call(partial(self._client.exec_inspect, exec_id))
-            if answer["Running"] and answer["Pid"] > 1:
-                os.kill(answer["Pid"], signals.SIGKILL)
+        return await self._exec.run(container, argv, seconds)
 
     async def logs(self, container: str, *, tail: int) -> bytes:
         """See `ContainerRuntime.logs`."""
@@ -256,13 +237,6 @@ def _failure(error: docker.errors.APIError) -> RuntimeFailure:
 
 def _words(error: docker.errors.APIError) -> str:
     return str(error.explanation or error)
-
-
-def _read(stream: Iterator[bytes]) -> bytes:
-    output = b""
-    for chunk in stream:
-        output = (output + chunk)[:_EXEC_OUTPUT]
-    return output
 
 
 def _pull(client: APIClient, name: str, auth: dict[str, str] | None) -> None:

@@ -107,6 +107,20 @@ def _restarted(pod: Pod) -> bool:
     return any(status.restart_count for status in pod.status.container_statuses)
 
 
+async def test_many_slow_hooks_hold_up_no_probe(node: RealNode) -> None:
+    slow = {"postStart": {"exec": {"command": ["sleep", "60"]}}}
+    containers = [shell(node, f"c{n}", POLITE.format(name="x"), lifecycle=slow) for n in range(12)]
+    await node.create("slow", **VOLUME, containers=containers)
+    await node.until(lambda pod: _running(pod) == 12, "slow", limit=60)
+    probe = {"exec": {"command": ["true"]}, "timeoutSeconds": 2, "periodSeconds": 1}
+    await node.create(container={"command": SERVER, "readinessProbe": probe})
+    await node.until(ready, limit=15)
+
+
+def _running(pod: Pod) -> int:
+    return sum(status.state.running is not None for status in pod.status.container_statuses)
+
+
 async def test_a_shorter_grace_cuts_a_pre_stop_hook_off(node: RealNode) -> None:
     hook = {"preStop": {"exec": {"command": ["sleep", "600"]}}}
     await node.create(container={"command": SERVER, "lifecycle": hook})
