@@ -225,7 +225,7 @@ async def _serve(settings: Settings) -> int:
     try:
         plane = ControlPlane(settings, store, clock, ids)
         await plane.registry.start()
-        api = ApiServer(plane.registry, clock, api_settings(settings))
+        api = ApiServer(plane.registry, clock, api_settings(settings), host.streams(settings))
         parts = {"api": api.run, **_host_parts(settings, plane, clock), **plane.parts()}
         logger.info("daemon.started", source=settings.source, node=settings.node_name)
         await supervise(parts, _stop_on_signals(plane.sync))

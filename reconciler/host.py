@@ -26,6 +26,8 @@ from reconciler.kubelet.podnetwork import NetworkPlan, PodNetwork
 from reconciler.kubelet.podspec import HostLimits
 from reconciler.kubelet.resolver import ClusterDns
 from reconciler.kubelet.runtime import ContainerRuntime
+from reconciler.kubelet.streams import DockerStreams
+from reconciler.model.streaming import NodeStreams
 from reconciler.proxy import rules
 from reconciler.proxy.dns import zone
 from reconciler.proxy.dns.server import DnsServer
@@ -112,6 +114,11 @@ def proxy(settings: Settings, client: Client, informers: Informers) -> dict[str,
         "dns": DnsServer(services, endpoints, names).run,
         "healthcheck": HealthChecks(services, endpoints, settings.node_name).run,
     }
+
+
+def streams(settings: Settings) -> NodeStreams:
+    """Return what serves logs, exec and port-forward of this node's pods."""
+    return DockerStreams(settings.docker_socket)
 
 
 def firewall() -> dict[str, Part]:

@@ -268,3 +268,9 @@ def _enter(descriptor: int) -> None:
     if libc.setns(descriptor, _CLONE_NEWNET):
         code = ctypes.get_errno()
         raise NetworkFailure(f"cannot enter a network namespace: {os.strerror(code)}")
+
+
+def open_socket(pid: int) -> socket.socket:
+    """Return a TCP socket inside the network namespace of `pid`, where it stays."""
+    with namespace(pid):
+        return socket.socket(socket.AF_INET, socket.SOCK_STREAM)

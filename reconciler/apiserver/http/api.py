@@ -47,12 +47,13 @@ from reconciler.apiserver.security.authentication import (
 )
 from reconciler.apiserver.security.authorization import Attributes
 from reconciler.apiserver.security.identity import Identity
+from reconciler.apiserver.streaming.service import Streams
 from reconciler.core.clock import Clock
 from reconciler.model.kinds import Resource
+from reconciler.model.streaming import NodeStreams
 
 # Deleted at once, these answer with the object; all others with a Status.
 _ANSWER_OBJECT = ("Pod", "ServiceAccount", "Namespace")
-_STREAMED = ("attach", "exec", "log", "portforward", "proxy")
 _VERBS = {
     "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete", "GET": "get",
     "HEAD": "get",
@@ -70,6 +71,7 @@ class Api:
         *,
         address: str,
         random: Random | None = None,
+        node: NodeStreams | None = None,
         connections: Callable[[], int] = lambda: 0,
     ) -> None:
         self._registry = registry
@@ -77,7 +79,9 @@ class Api:
         self._authenticator = authenticator
         self._address = address
         self._connections = connections
-        self._watches = Watches(registry, clock, random or Random())  # noqa: S311 - jitter
+        chance = random or Random()  # noqa: S311 - jitter, and which endpoint a proxy takes
+        self._watches = Watches(registry, clock, chance)
+        self._streams = Streams(registry, clock, node, chance)
         self._scale = subresources.Scale(registry)
         self._metrics = Metrics()
         self._log = structlog.get_logger(component="api")
@@ -202,11 +206,11 @@ class Api:
 
     async def _part(self, request: Request, place: Target, of: Resource) -> Answer:
         """Answer for a subresource."""
-        part = next(
-            (each for each in discovery.subresources(of) if each.name == place.subresource), None
-        )
+        part = discovery.subresource(of, place.subresource)
         if part is None:
-            return self._not_served(place, of)
+            raise status.no_resource()
+        if part.streamed:
+            return await self._streams.handle(request, place)
         reply: Answer
         match place.subresource, request.method:
             case "scale", _:
@@ -224,13 +228,6 @@ class Api:
             case _:
                 raise status.no_method()
         return reply
-
-    def _not_served(self, place: Target, of: Resource) -> Answer:
-        """Refuse a subresource that is not there, or not yet."""
-        if of.kind != "Pod" or place.subresource.partition("/")[0] not in _STREAMED:
-            raise status.no_resource()
-        subresources.check_pod(self._registry, place)
-        raise status.unimplemented(f"pods/{place.subresource}")
 
     def _get(self, request: Request, place: Target, of: Resource) -> Reply:
         wanted, form = self._form(request, of)

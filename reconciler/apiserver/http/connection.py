@@ -16,8 +16,9 @@ from urllib.parse import parse_qs, unquote
 
 import httptools
 
-from reconciler.apiserver.http.message import Answer, Handler, Reply, Request, Stream
+from reconciler.apiserver.http.message import Handler, Reply, Request, Stream, Upgrade
 from reconciler.apiserver.http.status import too_large
+from reconciler.apiserver.http.takeover import Tunnel
 from reconciler.apiserver.security.identity import Identity
 
 BODY_LIMIT = 3 * 1024 * 1024
@@ -48,6 +49,9 @@ class Connection(asyncio.Protocol):
         self._peer: Identity | None = None
         self._closing = False
         self._keep_alive = True
+        self._early = b""  # what followed a request that asked for an upgrade
+        self._upgrading = False
+        self._tunnel: Tunnel | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start to answer."""
@@ -66,6 +70,8 @@ class Connection(asyncio.Protocol):
         self._timer.cancel()
         self._worker.cancel()
         self._writable.set()
+        if self._tunnel is not None:
+            self._tunnel.feed_end()
         self._open.discard(self)
 
     def close(self) -> None:
@@ -74,16 +80,37 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Parse."""
+        """Parse; after an upgrade, hand over."""
+        if self._tunnel is not None:
+            self._tunnel.feed(data)
+            return
+        if self._upgrading:
+            self._hold(data)
+            return
         if self._closing:
             return
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
+        except httptools.HttpParserUpgrade as error:
             # The request itself was complete and is answered; what follows is no HTTP.
-            self._closing = True
+            self._closing = self._upgrading = True
+            self._hold(data[error.args[0] :])
         except httptools.HttpParserError:
             self._refuse(Reply(400, b"400 Bad Request", "text/plain; charset=utf-8"))
+
+    def eof_received(self) -> bool:
+        """Tell a tunnel; it may still write. Any other connection ends."""
+        if self._tunnel is None:
+            return False
+        self._tunnel.feed_end()
+        # TLS has no half-closed connection.
+        return self._transport.get_extra_info("sslcontext") is None
+
+    def _hold(self, data: bytes) -> None:
+        """Keep what arrives before an upgrade is answered, within bounds."""
+        self._early += data
+        if len(self._early) > _HEADERS_LIMIT:
+            self._transport.pause_reading()
 
     def pause_writing(self) -> None:
         """The client is slow."""
@@ -180,14 +207,28 @@ class Connection(asyncio.Protocol):
             await self._arrived.wait()
         request = self._requests.popleft()
         last = not self._requests and (self._closing or not self._keep_alive)
-        await self._send(request, await self._handler(request), close=last)
+        answer = await self._handler(request)
+        if isinstance(answer, Upgrade):
+            await self._hand_over(answer)
+            return False
+        await self._send(request, answer, close=last)
         if not self._requests:
             self._transport.resume_reading()
             self._timer.cancel()
             self._timer = self._loop.call_later(_IDLE_SECONDS, self._transport.abort)
         return not last
 
-    async def _send(self, request: Request, answer: Answer, *, close: bool) -> None:
+    async def _hand_over(self, answer: Upgrade) -> None:
+        """Give the connection to what serves it from now on."""
+        self._timer.cancel()
+        self._transport.write(answer.head or _upgrade_head(answer))
+        early, self._early = self._early, b""
+        self._tunnel = Tunnel(self._transport, self.write, early)
+        self._transport.resume_reading()
+        await answer.serve(self._tunnel)
+        await self._drain()
+
+    async def _send(self, request: Request, answer: Reply | Stream, *, close: bool) -> None:
         if isinstance(answer, Reply):
             body = b"" if request.method == "HEAD" else answer.body
             self._transport.write(_head(answer, close=close) + body)
@@ -257,5 +298,13 @@ def _stream_head(stream: Stream, *, chunked: bool) -> bytes:
         f"Content-Type: {stream.content_type}",
         *(f"{name}: {value}" for name, value in stream.headers),
         "Transfer-Encoding: chunked" if chunked else "Connection: close",
+    ]
+    return "\r\n".join((*lines, "\r\n")).encode("latin-1", "replace")
+
+
+def _upgrade_head(upgrade: Upgrade) -> bytes:
+    lines = [
+        f"HTTP/1.1 {upgrade.code} {_REASONS.get(upgrade.code, '')}",
+        *(f"{name}: {value}" for name, value in upgrade.headers),
     ]
     return "\r\n".join((*lines, "\r\n")).encode("latin-1", "replace")

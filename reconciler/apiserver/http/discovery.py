@@ -33,16 +33,25 @@ class Subresource:
     kind: str = ""
     group: str = ""
     version: str = ""
+    streamed: bool = False
 
 
+_OPEN = ("create", "get")
+_ANY = ("create", "delete", "get", "patch", "update")
 _STATUS = Subresource("status")
 _OWN: dict[str, tuple[Subresource, ...]] = {
     "namespaces": (Subresource("finalize", ("update",)),),
     "pods": (
+        Subresource("attach", _OPEN, "PodAttachOptions", streamed=True),
         Subresource("binding", ("create",), "Binding"),
         Subresource("eviction", ("create",), "Eviction", "policy", "v1"),
+        Subresource("exec", _OPEN, "PodExecOptions", streamed=True),
+        Subresource("log", ("get",), "Pod", streamed=True),
+        Subresource("portforward", _OPEN, "PodPortForwardOptions", streamed=True),
+        Subresource("proxy", _ANY, "PodProxyOptions", streamed=True),
     ),
     "replicationcontrollers": (Subresource("scale", _READ_WRITE, "Scale", "autoscaling", "v1"),),
+    "services": (Subresource("proxy", _ANY, "ServiceProxyOptions", streamed=True),),
 }
 _BINDINGS = Resource(
     kinds.RESOURCES[0].model, "Binding", "bindings", "binding"
@@ -63,6 +72,13 @@ def subresources(resource: Resource) -> tuple[Subresource, ...]:
     own = _OWN.get(resource.plural, ()) if not resource.group else ()
     found = (*own, _STATUS) if resource.status else own
     return tuple(sorted(found, key=lambda each: each.name))
+
+
+def subresource(resource: Resource, path: str) -> Subresource | None:
+    """Return the part that a path below an object names; below a proxy lies any path at all."""
+    name, _, below = path.partition("/")
+    found = next((each for each in subresources(resource) if each.name == name), None)
+    return None if below and name != "proxy" else found
 
 
 def resources(group: str, version: str) -> list[Resource]:

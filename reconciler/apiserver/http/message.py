@@ -70,5 +70,30 @@ class Stream:
     headers: Sequence[tuple[str, str]] = field(default=())
 
 
-Answer = Reply | Stream
+class Duplex(Protocol):
+    """A connection that speaks HTTP no more."""
+
+    async def read(self) -> bytes:
+        """Return what arrived next, nothing at the end."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """Send `data`; waits while the client is slow. Raises `ConnectionError` when it is gone."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """An answer that takes the connection over: `serve` has it, then it is closed.
+
+    `head` replaces the status line and headers, for an answer that somebody else wrote.
+    """
+
+    serve: Callable[[Duplex], Awaitable[None]]
+    headers: Sequence[tuple[str, str]] = ()
+    head: bytes = b""
+    code: int = 101
+
+
+Answer = Reply | Stream | Upgrade
 Handler = Callable[[Request], Awaitable[Answer]]

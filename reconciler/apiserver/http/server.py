@@ -29,6 +29,7 @@ from reconciler.apiserver.security.authority import Authority, CertificateError
 from reconciler.apiserver.security.tokens import admin_token
 from reconciler.core.clock import Clock
 from reconciler.core.errors import ReconcilerError
+from reconciler.model.streaming import NodeStreams
 
 _DAY = 86400.0
 _BACKLOG = 1024
@@ -64,13 +65,23 @@ class ApiSettings:
 
 
 class ApiServer:
-    """The REST face of a registry. `address` is where it listens, once `ready` is set."""
+    """The REST face of a registry. `address` is where it listens, once `ready` is set.
 
-    def __init__(self, registry: Registry, clock: Clock, settings: ApiSettings) -> None:
+    `node` answers for logs, exec and port-forward of this host's pods.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        clock: Clock,
+        settings: ApiSettings,
+        node: NodeStreams | None = None,
+    ) -> None:
         self.ready = asyncio.Event()
         self.address = settings.listen
         self._registry = registry
         self._clock = clock
+        self._node = node
         self._settings = settings
         self._authority = Authority(settings.pki)
         self._open: set[Connection] = set()
@@ -103,6 +114,7 @@ class ApiServer:
             self._clock,
             Authenticator(admin_token(self._settings.token_file)),
             address=self._settings.listen,
+            node=self._node,
             connections=lambda: len(self._open),
         )
 

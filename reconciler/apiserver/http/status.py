@@ -126,11 +126,6 @@ def unauthorized() -> StatusError:
     return StatusError(401, "Unauthorized", "Unauthorized")
 
 
-def unimplemented(what: str) -> StatusError:
-    """Return the answer to a part of the API that this server does not have."""
-    return StatusError(501, "NotImplemented", f"{what} is not implemented by this server")
-
-
 def plain_error(message: str, code: int = 500) -> StatusError:
     """Return an error that kube-apiserver passes on without a reason."""
     return StatusError(code, "", message)

@@ -190,8 +190,3 @@ async def evict(registry: Registry, request: Request, target: Target) -> Reply:
     options: DeleteOptions = writing.delete_options(as_delete)
     await registry.delete(Pod, target.name, target.namespace, options)
     return status.success(code=201)
-
-
-def check_pod(registry: Registry, target: Target) -> None:
-    """Raise `StatusError` NotFound when the pod of a subresource is not there."""
-    registry.record(Pod, target.name, target.namespace)
