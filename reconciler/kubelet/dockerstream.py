@@ -35,7 +35,7 @@ class Engine:
         async with _bounded():
             reader, writer = await self._ask(method, path, body, version="1.0")
             try:
-                text = await reader.read(_LONGEST_ANSWER)
+                text = await _to_the_end(reader)
             finally:
                 writer.close()
         return json.loads(text) if text.strip() else None
@@ -125,6 +125,15 @@ async def _bounded() -> AsyncIterator[None]:
         raise StreamFailure("Docker does not answer in time") from error
     except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
         raise StreamFailure(f"Docker does not answer: {error}") from error
+
+
+async def _to_the_end(reader: asyncio.StreamReader) -> bytes:
+    text = b""
+    while data := await reader.read(_PIECE):
+        text += data
+        if len(text) > _LONGEST_ANSWER:
+            raise StreamFailure("Docker's answer is too long")
+    return text
 
 
 async def _check(reader: asyncio.StreamReader) -> None:

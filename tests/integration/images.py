@@ -7,10 +7,10 @@ import subprocess
 import tarfile
 from pathlib import Path
 
-BUSYBOX = "reconciler-test/busybox:1"
+BUSYBOX = "reconciler-test/busybox:2"
 _APPLETS = (
     *("sh", "sleep", "cat", "echo", "env", "false", "hostname", "httpd", "id", "kill", "ls"),
-    *("mkdir", "nc", "nslookup", "printf", "ps", "rm", "test", "touch", "true", "wget"),
+    *("mkdir", "nc", "nslookup", "printf", "ps", "rm", "tar", "test", "touch", "true", "wget"),
 )
 
 

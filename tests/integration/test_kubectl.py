@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import shutil
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,8 +30,8 @@ from reconciler.model.pod import Pod
 from reconciler.model.replication import ReplicationController
 from reconciler.settings import Settings
 from reconciler.store.memory import MemoryStore
+from tests.integration.kubectls import Kubectl, kubectls
 
-PLACES = ("/usr/lib/google-cloud-sdk/bin", *os.environ.get("PATH", "").split(":"))
 CONTROLLER = {
     "apiVersion": "v1",
     "kind": "ReplicationController",
@@ -48,20 +45,6 @@ CONTROLLER = {
         },
     },
 }
-
-
-def kubectls() -> list[str]:
-    """Return every kubectl: by version where several are installed."""
-    found: dict[str, str] = {}
-    for place in PLACES:
-        for path in sorted(Path(place).glob("kubectl*")) if place else ():
-            if (
-                os.access(path, os.X_OK)
-                and path.name.replace(".", "").replace("kubectl", "").isdigit()
-            ):
-                found.setdefault(path.name, str(path))
-    plain = shutil.which("kubectl")
-    return list(found.values()) or ([plain] if plain else [])
 
 
 class Cluster:
@@ -126,27 +109,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         file = state / "kubeconfig"
         file.write_text(yaml.safe_dump(running.config))
         yield file
-
-
-class Kubectl:
-    """One kubectl in a namespace of its own."""
-
-    def __init__(self, program: str, config: Path, namespace: str) -> None:
-        self._command = [program, "--kubeconfig", str(config), "-n", namespace]
-        self._environment = {**os.environ, "HOME": str(config.parent / namespace)}
-
-    def __call__(self, *arguments: str, given: Any = None, fails: bool = False) -> str:
-        done = subprocess.run(
-            [*self._command, *arguments],
-            input=json.dumps(given) if given is not None else None,
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            env=self._environment,
-        )
-        assert bool(done.returncode) == fails, f"{arguments}: {done.stdout}{done.stderr}"
-        return done.stderr if fails else done.stdout
 
 
 @pytest.fixture(params=kubectls() or ["none"], ids=lambda path: Path(path).name)

@@ -20,13 +20,13 @@ _AGES = 10**9  # seconds; further back than any log
 _NUMBER = re.compile(r"[+-]?[0-9]{1,40}", re.ASCII)
 
 
-def read(request: Request, clock: Clock) -> LogQuery:
-    """Read the options. Raises `StatusError` as ValidatePodLogOptions and the decoder do."""
+def read(request: Request, pod: str, clock: Clock) -> LogQuery:
+    """Read the options for a pod's log; raises `StatusError` as ValidatePodLogOptions does."""
     tail, limit = _number(request, "tailLines"), _number(request, "limitBytes")
     seconds, time = _number(request, "sinceSeconds"), _time(request)
     faults = list(_faults(tail, limit, seconds, time))
     if faults:
-        raise _refused(faults)
+        raise _refused(pod, faults)
     since = time if seconds is None else clock.now() - timedelta(seconds=min(seconds, _AGES))
     return LogQuery(request.flag("follow"), request.flag("timestamps"), tail, since, limit)
 
@@ -45,13 +45,14 @@ def _faults(
         yield invalid("sinceSeconds", seconds, "must be greater than 0")
 
 
-def _refused(faults: list[FieldError]) -> StatusError:
+def _refused(pod: str, faults: list[FieldError]) -> StatusError:
     causes = [
         {"reason": fault.reason.value, "message": fault.message, "field": fault.path}
         for fault in faults
     ]
-    text = invalid_message(_LOG_KIND, "", tuple(faults))
-    return StatusError(422, "Invalid", text, {"kind": _LOG_KIND, "causes": causes})
+    text = invalid_message(_LOG_KIND, pod, tuple(faults))
+    details = {"name": pod, "kind": _LOG_KIND, "causes": causes}
+    return StatusError(422, "Invalid", text, details)
 
 
 def _number(request: Request, name: str) -> int | None:

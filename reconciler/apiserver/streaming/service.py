@@ -52,7 +52,7 @@ class Streams:
         return self._streams
 
     async def _log(self, request: Request, pod: Pod) -> Answer:
-        query = logs.read(request, self._clock)
+        query = logs.read(request, pod.metadata.name, self._clock)
         container = pods.container_of(pod, request.one("container"))
         if not pod.spec.node_name:
             return Reply(204, b"", "")  # kube-apiserver has nowhere to ask

@@ -51,7 +51,7 @@ def upgrade(request: Request, protocol: str, serve: Any) -> Upgrade:
     headers = [
         ("Upgrade", "websocket"),
         ("Connection", "Upgrade"),
-        ("Sec-WebSocket-Accept", str(token)),
+        ("Sec-WebSocket-Accept", token.decode()),
     ]
     if protocol:
         headers.append(("Sec-WebSocket-Protocol", protocol))

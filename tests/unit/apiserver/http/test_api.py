@@ -83,13 +83,17 @@ async def test_odd_paths_are_nowhere(path: str) -> None:
     assert code(await (await api()).handle(ask("GET", path))) == 404
 
 
-async def test_a_part_that_is_not_there_yet_says_so() -> None:
+async def test_logs_of_a_pod_without_a_node_are_empty_and_without_a_kubelet_unavailable() -> None:
     served = await api()
-    assert code(await served.handle(ask("GET", "/api/v1/namespaces/default/pods/p/log"))) == 404
+    logs = "/api/v1/namespaces/default/pods/p/log"
+    assert code(await served.handle(ask("GET", logs))) == 404
     spec = {"containers": [{"name": "c", "image": "i"}]}
-    made = ask("POST", "/api/v1/namespaces/default/pods", {"metadata": {"name": "p"}, "spec": spec})
-    assert code(await served.handle(made)) == 201
-    assert code(await served.handle(ask("GET", "/api/v1/namespaces/default/pods/p/log"))) == 501
+    pod = {"metadata": {"name": "p"}, "spec": spec}
+    assert code(await served.handle(ask("POST", "/api/v1/namespaces/default/pods", pod))) == 201
+    assert code(await served.handle(ask("GET", logs))) == 204
+    bound = {"target": {"name": "n"}}
+    await served.handle(ask("POST", "/api/v1/namespaces/default/pods/p/binding", bound))
+    assert code(await served.handle(ask("GET", logs))) == 503
 
 
 async def test_warnings_cannot_break_the_header() -> None:

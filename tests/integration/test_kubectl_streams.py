@@ -1,0 +1,265 @@
+"""Every kubectl of this machine, and Python's client, on pods that run: the streamed parts."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import pty
+import select
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from scripts.leftovers import find_leftovers
+from tests.integration.harness import Daemon, Manifests, wait_for
+from tests.integration.images import BUSYBOX, ensure_busybox
+from tests.integration.kubectls import Kubectl, kubectls
+
+pytestmark = pytest.mark.integration
+
+MANIFEST = f"""
+apiVersion: v1
+kind: Namespace
+metadata: {{name: streams}}
+---
+apiVersion: v1
+kind: Secret
+metadata: {{name: s, namespace: streams}}
+stringData: {{word: xyzzy}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {{name: web, namespace: streams, labels: {{app: web}}}}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - name: web
+    image: {BUSYBOX}
+    command: [sh, -c, "echo one; echo two; echo three; echo page >/www/index.html;
+      exec httpd -f -p 127.0.0.1:8080 -h /www"]
+    env:
+    - {{name: WORD, valueFrom: {{secretKeyRef: {{name: s, key: word}}}}}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {{name: open, namespace: streams, labels: {{app: open}}}}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - name: open
+    image: {BUSYBOX}
+    command: [sh, -c, "echo hello >/www/index.html; exec httpd -f -p 8081 -h /www"]
+    ports: [{{name: http, containerPort: 8081}}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {{name: talk, namespace: streams}}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - name: talk
+    image: {BUSYBOX}
+    stdin: true
+    command: [sh, -c, "while read line; do echo got $line; done"]
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: open, namespace: streams}}
+spec:
+  selector: {{app: open}}
+  ports: [{{name: web, port: 80, targetPort: http}}]
+"""
+
+
+@pytest.fixture(scope="module")
+def config(host: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    assert find_leftovers([]) == [], "this host is in use by another daemon"
+    ensure_busybox()
+    folder = tmp_path_factory.mktemp("streams")
+    manifests = Manifests(folder / "manifests", git=False)
+    manifests.write("all.yaml", MANIFEST)
+    daemon = Daemon(manifests.folder, folder)
+    try:
+        daemon.start("--listen", "127.0.0.1:16443")
+        wait_for(lambda: len(_running()) == 3, "three pods run")
+        file = folder / "kubeconfig"
+        shown = daemon.command("kubeconfig", "--listen", "127.0.0.1:16443")
+        file.write_text(shown.stdout)
+        wait_for(lambda: _ready(file), "the API tells that the pods are ready")
+        yield file
+        assert not [each for each in daemon.events() if each.get("event") == "api.crashed"]
+    finally:
+        assert daemon.clean() == []
+
+
+def _running() -> list[str]:
+    label = "io.kubernetes.pod.namespace=streams"
+    listed = ["docker", "ps", "--format", "{{.Names}}", "--filter", f"label={label}"]
+    names = subprocess.run(listed, check=True, capture_output=True, text=True).stdout.split()
+    return [name for name in names if not name.startswith("k8s_POD_")]
+
+
+def _ready(config: Path) -> bool:
+    path = 'jsonpath={.items[*].status.conditions[?(@.type=="Ready")].status}'
+    told = Kubectl(kubectls()[0], config, "streams").run("get", "pods", "-o", path)
+    return told.stdout.split() == ["True"] * 3
+
+
+@pytest.fixture(params=kubectls() or ["none"], ids=lambda path: Path(path).name)
+def kubectl(request: pytest.FixtureRequest) -> Kubectl:
+    if request.param == "none":
+        pytest.skip("there is no kubectl on this machine")
+    config: Path = request.getfixturevalue("config")
+    return Kubectl(request.param, config, "streams")
+
+
+def test_logs(kubectl: Kubectl) -> None:
+    assert kubectl("logs", "web").splitlines() == ["one", "two", "three"]
+    assert kubectl("logs", "web", "--tail=1") == "three\n"
+    assert kubectl("logs", "web", "--limit-bytes=5") == "one\nt"
+    stamped = kubectl("logs", "web", "--timestamps", "--since=1h", "--tail=1").split()
+    assert stamped[0].startswith("20")
+    assert stamped[1] == "three"
+    assert kubectl("logs", "-l", "app=web", "--tail=2") == "two\nthree\n"
+    told = kubectl("logs", "web", "--previous", fails=True)
+    assert 'previous terminated container "web" in pod "web" not found' in told
+
+
+def test_exec(kubectl: Kubectl) -> None:
+    assert kubectl("exec", "web", "--", "echo", "hi") == "hi\n"
+    failed = kubectl.run("exec", "web", "--", "sh", "-c", "echo out; echo err >&2; exit 7")
+    assert failed.returncode == 7
+    assert failed.stdout == "out\n"
+    assert failed.stderr.startswith("err\n")
+    fed = kubectl.run("exec", "-i", "web", "--", "cat", text="x" * 300_000)
+    assert fed.stdout == "x" * 300_000
+    assert kubectl("exec", "web", "--", "sh", "-c", "echo $WORD") == "xyzzy\n"
+    assert "not valid for pod web" in kubectl("exec", "web", "-c", "no", "--", "id", fails=True)
+    missing = kubectl.run("exec", "open", "--", "/no/such/program")
+    assert missing.returncode != 0
+    assert "no such file" in missing.stderr + missing.stdout
+
+
+def test_exec_on_a_terminal(kubectl: Kubectl) -> None:
+    shown = _on_terminal([*kubectl.command, "exec", "-it", "web", "--", "sh"], b"tty; exit 3\n")
+    assert shown.code == 3
+    assert "/dev/pts/" in shown.text
+
+
+class _Shown:
+    def __init__(self, code: int, text: str) -> None:
+        self.code, self.text = code, text
+
+
+def _on_terminal(command: list[str], typed: bytes) -> _Shown:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    text = b""
+    sent = False
+    try:
+        while select.select([ours], [], [], 30)[0]:
+            try:
+                data = os.read(ours, 4096)
+            except OSError:  # the other side is closed
+                break
+            text += data
+            if not sent and b"#" in text:
+                sent = True
+                os.write(ours, typed)
+    finally:
+        os.close(ours)
+    return _Shown(process.wait(30), text.decode())
+
+
+def test_attach(kubectl: Kubectl) -> None:
+    command = [*kubectl.command, "attach", "-i", "talk", "--pod-running-timeout=20s"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b"hello\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == b"got hello\n"
+        process.terminate()
+        process.wait(20)
+
+
+def test_copies(kubectl: Kubectl, tmp_path: Path) -> None:
+    (tmp_path / "there").write_bytes(os.urandom(200_000))
+    kubectl("cp", str(tmp_path / "there"), "web:/tmp/file")
+    kubectl("cp", "web:/tmp/file", str(tmp_path / "back"))
+    assert (tmp_path / "back").read_bytes() == (tmp_path / "there").read_bytes()
+
+
+def test_port_forward(kubectl: Kubectl) -> None:
+    with _forwarded(kubectl, "pod/web", "8080") as local:
+        for _ in range(5):
+            assert _fetch(local) == b"page\n"
+    with _forwarded(kubectl, "service/open", "80") as local:
+        assert _fetch(local) == b"hello\n"
+
+
+def test_port_forward_to_a_closed_port_says_so(kubectl: Kubectl) -> None:
+    with _forwarded(kubectl, "pod/web", "9", wait=b"failed to forward port 9") as local, (
+        pytest.raises((ConnectionError, http.client.HTTPException))
+    ):  # fmt: skip
+        _fetch(local)
+
+
+def _fetch(port: int) -> bytes:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", "/")
+        return connection.getresponse().read()
+    finally:
+        connection.close()
+
+
+@contextmanager
+def _forwarded(kubectl: Kubectl, what: str, port: str, wait: bytes = b"") -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        local = probe.getsockname()[1]
+    command = [*kubectl.command, "port-forward", what, f"{local}:{port}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert b"Forwarding from" in process.stdout.readline()
+        try:
+            yield local
+            if wait:
+                assert wait in process.stderr.readline()
+        finally:
+            process.terminate()
+            process.communicate(timeout=20)
+
+
+def test_proxies(kubectl: Kubectl) -> None:
+    base = "/api/v1/namespaces/streams"
+    assert kubectl("get", "--raw", f"{base}/pods/open:8081/proxy/") == "hello\n"
+    assert kubectl("get", "--raw", f"{base}/services/open:web/proxy/index.html") == "hello\n"
+    told = kubectl("get", "--raw", f"{base}/services/open:no/proxy/", fails=True)
+    assert "ServiceUnavailable" in told
+    assert "NotFound" in kubectl("get", "--raw", f"{base}/pods/open:8081/proxy/none", fails=True)
+
+
+def test_run_and_remove(kubectl: Kubectl) -> None:
+    name = Path(kubectl.command[0]).name.replace(".", "-")
+    told = kubectl.run(
+        *("run", name, f"--image={BUSYBOX}", "--restart=Never", "--rm", "-i", "--quiet"),
+        *("--image-pull-policy=IfNotPresent", "--command", "--", "cat"),
+        text="piped\n",
+    )
+    assert told.returncode == 0, told.stderr
+    assert "piped" in told.stdout
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="there is no kubectl on this machine")
+def test_a_token_of_nobody_opens_no_shell(config: Path) -> None:
+    plain = Kubectl(kubectls()[0], config, "streams")
+    told = plain("--token=wrong", "exec", "web", "--", "id", fails=True)
+    assert "Unauthorized" in told or "logged in" in told
