@@ -34,6 +34,10 @@ from reconciler.controllers.loadbalancer.pool import parse_pool
 from reconciler.controllers.namespace.loop import NamespaceController
 from reconciler.controllers.nodelifecycle.loop import NodeLifecycle
 from reconciler.controllers.replication.loop import ReplicationLoop
+from reconciler.controllers.volumes.binder import Informers as VolumeInformers
+from reconciler.controllers.volumes.binder import VolumeBinder
+from reconciler.controllers.volumes.ephemeral import EphemeralVolumes
+from reconciler.controllers.volumes.protection import VolumeProtection
 from reconciler.core import gc, log
 from reconciler.core.clock import Clock, SystemClock
 from reconciler.core.errors import ReconcilerError
@@ -44,6 +48,7 @@ from reconciler.desired.load import Loader
 from reconciler.desired.objects import Desired
 from reconciler.kubelet.kubelet import Informers as KubeletInformers
 from reconciler.model import kinds
+from reconciler.model.claim import PersistentVolumeClaim
 from reconciler.model.config import ConfigMap, Secret
 from reconciler.model.event import Event
 from reconciler.model.gitops import ProxyState, SourceSpec
@@ -53,6 +58,8 @@ from reconciler.model.node import Node
 from reconciler.model.pod import Pod
 from reconciler.model.replication import ReplicationController
 from reconciler.model.service import Endpoints, Service
+from reconciler.model.storage import PersistentVolume
+from reconciler.model.storageclass import StorageClass
 from reconciler.scheduler.loop import Scheduler
 from reconciler.settings import OWNERSHIP, Settings
 from reconciler.source.place import open_source
@@ -133,9 +140,21 @@ class ControlPlane:
             "events": events.run,
             "retention": EventRetention(client, clock).run,
         }
+        loops |= self._volumes()
         if self.sync is not None:
             loops["sync"] = self.sync.run
         return {**loops, "informers": informers.run}
+
+    def _volumes(self) -> dict[str, Part]:
+        client, informers, events = self.client, self.informers, self.events
+        claims, volumes = informers[PersistentVolumeClaim], informers[PersistentVolume]
+        pods = informers[Pod]
+        on = VolumeInformers(claims, volumes, informers[StorageClass], informers[Node])
+        return {
+            "volumes": VolumeBinder(client, on, events).run,
+            "volumeprotection": VolumeProtection(client, claims, volumes, pods).run,
+            "ephemeral": EphemeralVolumes(client, pods, claims, events).run,
+        }
 
 
 def api_settings(settings: Settings) -> ApiSettings:

@@ -27,6 +27,7 @@ from reconciler.admission.rules.quota import limit_range, resource_quota
 from reconciler.admission.rules.replication import replication_controller
 from reconciler.admission.rules.service import service
 from reconciler.admission.rules.storage import persistent_volume
+from reconciler.admission.rules.storageclass import storage_class
 from reconciler.model.account import LimitRange, ResourceQuota, ServiceAccount
 from reconciler.model.claim import PersistentVolumeClaim
 from reconciler.model.config import ConfigMap, Secret
@@ -39,6 +40,7 @@ from reconciler.model.pod import Pod, PodTemplate
 from reconciler.model.replication import ReplicationController
 from reconciler.model.service import Endpoints, Service
 from reconciler.model.storage import PersistentVolume
+from reconciler.model.storageclass import StorageClass
 
 _RULES: dict[type[KubeObject], Callable[[Any], Errors]] = {
     ConfigMap: config_map,
@@ -59,6 +61,7 @@ _RULES: dict[type[KubeObject], Callable[[Any], Errors]] = {
     Service: service,
     ServiceAccount: service_account,
     Source: source,
+    StorageClass: storage_class,
 }
 
 

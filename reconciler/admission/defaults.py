@@ -34,6 +34,7 @@ from reconciler.model.service import (
     SessionAffinityConfig,
 )
 from reconciler.model.storage import PersistentVolume
+from reconciler.model.storageclass import StorageClass
 
 T = TypeVar("T", bound=KubeObject)
 
@@ -187,6 +188,16 @@ def _persistent_volume_claim(obj: PersistentVolumeClaim) -> PersistentVolumeClai
     return obj.replace(**outer) if outer else obj
 
 
+def _storage_class(obj: StorageClass) -> StorageClass:
+    """SetDefaults_StorageClass."""
+    changes: dict[str, Any] = {}
+    if obj.reclaim_policy is None:
+        changes["reclaim_policy"] = "Delete"
+    if obj.volume_binding_mode is None:
+        changes["volume_binding_mode"] = "Immediate"
+    return obj.replace(**changes) if changes else obj
+
+
 def _limit_range(obj: LimitRange) -> LimitRange:
     limits = tuple(_limit(item) for item in obj.spec.limits)
     return obj if limits == obj.spec.limits else obj.replace(spec=obj.spec.replace(limits=limits))
@@ -213,4 +224,5 @@ _RULES: dict[type[KubeObject], Callable[[Any], Any]] = {
     ReplicationController: _replication_controller,
     Secret: _secret,
     Service: _service,
+    StorageClass: _storage_class,
 }

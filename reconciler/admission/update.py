@@ -13,6 +13,7 @@ from reconciler.admission.errors import Errors, FieldError, GoValue, forbidden, 
 from reconciler.admission.rules.meta import annotation_map, labels, owners
 from reconciler.admission.rules.podupdate import pod_update
 from reconciler.admission.rules.statuses import pod_status, replication_status, service_status
+from reconciler.admission.rules.storageclass import storage_class_update
 from reconciler.model import quantity
 from reconciler.model.account import ResourceQuota
 from reconciler.model.base import Model
@@ -23,6 +24,7 @@ from reconciler.model.pod import Pod
 from reconciler.model.replication import ReplicationController
 from reconciler.model.service import Service
 from reconciler.model.storage import PersistentVolume, PersistentVolumeSource
+from reconciler.model.storageclass import StorageClass
 
 _IMMUTABLE = "field is immutable"
 _SEALED = "field is immutable when `immutable` is set"
@@ -184,6 +186,7 @@ _AFTER: dict[type[KubeObject], UpdateRule] = {
     Pod: pod_update,
     ReplicationController: _replication,
     ResourceQuota: _quota,
+    StorageClass: storage_class_update,
 }
 _STATUS: dict[type[KubeObject], Callable[[Any], Errors]] = {
     Pod: pod_status,

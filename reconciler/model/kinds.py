@@ -19,6 +19,8 @@ from reconciler.model.pod import Pod, PodTemplate
 from reconciler.model.replication import ReplicationController
 from reconciler.model.service import Endpoints, Service
 from reconciler.model.storage import PersistentVolume
+from reconciler.model.storageclass import GROUP as STORAGE_GROUP
+from reconciler.model.storageclass import StorageClass
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,15 @@ RESOURCES: tuple[Resource, ...] = (
     _core(Secret, "secrets"),
     _core(ServiceAccount, "serviceaccounts", "sa"),
     _core(Service, "services", "svc", status=True, categories=("all",)),
+    Resource(
+        StorageClass,
+        "StorageClass",
+        "storageclasses",
+        "storageclass",
+        ("sc",),
+        namespaced=False,
+        group=STORAGE_GROUP,
+    ),
     _gitops(gitops.ProxyState, "proxystates"),
     _gitops(gitops.Revision, "revisions"),
     _gitops(gitops.Source, "sources"),

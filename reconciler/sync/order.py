@@ -11,6 +11,7 @@ _ORDER: tuple[tuple[str, ...], ...] = (
     ("ResourceQuota", "LimitRange"),
     ("ServiceAccount",),
     ("Secret", "ConfigMap", "PodTemplate"),
+    ("StorageClass.storage.k8s.io",),
     ("PersistentVolume",),
     ("PersistentVolumeClaim",),
     ("Service",),

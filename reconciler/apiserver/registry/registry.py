@@ -40,6 +40,7 @@ from reconciler.model.meta import KubeObject
 from reconciler.model.namespace import Namespace
 from reconciler.model.ownership import ApplyConflict, Writer
 from reconciler.model.pod import Pod
+from reconciler.model.storageclass import StorageClass
 from reconciler.model.time import format_time
 from reconciler.store.protocol import Conflict, Event, Feed, Record, Store
 
@@ -74,7 +75,12 @@ class Registry:
         self._access = Access(store)
         self._clock = clock
         self._ids = ids
-        self._strategies = strategies.build(settings or RegistrySettings(), ids.below)
+        self._strategies = strategies.build(
+            settings or RegistrySettings(),
+            ids.below,
+            lambda: self.list(StorageClass),
+            self._timestamp,
+        )
         self._second: datetime | None = None
         self._second_text = ""
 

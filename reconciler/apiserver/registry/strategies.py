@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from reconciler.apiserver.registry.allocation import Pick
@@ -10,14 +11,13 @@ from reconciler.apiserver.registry.nodes import NodeStrategy
 from reconciler.apiserver.registry.pods import PodStrategy
 from reconciler.apiserver.registry.services import ServiceStrategy
 from reconciler.apiserver.registry.settings import RegistrySettings
+from reconciler.apiserver.registry.storage import ClaimStrategy, Classes, VolumeStrategy
 from reconciler.apiserver.registry.strategy import Strategy
 from reconciler.apiserver.registry.workloads import (
     OWN_KINDS,
-    ClaimStrategy,
     OwnStrategy,
     PodTemplateStrategy,
     ReplicationControllerStrategy,
-    VolumeStrategy,
 )
 from reconciler.model import kinds
 from reconciler.model.claim import PersistentVolumeClaim
@@ -32,15 +32,17 @@ from reconciler.model.storage import PersistentVolume
 Strategies = dict[type[KubeObject], Strategy[Any]]
 
 
-def build(settings: RegistrySettings, pick: Pick) -> Strategies:
+def build(
+    settings: RegistrySettings, pick: Pick, classes: Classes, now: Callable[[], str]
+) -> Strategies:
     """Return the strategy of every kind."""
     table: Strategies = {resource.model: Strategy(resource.model) for resource in kinds.RESOURCES}
     table |= {model: OwnStrategy(model) for model in OWN_KINDS}
     table |= {
         Namespace: NamespaceStrategy(Namespace),
         Node: NodeStrategy(Node),
-        PersistentVolume: VolumeStrategy(PersistentVolume),
-        PersistentVolumeClaim: ClaimStrategy(PersistentVolumeClaim),
+        PersistentVolume: VolumeStrategy(now),
+        PersistentVolumeClaim: ClaimStrategy(classes),
         Pod: PodStrategy(Pod),
         PodTemplate: PodTemplateStrategy(PodTemplate),
         ReplicationController: ReplicationControllerStrategy(ReplicationController),

@@ -1,14 +1,12 @@
-"""Kinds that differ in switches alone: ReplicationControllers, volumes, our own group."""
+"""Kinds that differ in switches alone: ReplicationControllers, templates, our own group."""
 
 from __future__ import annotations
 
 from reconciler.apiserver.registry.strategy import Strategy
-from reconciler.model.claim import PersistentVolumeClaim
 from reconciler.model.gitops import ProxyState, Revision, Source
 from reconciler.model.meta import KubeObject
 from reconciler.model.pod import PodTemplate
 from reconciler.model.replication import ReplicationController
-from reconciler.model.storage import PersistentVolume
 
 
 class ReplicationControllerStrategy(Strategy[ReplicationController]):
@@ -26,24 +24,6 @@ class PodTemplateStrategy(Strategy[PodTemplate]):
     def same_spec(self, new: PodTemplate, old: PodTemplate) -> bool:
         """Compare the templates."""
         return new.template == old.template
-
-
-class VolumeStrategy(Strategy[PersistentVolume]):
-    """The rules of PersistentVolumes, born Pending."""
-
-    def for_create(self, new: PersistentVolume) -> PersistentVolume:
-        """Start as Pending."""
-        fresh = super().for_create(new)
-        return fresh.replace(status=fresh.status.replace(phase="Pending"))
-
-
-class ClaimStrategy(Strategy[PersistentVolumeClaim]):
-    """The rules of PersistentVolumeClaims, born Pending."""
-
-    def for_create(self, new: PersistentVolumeClaim) -> PersistentVolumeClaim:
-        """Start as Pending."""
-        fresh = super().for_create(new)
-        return fresh.replace(status=fresh.status.replace(phase="Pending"))
 
 
 class OwnStrategy(Strategy[KubeObject]):

@@ -21,6 +21,7 @@ from reconciler.model.pod import PodTemplate
 from reconciler.model.replication import ReplicationController
 from reconciler.model.service import Endpoints, Service
 from reconciler.model.storage import PersistentVolume
+from reconciler.model.storageclass import DEFAULT_CLASS, StorageClass
 
 _ROLE_PREFIX, _ROLE_LABEL = "node-role.kubernetes.io/", "kubernetes.io/role"
 _CLASS_ANNOTATION = "volume.beta.kubernetes.io/storage-class"
@@ -197,6 +198,18 @@ def _claim(obj: PersistentVolumeClaim, now: datetime) -> dict[str, Any]:
     )
 
 
+def _storage_class(obj: StorageClass, now: datetime) -> dict[str, Any]:
+    default = obj.metadata.annotations.get(DEFAULT_CLASS) == "true"
+    return _cells(
+        f"{obj.metadata.name} (default)" if default else obj.metadata.name,
+        obj.provisioner,
+        obj.reclaim_policy or "Delete",
+        obj.volume_binding_mode or "",
+        bool(obj.allow_volume_expansion),
+        _age(obj, now),
+    )
+
+
 def _phase(obj: PersistentVolume | PersistentVolumeClaim) -> str:
     return "Terminating" if obj.metadata.deletion_timestamp else obj.status.phase
 
@@ -247,5 +260,6 @@ ROWS: dict[str, Any] = {
     "secrets": _secret,
     "serviceaccounts": _account,
     "services": _service,
+    "storageclasses": _storage_class,
 }
 """How an object becomes a row, by the plural of its kind."""
