@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from reconciler.kubelet import labels, network
+from reconciler.kubelet import labels, launcher, network
 from reconciler.kubelet.dockerstream import Engine, Raw
 from reconciler.kubelet.logwindow import Window
 from reconciler.kubelet.podnetwork import NetworkFailure
-from reconciler.kubelet.podspec import LAUNCHER, LAUNCHER_ENVIRONMENT
 from reconciler.model.pod import Pod
 from reconciler.model.streaming import Command, LogQuery, Output, Size, StreamFailure, Terminal
 
@@ -178,8 +177,8 @@ def _bare(container_id: str) -> str:
 def _launcher(about: dict[str, Any]) -> tuple[str, ...]:
     """Return what gives a command the container's secret variables, when it has some."""
     entrypoint: list[str] = about["Config"]["Entrypoint"] or []
-    has_secrets = entrypoint[:1] == [LAUNCHER]
-    return (LAUNCHER, "launch", LAUNCHER_ENVIRONMENT) if has_secrets else ()
+    has_secrets = entrypoint[:1] == [launcher.PROGRAM]
+    return launcher.ENTRYPOINT if has_secrets else ()
 
 
 def _refused(pod: Pod, port: int, error: BaseException) -> StreamFailure:
