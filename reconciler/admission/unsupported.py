@@ -16,9 +16,11 @@ from reconciler.model.meta import KubeObject
 from reconciler.model.pod import Pod, PodSpec, PodTemplate
 from reconciler.model.replication import ReplicationController
 from reconciler.model.service import Service
+from reconciler.model.storage import PersistentVolume
 from reconciler.model.volume import Volume, VolumeSource
 
 NOT_YET = "not supported yet"
+_NO_RECYCLING = "Recycle is not supported; use Retain or Delete"
 
 Row = tuple[str, str, Callable[[Any], bool]]
 """Attribute, JSON name, and whether a value of it asks for what we do not do."""
@@ -119,6 +121,9 @@ def unsupported(obj: KubeObject) -> tuple[FieldError, ...]:
             return tuple(_pod_spec(obj.spec.template.spec, "spec.template.spec"))
         case PodTemplate():
             return tuple(_pod_spec(obj.template.spec, "template.spec"))
+        case PersistentVolume() if obj.spec.persistent_volume_reclaim_policy == "Recycle":
+            path = "spec.persistentVolumeReclaimPolicy"
+            return (FieldError(path, Reason.NOT_ACTED_ON, _NO_RECYCLING),)
         case Service():
             return tuple(_rows(obj.spec, _SERVICE, "spec"))
         case _:

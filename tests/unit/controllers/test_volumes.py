@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from hypothesis import given
@@ -148,7 +148,7 @@ def test_a_bound_claim_without_its_volume_is_lost() -> None:
 
 
 class Cluster(World):
-    async def __aenter__(self) -> Cluster:
+    async def __aenter__(self) -> Self:
         await super().__aenter__()
         claims, volumes = self.informer(PersistentVolumeClaim), self.informer(PersistentVolume)
         classes, nodes, pods = (self.informer(k) for k in (StorageClass, Node, Pod))
@@ -243,7 +243,8 @@ async def test_a_claim_without_a_class_gets_the_default_and_waits_for_its_pod(
     await cluster.select("data", "n1")
     await cluster.until(lambda: cluster.claim().status.phase == "Bound")
     (made,) = cluster.registry.list(PersistentVolume)
-    assert made.spec.csi and made.spec.csi.volume_attributes["node"] == "n1"
+    assert made.spec.csi
+    assert made.spec.csi.volume_attributes["node"] == "n1"
     assert made.spec.persistent_volume_reclaim_policy == "Delete"
     await cluster.client.delete(PersistentVolumeClaim, "data", "default")
 
