@@ -91,15 +91,18 @@ _PROBES = (
     ("readiness_probe", "readinessProbe"),
     ("startup_probe", "startupProbe"),
 )
-_MOUNT: tuple[Row, ...] = (
-    ("sub_path", "subPath", _given),
-    ("sub_path_expr", "subPathExpr", _given),
-    ("recursive_read_only", "recursiveReadOnly", _other_than("Disabled")),
+_VOLUME_SOURCES = (
+    "empty_dir",
+    "host_path",
+    "secret",
+    "config_map",
+    "downward_api",
+    "projected",
 )
-_VOLUME_SOURCES = ("empty_dir", "host_path")
-_EMPTY_DIR: tuple[Row, ...] = (
-    ("medium", "medium", _other_than("Memory")),
-    ("size_limit", "sizeLimit", _given),
+_EMPTY_DIR: tuple[Row, ...] = (("size_limit", "sizeLimit", _given),)
+_PROJECTION: tuple[Row, ...] = (
+    ("service_account_token", "serviceAccountToken", _given),
+    ("cluster_trust_bundle", "clusterTrustBundle", _given),
 )
 _SERVICE: tuple[Row, ...] = (
     ("load_balancer_class", "loadBalancerClass", _other_than("reconciler.dev/host")),
@@ -161,10 +164,10 @@ def _container(container: Container, path: str) -> Errors:
     yield from _rows(container.security_context, _CONTAINER_SECURITY, f"{path}.securityContext")
     for attribute, field in _PROBES:
         yield from _rows(getattr(container, attribute), _PROBE, f"{path}.{field}")
-    for index, mount in enumerate(container.volume_mounts):
-        yield from _rows(mount, _MOUNT, f"{path}.volumeMounts[{index}]")
 
 
 def _volume(volume: Volume, path: str) -> Errors:
     yield from _rows(volume.empty_dir, _EMPTY_DIR, f"{path}.emptyDir")
     yield from _rows(volume, _UNSUPPORTED_SOURCES, path)
+    for index, source in enumerate(volume.projected.sources if volume.projected else ()):
+        yield from _rows(source, _PROJECTION, f"{path}.projected.sources[{index}]")

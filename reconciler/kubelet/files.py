@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from reconciler.kubelet.sandboximage import program
 from reconciler.kubelet.volumes.protocol import Offload, Place, VolumeKind
+from reconciler.kubelet.volumes.removal import remove_tree
 
 _MESSAGE_LIMIT = 4096
-# Kubernetes' own name for the folder of a pod's volumes.
-_VOLUMES = "volumes"
+# Kubernetes' own names for the folders of a pod's volumes and of mounted parts of them.
+_VOLUMES, _BINDINGS = "volumes", "volume-subpaths"
 
 
 class PodFiles:
@@ -124,6 +124,10 @@ class PodFiles:
         for folder, name in sorted(found):
             yield folder, self._place(uid, folder, name)
 
+    def binding(self, uid: str, volume: str, container: str, index: int) -> Path:
+        """Return where a container's mount number `index` is bound to, where it must be."""
+        return self._memory / uid / _BINDINGS / volume / container / str(index)
+
     def _place(self, uid: str, folder: str, name: str) -> Place:
         disk, memory = (root / uid / _VOLUMES / folder / name for root in self._roots)
         return Place(uid, name, disk, memory)
@@ -135,13 +139,11 @@ class PodFiles:
     async def remove_all(self) -> None:
         """Remove the folders of every pod, and the launcher."""
         for folder in (self._memory, self._pods, self._programs):
-            if folder.exists():
-                await self._offload(shutil.rmtree, folder)
+            await self._offload(remove_tree, folder)
 
     def _remove(self, uid: str) -> None:
         for folder in (self._memory / uid, self._pods / uid):
-            if folder.exists():
-                shutil.rmtree(folder)
+            remove_tree(folder)
 
 
 def _make_log(file: Path) -> None:

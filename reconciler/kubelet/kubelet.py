@@ -109,7 +109,9 @@ class Kubelet:
         self._group: asyncio.TaskGroup | None = None
         self._listed = asyncio.Event()
         self._cache = ContainerCache()
-        self._volumes = Volumes(files, kinds(files.offload))
+        host = _host(options)
+        allocatable = host.allocatable or {}
+        self._volumes = Volumes(files, kinds(files.offload, client, allocatable))
         narrator = Narrator(recorder)
         self._images = Images(runtime, clock, self._spawn, self._image_ready)
         self._starter = Starter(
@@ -123,7 +125,7 @@ class Kubelet:
             images=self._images,
             cache=self._cache,
             clock=clock,
-            host=_host(options),
+            host=host,
         )
         self._prober = Prober(runtime, clock, self._spawn, self._again, narrator.unhealthy)
         self._worker = PodWorker(

@@ -56,14 +56,16 @@ class Prepared:
     """What a container needs that was made ready for it.
 
     `files` are (host path, path inside) of the network files and the termination log; `volumes`
-    go by volume name; `secret_file` and `launcher` are host paths, when it has secrets.
-    `target` is the id of the container whose processes an ephemeral one joins.
+    go by volume name, `bound` are host paths of parts of them by mount path; `secret_file` and
+    `launcher` are host paths, when it has secrets. `target` is the id of the container whose
+    processes an ephemeral one joins.
     """
 
     image: Image
     environment: Environment
     files: tuple[tuple[str, str], ...] = ()
     volumes: Mapping[str, Ready] = field(default_factory=dict)
+    bound: Mapping[str, str] = field(default_factory=dict)
     launcher: str = ""
     secret_file: str = ""
     target: str = ""
@@ -181,12 +183,11 @@ def _volume(mount: VolumeMount, ready: Prepared) -> Mount:
     volume = ready.volumes.get(mount.name)
     if volume is None:
         raise ConfigError(f'volume "{mount.name}" of mount {mount.mount_path} does not exist')
-    if mount.sub_path or mount.sub_path_expr:
-        raise ConfigError(f"mount {mount.mount_path}: subPath is not supported yet")
+    bound = ready.bound.get(mount.mount_path)
     return Mount(
-        volume.engine_volume or str(volume.path),
+        bound or volume.engine_volume or str(volume.path),
         mount.mount_path,
-        volume=bool(volume.engine_volume),
+        volume=bool(volume.engine_volume) and not bound,
         read_only=mount.read_only or volume.read_only,
         propagation=_PROPAGATION.get(mount.mount_propagation or "", "rprivate"),
     )

@@ -16,7 +16,7 @@ from reconciler.core.clock import Clock
 from reconciler.core.errors import ReconcilerError
 from reconciler.kubelet.addresses import AddressPool, NoAddress, Owner
 from reconciler.kubelet.cache import ContainerCache
-from reconciler.kubelet.env import ConfigError, Surroundings, environment, references
+from reconciler.kubelet.env import ConfigError, Environment, Surroundings, environment, references
 from reconciler.kubelet.files import PodFiles
 from reconciler.kubelet.images import ImageNotReady, Images
 from reconciler.kubelet.labels import MANAGED, SCOPE, PodContainer, PodKey
@@ -47,6 +47,7 @@ from reconciler.kubelet.runtime import (
     RuntimeUnavailable,
 )
 from reconciler.kubelet.serviceenv import MASTER_NAMESPACE, service_variables
+from reconciler.kubelet.volumes import subpath
 from reconciler.kubelet.volumes.protocol import Ready, VolumeError
 from reconciler.kubelet.volumes.volumes import Volumes
 from reconciler.model.config import ConfigMap, Secret
@@ -307,6 +308,7 @@ class Starter:
         around = await self._surroundings(pod, spec)
         variables = environment(pod, spec, around)
         message_path = spec.termination_message_path or "/dev/termination-log"
+        bound = await self._bind(pod, spec, variables, volumes)
         log = await self._files.termination_log(uid, spec.name, attempt)
         hidden = variables.hidden()
         secret_file = ""
@@ -317,9 +319,34 @@ class Starter:
             environment=variables,
             files=(*self._files.network_files(uid), (str(log), message_path)),
             volumes=volumes,
+            bound=bound,
             launcher=str(self._files.launcher),
             secret_file=secret_file,
         )
+
+    async def _bind(
+        self,
+        pod: Pod,
+        spec: ContainerSpecOf,
+        variables: Environment,
+        volumes: Mapping[str, Ready],
+    ) -> dict[str, str]:
+        """Bind the parts of volumes that the container mounts. Raises `ConfigError`."""
+        bound: dict[str, str] = {}
+        for index, mount in enumerate(spec.volume_mounts):
+            inside = subpath.sub_path(mount, variables)
+            if mount.name not in volumes or not subpath.needs_binding(mount, inside):
+                continue
+            target = self._files.binding(pod.metadata.uid, mount.name, spec.name, index)
+            arguments = (volumes[mount.name], mount, inside, target)
+            try:
+                made = await self._files.offload(subpath.bind, *arguments)
+            except (VolumeError, OSError) as error:
+                where = f'volumeMount "{mount.name}" of container "{spec.name}"'
+                raise ConfigError(f"failed to prepare subPath for {where}: {error}") from error
+            if made is not None:
+                bound[mount.mount_path] = str(made)
+        return bound
 
     async def _surroundings(self, pod: Pod, spec: ContainerSpecOf) -> Surroundings:
         config_maps: dict[str, ConfigMap | None] = {}

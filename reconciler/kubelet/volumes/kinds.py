@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+from reconciler.client.protocol import Client
+from reconciler.kubelet.volumes.content import ConfigMapVolume, DownwardVolume, SecretVolume
 from reconciler.kubelet.volumes.emptydir import EmptyDir
 from reconciler.kubelet.volumes.hostpath import HostPath
+from reconciler.kubelet.volumes.payloads import Reader
+from reconciler.kubelet.volumes.projected import Projected
 from reconciler.kubelet.volumes.protocol import Offload, VolumeKind
+from reconciler.model.quantity import to_int
 
 
-def kinds(offload: Offload) -> Iterable[VolumeKind]:
-    """Return one of each kind."""
-    yield EmptyDir(offload)
+def kinds(offload: Offload, client: Client, allocatable: Mapping[str, str]) -> Iterable[VolumeKind]:
+    """Return one of each kind; `allocatable` is what the node can give to pods."""
+    reader = Reader(client, allocatable)
+    yield EmptyDir(offload, to_int(allocatable.get("memory", "0")))
     yield HostPath(offload)
+    yield SecretVolume(offload, reader)
+    yield ConfigMapVolume(offload, reader)
+    yield DownwardVolume(offload, reader)
+    yield Projected(offload, reader)

@@ -99,7 +99,7 @@ async def test_folders_come_and_go(tmp_path: Path) -> None:
     assert files.launcher.read_bytes() == sandboximage.program()
     assert files.launcher.stat().st_mode & 0o777 == 0o755
     files.write_network_files("u", "h", "n", "r")
-    place = files.place("u", EmptyDir(files.offload), "data")
+    place = files.place("u", EmptyDir(files.offload, 0), "data")
     place.memory.mkdir(parents=True)
     assert place.memory.is_relative_to(tmp_path / "run")
     assert list(files.places("u")) == [("kubernetes.io~empty-dir", place)]
