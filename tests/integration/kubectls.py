@@ -30,6 +30,7 @@ class Kubectl:
     """One kubectl in a namespace."""
 
     def __init__(self, program: str, config: Path, namespace: str) -> None:
+        self.namespace = namespace
         self.command = [program, "--kubeconfig", str(config), "-n", namespace]
         self.environment = {**os.environ, "HOME": str(config.parent / "home" / namespace)}
 

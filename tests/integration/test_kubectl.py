@@ -173,6 +173,21 @@ def test_patches(kubectl: Kubectl) -> None:
     assert found["spec"]["replicas"] == 1
 
 
+def test_what_newer_versions_send_in_protobuf(kubectl: Kubectl) -> None:
+    kubectl("create", "configmap", "m", "--from-literal=k=v")
+    assert kubectl("get", "cm", "m", "-o", "jsonpath={.data.k}") == "v"
+    kubectl("create", "secret", "generic", "s", "--from-literal=k=v")
+    assert kubectl("get", "secret", "s", "-o", "jsonpath={.data.k}") == "dg=="
+    kubectl("create", "serviceaccount", "a")
+    kubectl("create", "quota", "q", "--hard=pods=5,cpu=2")
+    assert kubectl("get", "quota", "q", "-o", "jsonpath={.spec.hard.pods}") == "5"
+    kubectl("create", "service", "clusterip", "v", "--tcp=80:8080")
+    assert kubectl("get", "svc", "v", "-o", "jsonpath={.spec.ports[0].targetPort}") == "8080"
+    kubectl("create", "namespace", f"n-{kubectl.namespace}"[:63].rstrip("-"))
+    told = kubectl("create", "configmap", "m", "--from-literal=k=v", fails=True)
+    assert "AlreadyExists" in told or "already exists" in told
+
+
 def test_refusals(kubectl: Kubectl) -> None:
     broken = json.loads(json.dumps(CONTROLLER))
     broken["spec"]["replicas"] = -1

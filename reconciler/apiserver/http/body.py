@@ -1,7 +1,7 @@
 """Request bodies: text to one object of the kind that the URL names.
 
-Called by the verbs. It reads JSON and YAML, fills in what the URL already says, and tells what
-fieldValidation tells: unknown fields and double keys as refusals or as warnings.
+Called by the verbs. It reads JSON, YAML and protobuf, fills in what the URL already says, and
+tells what fieldValidation tells: unknown fields and double keys as refusals or as warnings.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from reconciler.admission.decode import decode_lenient
 from reconciler.admission.errors import AdmissionError
 from reconciler.apiserver.http import duplicates, gotext, status
 from reconciler.apiserver.http.message import Request
+from reconciler.apiserver.http.protobuf import values
 from reconciler.apiserver.http.query import Validation
 from reconciler.apiserver.registry.errors import StatusError, bad_request, refused
 from reconciler.desired import yaml
@@ -75,6 +76,8 @@ def read(request: Request, wanted: Expected, validation: Validation) -> Body:
             body = _json(request.body, wanted, doubles=validation != "Ignore")
         case "application/yaml":
             body = _yaml(request.body, wanted)
+        case values.CONTENT_TYPE:
+            body = _protobuf(request.body, wanted)
         case _:
             raise status.unknown_format()
     return _of_kind(body, request.body, wanted)
@@ -128,6 +131,15 @@ def _yaml(text: bytes, wanted: Expected) -> Body:
         for fault in doubles
     )
     return Body(value, tuple(texts))
+
+
+def _protobuf(text: bytes, wanted: Expected) -> Body:
+    try:
+        return Body(values.read(text))
+    except values.NotProtobuf as error:
+        raise _unrecognized(text, wanted, str(error)) from error
+    except values.NoSuchMessage as error:
+        raise status.unknown_format() from error
 
 
 def _of_kind(body: Body, text: bytes, wanted: Expected) -> Body:

@@ -15,6 +15,7 @@ from reconciler.admission import warnings
 from reconciler.admission.errors import FieldError, Reason, invalid
 from reconciler.apiserver.http import body, gotext, query, status
 from reconciler.apiserver.http.message import Request
+from reconciler.apiserver.http.protobuf import values as protobuf
 from reconciler.apiserver.http.query import WriteOptions
 from reconciler.apiserver.http.target import Target
 from reconciler.apiserver.registry.deletion import DeleteOptions, Propagation
@@ -144,6 +145,11 @@ def _delete_body(request: Request) -> dict[str, Any]:
     if body.content_type(request) == "application/yaml":
         parsed = yaml.parse(request.body, ReadLimits())
         sent = parsed.documents[0].value if parsed.documents else {}
+    elif body.content_type(request) == protobuf.CONTENT_TYPE:
+        try:
+            sent = protobuf.read(request.body)
+        except (protobuf.NotProtobuf, protobuf.NoSuchMessage) as error:
+            raise bad_request(str(error)) from error
     else:
         try:
             sent = orjson.loads(request.body)

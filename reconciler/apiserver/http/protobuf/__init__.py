@@ -1,0 +1,1 @@
+"""Bodies in protobuf: Kubernetes' envelope around the messages of its public API."""
