@@ -9,13 +9,17 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import signal
+import sys
 from collections.abc import Iterable
 from contextlib import ExitStack
 from ipaddress import IPv4Network
+from pathlib import Path
 from typing import Any
 
+import pydantic
 import structlog
 import uvloop
+import yaml
 
 from reconciler import host, rundir
 from reconciler.apiserver.http.server import ApiServer, ApiSettings
@@ -42,6 +46,7 @@ from reconciler.core import gc, log
 from reconciler.core.clock import Clock, SystemClock
 from reconciler.core.errors import ReconcilerError
 from reconciler.core.ids import Ids
+from reconciler.core.kept import KeptFile, stamp_of_sources
 from reconciler.core.ownership import FileOwnership, NamespaceOwnership
 from reconciler.core.tasks import Part, supervise
 from reconciler.desired.load import Loader
@@ -190,7 +195,7 @@ def _sync(settings: Settings, client: Client, clock: Clock, informers: Informers
         sub_path=settings.path,
         interval=settings.interval,
     )
-    loader = Loader()
+    loader = Loader(memory=_kept_file(settings, "declared", "admission", "desired", "model"))
 
     async def load(snapshot: Snapshot) -> Desired:
         return await asyncio.to_thread(loader.load, snapshot)
@@ -208,7 +213,18 @@ def _sync(settings: Settings, client: Client, clock: Clock, informers: Informers
         clock,
         informers.of(_followed_kinds()).values(),
         options=SyncOptions(name=settings.source_name, spec=spec),
+        memory=_kept_file(settings, "clean", "admission", "desired", "model", "sync"),
     )
+
+
+def _kept_file(settings: Settings, name: str, *rooms: str) -> KeptFile | None:
+    """Return what earlier runs of the very code in `rooms` kept, where that can be told."""
+    package = Path(__file__).parent
+    folders = {room: package / room for room in rooms}
+    stamp = stamp_of_sources(folders, sys.version, pydantic.VERSION, yaml.__version__)
+    if not stamp:
+        return None
+    return KeptFile(settings.state_dir / "cache" / f"{settings.source_name}.{name}", stamp)
 
 
 def main(settings: Settings) -> int:

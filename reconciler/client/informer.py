@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from random import Random
 from typing import Generic, TypeVar
 
 import structlog
 
 from reconciler.client.protocol import ApiError, Client, EventType, ObjectList, WatchEvent
+from reconciler.core.gc import bulk_load
 from reconciler.core.queue import Backoff
 from reconciler.model import kinds
 from reconciler.model.meta import KubeObject
@@ -120,9 +122,11 @@ class Informer(Generic[T]):
             handler("ADDED", None, obj)
 
     async def _list(self) -> None:
-        found = await self._client.list(self._kind, self._namespace)
-        self.resource_version = found.resource_version
-        self._replace(found)
+        # The objects of the first list stay: the collector need not look at them while they come.
+        with nullcontext() if self.synced.is_set() else bulk_load():
+            found = await self._client.list(self._kind, self._namespace)
+            self.resource_version = found.resource_version
+            self._replace(found)
         self.synced.set()
 
     def _replace(self, found: ObjectList[T]) -> None:

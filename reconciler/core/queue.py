@@ -174,6 +174,8 @@ class Controller(Generic[K]):
                 await self._once(key)
             finally:
                 self.queue.done(key)
+            # A reconcile may never have waited: others get their turn after each.
+            await asyncio.sleep(0)
 
     async def _once(self, key: K) -> None:
         try:

@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 
 from reconciler.core.gc import bulk_load
+from reconciler.desired.kept import KeptResults, Memory
 from reconciler.desired.limits import ReadLimits
 from reconciler.desired.manifest import FileResult, read_file
 from reconciler.desired.objects import Desired, DesiredObject
@@ -25,12 +26,19 @@ _JSON = ".json"
 class Loader:
     """Turns snapshots of one source into what they declare.
 
-    `namespace` is for namespaced objects that name none. Not for two threads at once.
+    `namespace` is for namespaced objects that name none; `memory` has what earlier runs read, by
+    the same code with the same namespace. Not for two threads at once.
     """
 
-    def __init__(self, namespace: str = "default", limits: ReadLimits | None = None) -> None:
+    def __init__(
+        self,
+        namespace: str = "default",
+        limits: ReadLimits | None = None,
+        memory: Memory | None = None,
+    ) -> None:
         self._namespace = namespace
         self._limits = limits or ReadLimits()
+        self._kept = KeptResults(memory)
         self._files: Mapping[str, FileRef] = {}
         self._results: dict[str, FileResult] = {}
         self._by_content: dict[tuple[str, bool], FileResult] = {}
@@ -60,11 +68,22 @@ class Loader:
             for ref in changed
             if not ref.refused and _cache_key(ref) not in self._by_content
         }
-        refs = list(unseen.values())
-        with bulk_load() if len(refs) >= _BULK else nullcontext():
+        with bulk_load() if len(unseen) >= _BULK else nullcontext():
+            self._recall(unseen)
+            refs = list(unseen.values())
             for ref, data in zip(refs, snapshot.contents.read(refs), strict=True):
                 result = read_file(ref.path, data, self._namespace, self._limits)
                 self._by_content[_cache_key(ref)] = result
+                self._kept.note(_kept_key(ref), data, result)
+        self._kept.flush(_kept_key(ref) for ref in snapshot.files.values() if not ref.refused)
+
+    def _recall(self, unseen: dict[tuple[str, bool], FileRef]) -> None:
+        """Take what an earlier run read out of `unseen`."""
+        for key, ref in list(unseen.items()):
+            known = self._kept.recall(_kept_key(ref), ref.path)
+            if known is not None:
+                self._by_content[key] = known
+                del unseen[key]
 
     def _take_over(
         self, files: Mapping[str, FileRef], changed: list[FileRef], gone: list[str]
@@ -112,13 +131,17 @@ def _cache_key(ref: FileRef) -> tuple[str, bool]:
     return ref.content, ref.path.endswith(_JSON)
 
 
+def _kept_key(ref: FileRef) -> str:
+    return ref.content + _JSON if ref.path.endswith(_JSON) else ref.content
+
+
 def _at(result: FileResult, path: str) -> FileResult:
     """Return the result of equal bytes in the file at `path`."""
     if result.path == path:
         return result
     return FileResult(
         path,
-        tuple(replace(each, path=path) for each in result.objects),
+        tuple(each.at(path) for each in result.objects),
         tuple(replace(each, path=path) for each in result.problems),
     )
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import orjson
+
+from reconciler.admission.decode import decode
+from reconciler.admission.defaults import apply_defaults
 from reconciler.desired.problem import Problem
 from reconciler.model.meta import KubeObject, ObjectKey
 
@@ -35,6 +39,65 @@ class DesiredObject:
     def place(self) -> str:
         """The file, line and column of the object."""
         return f"{self.path}:{self.line}:{self.column}"
+
+    def at(self, path: str) -> DesiredObject:
+        """Return the object as declared by an equal file at `path`."""
+        return replace(self, path=path)
+
+
+class Recalled(DesiredObject):
+    """A declared object that an earlier run admitted: decoded when somebody asks, which few do.
+
+    `encoded` is the canonical JSON of its manifest.
+    """
+
+    __slots__ = ("_encoded", "_manifest", "_obj")
+    _encoded: str
+    _manifest: dict[str, Any] | None
+    _obj: KubeObject | None
+
+    def __init__(
+        self,
+        key: ObjectKey,
+        content: str,
+        path: str,
+        line: int,
+        column: int,
+        document: int,
+        within: str,
+        encoded: str,
+    ) -> None:
+        for name, value in (
+            ("key", key), ("content", content), ("path", path), ("line", line),
+            ("column", column), ("document", document), ("within", within),
+            ("_encoded", encoded), ("_manifest", None), ("_obj", None),
+        ):  # fmt: skip
+            object.__setattr__(self, name, value)
+
+    @property
+    def manifest(self) -> Mapping[str, Any]:
+        """See `DesiredObject`."""
+        known = self._manifest
+        if known is None:
+            known = orjson.loads(self._encoded)
+            object.__setattr__(self, "_manifest", known)
+        return known
+
+    @property
+    def obj(self) -> KubeObject:
+        """See `DesiredObject`."""
+        known = self._obj
+        if known is None:
+            known = apply_defaults(decode(self.manifest))
+            object.__setattr__(self, "_obj", known)
+        return known
+
+    def at(self, path: str) -> DesiredObject:
+        """See `DesiredObject`."""
+        return Recalled(
+            self.key, self.content, path, self.line, self.column, self.document, self.within,
+            self._encoded,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from reconciler.client.informer import Informer
 from reconciler.desired.declarable import refusal
 from reconciler.model import kinds
 from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.sync.identity import source_of
+
+_FIRST = ObjectKey("Namespace", "", "default")
+
+
+class StoreState(NamedTuple):
+    """A store, told from others by what it made first, at a revision."""
+
+    identity: str
+    revision: int
+
 
 Listener = Callable[[ObjectKey, KubeObject | None, KubeObject | None], None]
 
@@ -47,6 +57,13 @@ class Inventory:
     def owned(self) -> Mapping[ObjectKey, None]:
         """The inventory of the source, in the order in which it was seen."""
         return self._owned
+
+    @property
+    def store(self) -> StoreState:
+        """Which store this is, and the newest revision of it that is known here."""
+        first = self._live.get(_FIRST)
+        newest = max((int(each.resource_version or 0) for each in self._informers), default=0)
+        return StoreState(first.metadata.uid if first is not None else "", newest)
 
     async def start(self) -> None:
         """Follow the informers; return when each has its first full list."""

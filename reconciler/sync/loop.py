@@ -32,6 +32,7 @@ from reconciler.sync.execute import Executor
 from reconciler.sync.identity import source_of
 from reconciler.sync.inventory import Inventory
 from reconciler.sync.journal import Journal
+from reconciler.sync.memory import CleanMemory, Memory
 from reconciler.sync.outcome import predict
 from reconciler.sync.plan import Clean, Plan, Situation, plan, plan_keys
 from reconciler.sync.target import Target
@@ -41,6 +42,7 @@ Load = Callable[[Snapshot], Awaitable[Desired]]
 """Reads and validates a snapshot whole; blocking work is done off the event loop."""
 
 _REFUSED_AGAIN = 10.0
+_REMEMBER_EVERY = 30.0
 _MANY = 300
 _BACKOFF = Backoff(base=0.05, cap=30.0)
 
@@ -74,6 +76,7 @@ class Sync:
         *,
         options: SyncOptions,
         random: Random | None = None,
+        memory: Memory | None = None,
     ) -> None:
         self.name = name = options.name
         self._source = source
@@ -91,6 +94,7 @@ class Sync:
         self._candidate: Target | None = None
         self._target: Target | None = None
         self._clean: dict[ObjectKey, Clean] = {}
+        self._memory = CleanMemory(memory)
         self._suspects: dict[ObjectKey, None] = {}
         self._awaiting: tuple[ObjectKey, ...] = ()
         self._all = False
@@ -105,13 +109,16 @@ class Sync:
     async def run(self) -> None:
         """Follow the source until cancelled."""
         await self._inventory.start()
+        self._clean = self._memory.recall(self._inventory.store)
         await self._journal.open()
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._follow(), name="sync.follow")
+                group.create_task(self._remember(), name="sync.remember")
                 group.create_task(self._journal.run(), name="sync.journal")
                 group.create_task(self._controller.run(), name="sync.reconcile")
         finally:
+            self._memory.keep(self._clean, self._inventory.store)
             await self._source.close()
 
     def trigger(self) -> None:
@@ -131,6 +138,13 @@ class Sync:
                     self._journal.fetched(seen.revision)
                     self._log.info("revision.fetched", revision=seen.revision, author=seen.author)
                     self._wake()
+
+    async def _remember(self) -> None:
+        """Keep from time to time what is known to be equal, so that a crash costs little."""
+        while True:
+            await asyncio.sleep(_REMEMBER_EVERY)
+            clean, store = dict(self._clean), self._inventory.store
+            await asyncio.to_thread(self._memory.keep, clean, store)
 
     def _wake(self) -> None:
         self._controller.queue.add(self.name)

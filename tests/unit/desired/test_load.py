@@ -1,8 +1,10 @@
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
+from reconciler.core.kept import KeptFile
 from reconciler.desired.load import Loader
 from reconciler.model.meta import ObjectKey
 from reconciler.source.snapshot import FileRef, Snapshot, SourceError
@@ -132,3 +134,68 @@ def test_an_incremental_load_equals_a_fresh_one(files: Files) -> None:
         grown, fresh = loader.load(snapshot), Loader().load(snapshot)
         assert dict(grown.objects) == dict(fresh.objects)
         assert grown.problems == fresh.problems
+
+
+HIDDEN = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {word: sesame}\n"
+SEALED = "apiVersion: v1\nkind: Namespace\nmetadata: {name: x, labels: {a: b}} # ENC[AES256\n"
+
+
+def test_a_restart_reads_only_what_changed(files: Files, tmp_path: Path) -> None:
+    memory = tmp_path / "declared"
+    first = Loader(memory=KeptFile(memory, "code")).load(files.snapshot("1"))
+    files.read_paths.clear()
+    files.texts["c.yaml"] = namespace("c")
+    files.texts["moved/a.yaml"] = files.texts.pop("a.yaml")
+    restarted = Loader(memory=KeptFile(memory, "code"))
+    again = restarted.load(files.snapshot("2"))
+    assert files.read_paths == ["c.yaml"]
+    for name in ("a", "b"):
+        before, after = first.objects[key(name)], again.objects[key(name)]
+        assert (before.content, before.manifest, before.obj) == (
+            after.content, after.manifest, after.obj,
+        )  # fmt: skip
+    assert again.objects[key("a")].place == "moved/a.yaml:1:1"
+    files.read_paths.clear()
+    assert set(restarted.load(files.snapshot("3")).objects) == set(again.objects)
+    Loader(memory=KeptFile(memory, "new code")).load(files.snapshot("3"))
+    assert sorted(files.read_paths) == ["b.yaml", "c.yaml", "moved/a.yaml"]
+
+
+def test_a_recalled_file_still_clashes_with_a_new_one(files: Files, tmp_path: Path) -> None:
+    memory = tmp_path / "declared"
+    Loader(memory=KeptFile(memory, "code")).load(files.snapshot("1"))
+    files.texts["c.yaml"] = namespace("a")
+    desired = Loader(memory=KeptFile(memory, "code")).load(files.snapshot("2"))
+    assert [problem.path for problem in desired.problems] == ["c.yaml"]
+
+
+def test_secrets_what_is_encrypted_and_faulty_files_are_never_kept(
+    files: Files, tmp_path: Path
+) -> None:
+    memory = tmp_path / "declared"
+    files.texts |= {"s.yaml": HIDDEN, "e.yaml": SEALED, "f.yaml": "kind: Nothing\n"}
+    Loader(memory=KeptFile(memory, "code")).load(files.snapshot("1"))
+    assert b"sesame" not in memory.read_bytes()
+    files.read_paths.clear()
+    desired = Loader(memory=KeptFile(memory, "code")).load(files.snapshot("1"))
+    assert sorted(files.read_paths) == ["e.yaml", "f.yaml", "s.yaml"]
+    assert [problem.path for problem in desired.problems] == ["f.yaml"]
+
+
+def test_the_memory_does_not_grow_for_ever(files: Files, tmp_path: Path) -> None:
+    memory = tmp_path / "declared"
+    loader = Loader(memory=KeptFile(memory, "code"))
+    for number in range(1200):
+        files.texts["a.yaml"] = namespace(f"n{number}")
+        loader.load(files.snapshot(str(number)))
+    assert len(KeptFile(memory, "code").read()) < 600
+
+
+def test_a_damaged_memory_costs_nothing_but_time(files: Files, tmp_path: Path) -> None:
+    memory = tmp_path / "declared"
+    first = Loader(memory=KeptFile(memory, "code")).load(files.snapshot("1"))
+    memory.write_bytes(memory.read_bytes()[:-7] + b"garbage")
+    again = Loader(memory=KeptFile(memory, "code")).load(files.snapshot("1"))
+    assert {k: each.obj for k, each in again.objects.items()} == {
+        k: each.obj for k, each in first.objects.items()
+    }

@@ -29,6 +29,7 @@ from reconciler.store.memory import MemoryStore
 from reconciler.store.protocol import Store
 from reconciler.sync.inventory import followed_kinds
 from reconciler.sync.loop import Sync, SyncOptions
+from reconciler.sync.memory import Memory
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -85,13 +86,16 @@ class Feed:
 class Cluster:
     """One daemon's API without controllers: what nobody touches stays as sync wrote it."""
 
-    def __init__(self, clock: Clock, store: Store | None = None) -> None:
+    def __init__(
+        self, clock: Clock, store: Store | None = None, memory: Memory | None = None
+    ) -> None:
         self.clock = clock
         self.store = store or MemoryStore()
         self.registry = Registry(self.store, clock, Ids(Random(1)))
         self.client = LocalClient(self.registry)
         self.feed = Feed()
         self.sync: Sync | None = None
+        self.memory = memory
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Cluster]:
@@ -112,6 +116,7 @@ class Cluster:
             informers,
             options=SyncOptions(SourceSpec(path="/tree")),
             random=Random(2),
+            memory=self.memory,
         )
         tasks = [asyncio.create_task(each.run()) for each in [*informers, self.sync]]
         try:

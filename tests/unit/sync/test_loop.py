@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from reconciler.client.protocol import NotFound
+from reconciler.core.kept import KeptFile
 from reconciler.model.config import ConfigMap, Secret
 from reconciler.model.gitops import Revision, Source
 from reconciler.model.meta import ObjectKey
@@ -303,11 +304,12 @@ def test_history_is_bounded(virtual, clock):
     virtual.run_until_complete(body())
 
 
-def test_a_restart_with_an_unchanged_revision_writes_nothing(virtual, clock):
+@pytest.mark.parametrize("remembers", [False, True])
+def test_a_restart_with_an_unchanged_revision_writes_nothing(virtual, clock, tmp_path, remembers):
     tree = (WEB, settings("a", key="1"), service("s", 30001), controller("c", 2))
 
     async def body():
-        cluster = Cluster(clock)
+        cluster = Cluster(clock, memory=KeptFile(tmp_path / "clean", "") if remembers else None)
         async with cluster.running():
             await cluster.apply(*tree)
             await ready(cluster, "c")
@@ -323,9 +325,10 @@ def test_a_restart_with_an_unchanged_revision_writes_nothing(virtual, clock):
     virtual.run_until_complete(body())
 
 
-def test_drift_that_happened_while_nobody_looked_is_put_back(virtual, clock):
+@pytest.mark.parametrize("remembers", [False, True])
+def test_drift_that_happened_while_nobody_looked_is_put_back(virtual, clock, tmp_path, remembers):
     async def body():
-        cluster = Cluster(clock)
+        cluster = Cluster(clock, memory=KeptFile(tmp_path / "clean", "") if remembers else None)
         async with cluster.running():
             await cluster.apply(WEB, settings("a", key="1"), settings("b"))
         live = cluster.registry.get(ConfigMap, "a", "web")
