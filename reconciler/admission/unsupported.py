@@ -57,7 +57,6 @@ _POD_SPEC: tuple[Row, ...] = (
     ("resource_claims", "resourceClaims", _given),
     ("set_hostname_as_fqdn", "setHostnameAsFQDN", _given),
     ("host_users", "hostUsers", _is_false),
-    ("image_pull_secrets", "imagePullSecrets", _given),
     ("service_account_name", "serviceAccountName", _other_than("default")),
     ("automount_service_account_token", "automountServiceAccountToken", _is_true),
 )
@@ -83,7 +82,6 @@ _CONTAINER_SECURITY: tuple[Row, ...] = (
 _CONTAINER: tuple[Row, ...] = (
     ("volume_devices", "volumeDevices", _given),
     ("resize_policy", "resizePolicy", _given),
-    ("termination_message_policy", "terminationMessagePolicy", _other_than("File")),
 )
 _PROBE: tuple[Row, ...] = (("grpc", "grpc", _given),)
 _PROBES = (

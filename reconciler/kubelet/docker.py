@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from functools import partial
@@ -23,6 +24,7 @@ from docker.api.client import APIClient
 from reconciler.kubelet import dockerapi
 from reconciler.kubelet.dockerevents import EventStream
 from reconciler.kubelet.dockerexec import DockerExec
+from reconciler.kubelet.dockerpull import PullProgress
 from reconciler.kubelet.runtime import (
     Container,
     ContainerSpec,
@@ -32,10 +34,12 @@ from reconciler.kubelet.runtime import (
     Image,
     NoSuchContainer,
     NoSuchImage,
+    Progress,
     RuntimeConflict,
     RuntimeFailure,
     RuntimeUnavailable,
     RuntimeVersion,
+    ignore,
 )
 from reconciler.kubelet.threads import DaemonThreads
 
@@ -47,6 +51,7 @@ PARALLEL_WAITS = 8
 _API_VERSION = "1.41"
 _SLOW_TIMEOUT = 600
 _LOG_TAIL = 2 * 1024
+_TELL_EVERY = 1.0
 _NOT_FOUND, _CONFLICT, _NOT_MODIFIED = 404, 409, 304
 _UNREACHABLE = (
     requests.exceptions.ConnectionError,
@@ -151,14 +156,21 @@ class DockerRuntime:
         """See `ContainerRuntime.image`."""
         return dockerapi.image(await self._call(partial(self._client.inspect_image, name)))
 
-    async def pull(self, name: str, credentials: Credentials | None = None) -> Image:
+    async def pull(
+        self, name: str, credentials: Credentials | None = None, progress: Progress = ignore
+    ) -> Image:
         """See `ContainerRuntime.pull`."""
         auth = (
             {"username": credentials.username, "password": credentials.password}
             if credentials
             else None
         )
-        await self._wait(partial(_pull, self._slow, name, auth))
+        loop = asyncio.get_running_loop()
+
+        def tell(how_far: str) -> None:
+            loop.call_soon_threadsafe(progress, how_far)
+
+        await self._wait(partial(_pull, self._slow, name, auth, tell))
         return await self.image(name)
 
     async def import_image(self, name: str, root: bytes) -> None:
@@ -239,13 +251,21 @@ def _words(error: docker.errors.APIError) -> str:
     return str(error.explanation or error)
 
 
-def _pull(client: APIClient, name: str, auth: dict[str, str] | None) -> None:
+def _pull(
+    client: APIClient, name: str, auth: dict[str, str] | None, tell: Callable[[str], object]
+) -> None:
     """Pull and read the progress to its end, where the engine says what went wrong."""
     repository, tag = _split(name)
     lines: Any = client.pull(repository, tag, stream=True, decode=True, auth_config=auth)
+    layers = PullProgress()
+    told = time.monotonic()
     for line in lines:
         if "error" in line:
             raise docker.errors.DockerException(line["error"])
+        layers.take(line)
+        if time.monotonic() - told >= _TELL_EVERY:
+            told = time.monotonic()
+            tell(layers.text())
 
 
 def _split(name: str) -> tuple[str, str]:

@@ -167,6 +167,7 @@ def image(answer: Mapping[str, Any]) -> Image:
         user=config.get("User", ""),
         stop_signal=config.get("StopSignal", ""),
         environment=tuple(config.get("Env") or ()),
+        size=answer.get("Size", 0),
     )
 
 

@@ -2,13 +2,15 @@
 
 It keeps the same contract as Docker (`tests/contract`). What a container does is told by its
 command: "true" ends at once, "false" fails, "sleep N" ends after N seconds, "missing" cannot be
-started, a shell that says "trap '' TERM" ignores SIGTERM; anything else runs until told to end.
+started, a shell that says "trap '' TERM" ignores SIGTERM, one that ends in "; exit N" ends so;
+anything else runs until told to end.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Literal
@@ -23,10 +25,12 @@ from reconciler.kubelet.runtime import (
     Image,
     NoSuchContainer,
     NoSuchImage,
+    Progress,
     RuntimeConflict,
     RuntimeFailure,
     RuntimeUnavailable,
     RuntimeVersion,
+    ignore,
 )
 
 _FIRST_PID = 100_000
@@ -35,7 +39,8 @@ _FIRST_PID = 100_000
 class FakeRuntime:
     """`ContainerRuntime` in memory. `images` are the names that are there from the start.
 
-    `registry` are the names that can be pulled; while `away` the engine does not answer.
+    `registry` are the names that can be pulled, those in `accounts` with that account only;
+    `pulls` were asked for. While `away` the engine does not answer.
     """
 
     def __init__(self, clock: Clock, images: tuple[str, ...] = ()) -> None:
@@ -47,6 +52,9 @@ class FakeRuntime:
         self._listeners: set[asyncio.Queue[Happened]] = set()
         self._made = 0
         self.registry: set[str] = set()
+        self.accounts: dict[str, Credentials] = {}
+        self.pulls: list[str] = []
+        self.pull_seconds = 0.0
         self.away = False
 
     async def version(self) -> RuntimeVersion:
@@ -118,6 +126,9 @@ class FakeRuntime:
             self._timers[container] = loop.call_later(0, self.end, container, 0)
         elif command[:1] == ("false",):
             self._timers[container] = loop.call_later(0, self.end, container, 1)
+        elif ended := re.search(r"; exit (\d+)$", command[-1] if command else ""):
+            code = int(ended[1])
+            self._timers[container] = loop.call_later(0, self.end, container, code)
         elif command[:1] == ("sleep",):
             self._timers[container] = loop.call_later(float(command[1]), self.end, container, 0)
 
@@ -166,20 +177,32 @@ class FakeRuntime:
         return ExecResult(int(argv[0] == "false"), b"")
 
     async def logs(self, container: str, *, tail: int) -> bytes:
-        """See `ContainerRuntime.logs`; a simulated process says nothing."""
-        self._find(container)
-        return b""[:tail]
+        """See `ContainerRuntime.logs`; a simulated process says what its script echoes."""
+        known = self._find(container)
+        echoed = re.findall(r"\becho (\w+)", " ".join(self._command(known.id)))
+        return "".join(f"{word}\n" for word in echoed[-tail:]).encode()
 
     async def image(self, name: str) -> Image:
         """See `ContainerRuntime.image`."""
+        self._reach()
+        if name != name.lower():
+            raise RuntimeFailure("invalid reference format: repository name must be lowercase")
         try:
             return self._images[name]
         except KeyError as error:
             raise NoSuchImage(f"No such image: {name}") from error
 
-    async def pull(self, name: str, credentials: Credentials | None = None) -> Image:
-        """See `ContainerRuntime.pull`: from the names in `registry`."""
-        if name not in self.registry:
+    async def pull(
+        self, name: str, credentials: Credentials | None = None, progress: Progress = ignore
+    ) -> Image:
+        """See `ContainerRuntime.pull`: from the names in `registry`, after `pull_seconds`."""
+        self._reach()
+        self.pulls.append(name)
+        for _ in range(int(self.pull_seconds)):
+            await asyncio.sleep(1)
+            progress("1 of 2 layers")
+        account = self.accounts.get(name, credentials)
+        if name not in self.registry or account != credentials:
             who = credentials.username if credentials else "anonymous"
             raise RuntimeFailure(f"pull access denied for {name} ({who}), it does not exist")
         self._images[name] = _image(name)

@@ -1,6 +1,6 @@
 """Images of containers: found here, or pulled once for all who wait, with back-off.
 
-Called by `worker.py`. A pull runs as a task of its own: no worker waits for it.
+Called by `starter.py`. A pull runs as a task of its own: no worker waits for it.
 """
 
 from __future__ import annotations
@@ -9,24 +9,29 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from reconciler.core.clock import Clock
 from reconciler.core.errors import ReconcilerError
 from reconciler.kubelet.labels import PodKey
 from reconciler.kubelet.runtime import (
     ContainerRuntime,
+    Credentials,
     Image,
     NoSuchImage,
     RuntimeFailure,
     RuntimeUnavailable,
 )
+from reconciler.model.pod import Pod
 
 Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
 
 _FIRST, _LONGEST = 10.0, 300.0
 # How long ErrImagePull is shown before it becomes ImagePullBackOff.
 _SHOW_ERROR = timedelta(seconds=2)
+# How often a long pull says how far it is.
+_PROGRESS = 10.0
+_INVALID = "invalid reference format"
 
 
 class ImageNotReady(ReconcilerError):
@@ -42,17 +47,51 @@ class ImageNotReady(ReconcilerError):
         self.until = until
 
 
+class Report(Protocol):
+    """Tells the user how a pull goes, as an event of the pod."""
+
+    def __call__(self, pod: Pod, name: str, message: str) -> None:
+        """`name` is the container's."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An image for a container of a pod; `accounts` are tried in their order, none is anonymous."""
+
+    name: str
+    policy: str
+    key: PodKey
+    pod: Pod
+    container: str
+    accounts: tuple[Credentials, ...] = ()
+
+    @property
+    def waiter(self) -> tuple[PodKey, str]:
+        """Who waits for it."""
+        return self.key, self.container
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """How long a pull took, and with the wait of its container, in seconds."""
+
+    seconds: float
+    waited: float
+
+
 @dataclass(slots=True)
 class _Pull:
-    """A pull that runs, or the end of the last one. `served`: waiters that had its image."""
+    """A pull that runs, or the end of the last one. `fresh_for`: who has its image coming."""
 
     task: asyncio.Task[None] | None = None
-    waiters: set[PodKey] = field(default_factory=set)
+    waiters: dict[tuple[PodKey, str], tuple[Wanted, float]] = field(default_factory=dict)
     image: Image | None = None
-    fresh_for: set[PodKey] = field(default_factory=set)
+    fresh_for: dict[tuple[PodKey, str], Pulled] = field(default_factory=dict)
     error: str = ""
     failed_at: datetime | None = None
     delay: float = 0.0
+    told: float = 0.0
 
 
 class Images:
@@ -64,11 +103,12 @@ class Images:
         clock: Clock,
         spawn: Spawn,
         ready: Callable[[PodKey], None],
+        report: Report,
     ) -> None:
         self._runtime, self._clock = runtime, clock
-        self._spawn, self._ready = spawn, ready
+        self._spawn, self._ready, self._report = spawn, ready, report
         self._local: dict[str, Image] = {}
-        self._pulls: dict[str, _Pull] = {}
+        self._pulls: dict[tuple[str, tuple[Credentials, ...]], _Pull] = {}
 
     def forget(self) -> None:
         """Some image of this host changed: look again when asked."""
@@ -83,30 +123,51 @@ class Images:
                 return None
         return self._local[name]
 
-    async def ensure(self, name: str, policy: str, pod: PodKey) -> tuple[Image, bool]:
-        """Return the image for a container, and whether it was pulled for it.
+    def ids(self) -> dict[str, str]:
+        """Return what a status says of the images that are known, by the engine's id."""
+        known = {image.id: image for image in self._local.values()}
+        return {
+            key: f"docker-pullable://{image.digest}" if image.digest else f"docker://{image.id}"
+            for key, image in known.items()
+        }
 
-        Raises `ImageNotReady`. `policy` is imagePullPolicy.
+    async def ensure(self, wanted: Wanted) -> tuple[Image, Pulled | None]:
+        """Return the image for a container, and how it was pulled if it was.
+
+        Raises `ImageNotReady`.
         """
-        pull = self._pulls.get(name)
-        if pull is not None and pod in pull.fresh_for and pull.image is not None:
-            pull.fresh_for.discard(pod)
-            return pull.image, True
-        if policy != "Always":
-            image = await self.local(name)
-            if image is not None:
-                return image, False
-        if policy == "Never":
-            message = f'Container image "{name}" is not present with pull policy of Never'
+        pull = self._pulls.get((wanted.name, wanted.accounts))
+        if pull is not None and wanted.waiter in pull.fresh_for and pull.image is not None:
+            return pull.image, pull.fresh_for.pop(wanted.waiter)
+        found = await self._inspect(wanted.name)
+        if found is not None and wanted.policy != "Always":
+            return found, None
+        if wanted.policy == "Never":
+            message = f'Container image "{wanted.name}" is not present with pull policy of Never'
             raise ImageNotReady("ErrImageNeverPull", message, self._soon(_FIRST))
-        return self._wait_for(name, pod)
+        return self._wait_for(wanted)
 
-    def _wait_for(self, name: str, pod: PodKey) -> tuple[Image, bool]:
-        pull = self._pulls.setdefault(name, _Pull())
+    async def _inspect(self, name: str) -> Image | None:
+        """Look the image up; a name that can be none and an engine's fault are told the user."""
+        try:
+            return await self.local(name)
+        except RuntimeUnavailable:
+            raise
+        except RuntimeFailure as error:
+            if _INVALID in str(error):
+                words = f'Failed to apply default image tag "{name}": {error}'
+                raise ImageNotReady("InvalidImageName", words, self._soon(_LONGEST)) from error
+            words = f'Failed to inspect image "{name}": {error}'
+            raise ImageNotReady("ImageInspectError", words, self._soon(_FIRST)) from error
+
+    def _wait_for(self, wanted: Wanted) -> tuple[Image, Pulled | None]:
+        pull = self._pulls.setdefault((wanted.name, wanted.accounts), _Pull())
         if pull.task is None:
-            self._check_backoff(name, pull)
-            pull.task = self._spawn(self._pull(name, pull))
-        pull.waiters.add(pod)
+            self._check_backoff(wanted.name, pull)
+            pull.task = self._spawn(self._pull(wanted.name, wanted.accounts, pull))
+        if wanted.waiter not in pull.waiters:
+            self._report(wanted.pod, wanted.container, f'Pulling image "{wanted.name}"')
+            pull.waiters[wanted.waiter] = (wanted, self._clock.monotonic())
         raise ImageNotReady("ContainerCreating", "")
 
     def _check_backoff(self, name: str, pull: _Pull) -> None:
@@ -118,23 +179,51 @@ class Images:
             shown = min(until, pull.failed_at + _SHOW_ERROR)
             raise ImageNotReady("ErrImagePull", pull.error, shown)
         if now < until:
-            raise ImageNotReady("ImagePullBackOff", f'Back-off pulling image "{name}"', until)
+            words = f'Back-off pulling image "{name}": ErrImagePull: {pull.error}'
+            raise ImageNotReady("ImagePullBackOff", words, until)
 
-    async def _pull(self, name: str, pull: _Pull) -> None:
+    async def _pull(self, name: str, accounts: tuple[Credentials, ...], pull: _Pull) -> None:
+        began = pull.told = self._clock.monotonic()
         try:
-            pull.image = await self._runtime.pull(name)
-        except (RuntimeFailure, RuntimeUnavailable) as error:
+            pull.image = await self._try(name, accounts, pull)
+        except RuntimeFailure as error:
             pull.error, pull.failed_at = str(error), self._clock.now()
             pull.delay = min(max(_FIRST, 2 * pull.delay), _LONGEST)
         else:
             self._local[name] = pull.image
             pull.error, pull.failed_at, pull.delay = "", None, 0.0
-            pull.fresh_for |= pull.waiters
+            ended = self._clock.monotonic()
+            pull.fresh_for |= {
+                waiter: Pulled(ended - began, ended - since)
+                for waiter, (_, since) in pull.waiters.items()
+            }
         finally:
             pull.task = None
-        waiters, pull.waiters = pull.waiters, set()
-        for pod in sorted(waiters):
-            self._ready(pod)
+        waiters, pull.waiters = pull.waiters, {}
+        for key in sorted({pod for pod, _ in waiters}):
+            self._ready(key)
+
+    async def _try(self, name: str, accounts: tuple[Credentials, ...], pull: _Pull) -> Image:
+        """Pull with one account after the other; the last one's failure is the pull's."""
+        for account in accounts[:-1]:
+            try:
+                return await self._runtime.pull(name, account, self._progress(name, pull))
+            except RuntimeFailure:
+                continue
+        last = accounts[-1] if accounts else None
+        return await self._runtime.pull(name, last, self._progress(name, pull))
+
+    def _progress(self, name: str, pull: _Pull) -> Callable[[str], None]:
+        def tell(how_far: str) -> None:
+            now = self._clock.monotonic()
+            if now - pull.told < _PROGRESS:
+                return
+            pull.told = now
+            for wanted, _ in pull.waiters.values():
+                words = f'Pulling image "{name}": {how_far}'
+                self._report(wanted.pod, wanted.container, words)
+
+        return tell
 
     def _soon(self, seconds: float) -> datetime:
         return self._clock.now() + timedelta(seconds=seconds)

@@ -113,7 +113,7 @@ class Kubelet:
         allocatable = host.allocatable or {}
         self._volumes = Volumes(files, kinds(files.offload, client, allocatable))
         narrator = Narrator(recorder)
-        self._images = Images(runtime, clock, self._spawn, self._image_ready)
+        self._images = Images(runtime, clock, self._spawn, self._image_ready, narrator.pulling)
         self._starter = Starter(
             client=client,
             services=informers.services,
@@ -126,6 +126,7 @@ class Kubelet:
             cache=self._cache,
             clock=clock,
             host=host,
+            missing_pull_secrets=narrator.no_pull_secrets,
         )
         self._prober = Prober(runtime, clock, self._spawn, self._again, narrator.unhealthy)
         self._worker = PodWorker(

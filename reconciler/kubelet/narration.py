@@ -47,12 +47,12 @@ class Narrator:
 
     def started(self, pod: Pod, container: Container, started: Started) -> None:
         """A container runs: where its image came from, its creation, its start."""
-        image = container.image
-        pulled = (
-            f'Successfully pulled image "{image}"'
-            if started.pulled
-            else f'Container image "{image}" already present on machine'
-        )
+        image, pull = container.image, started.pulled
+        pulled = f'Container image "{image}" already present on machine'
+        if pull is not None:
+            took = f"{pull.seconds:.3f}s ({pull.waited:.3f}s including waiting)"
+            size = f"Image size: {started.image.size} bytes."
+            pulled = f'Successfully pulled image "{image}" in {took}. {size}'
         self._of(pod, container.name, "Normal", "Pulled", pulled)
         self._of(pod, container.name, "Normal", "Created", f"Created container {container.name}")
         self._of(pod, container.name, "Normal", "Started", f"Started container {container.name}")
@@ -65,10 +65,29 @@ class Narrator:
             self._of(pod, name, "Normal", "BackOff", error.message)
             self._of(pod, name, "Warning", "Failed", "Error: ImagePullBackOff")
         elif error.reason == "ErrImagePull":
-            self._of(pod, name, "Warning", "Failed", f"Failed to pull image: {error.message}")
+            member = roster.member(pod, name)
+            image = member.container.image if member is not None else ""
+            words = f'Failed to pull image "{image}": {error.message}'
+            self._of(pod, name, "Warning", "Failed", words)
             self._of(pod, name, "Warning", "Failed", "Error: ErrImagePull")
+        elif error.reason in ("ErrImageNeverPull", "ImageInspectError", "InvalidImageName"):
+            reason = "InspectFailed" if error.reason != "ErrImageNeverPull" else error.reason
+            self._of(pod, name, "Warning", reason, error.message)
+            self._of(pod, name, "Warning", "Failed", f"Error: {error.reason}")
         else:
             self._of(pod, name, "Warning", "Failed", f"Error: {error.message or error.reason}")
+
+    def pulling(self, pod: Pod, name: str, message: str) -> None:
+        """An image is being pulled, and how far that is."""
+        self._of(pod, name, "Normal", "Pulling", message)
+
+    def no_pull_secrets(self, pod: Pod, names: list[str]) -> None:
+        """Some imagePullSecrets are not there."""
+        words = (
+            f"Unable to retrieve some image pull secrets ({', '.join(names)}); "
+            "attempting to pull the image may not succeed."
+        )
+        self._recorder.event(pod, "Warning", "FailedToRetrieveImagePullSecret", words)
 
     def stopping(self, pod: Pod, name: str, message: str) -> None:
         """A container is stopped."""

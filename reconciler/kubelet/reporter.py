@@ -9,18 +9,24 @@ from __future__ import annotations
 from reconciler.client.protocol import Client, ConflictError, NotFound
 from reconciler.core.clock import Clock
 from reconciler.core.errors import Retryable
+from reconciler.kubelet import roster
 from reconciler.kubelet.containerstatus import Facts
 from reconciler.kubelet.files import PodFiles
+from reconciler.kubelet.images import Images
 from reconciler.kubelet.labels import PodKey
 from reconciler.kubelet.memory import Memory
 from reconciler.kubelet.narration import Narrator
 from reconciler.kubelet.observed import Observed
 from reconciler.kubelet.prober import Prober
+from reconciler.kubelet.runtime import ContainerRuntime, RuntimeFailure
 from reconciler.kubelet.status import is_ready, pod_status
 from reconciler.model.pod import Pod
 from reconciler.model.podstatus import ContainerStatus, PodStatus
 
 _WRITE_TRIES = 4
+_FALLBACK = "FallbackToLogsOnError"
+# Kubernetes' MaxContainerTerminationMessageLogLines.
+_LINES = 80
 
 
 class Reporter:
@@ -31,11 +37,14 @@ class Reporter:
         client: Client,
         files: PodFiles,
         prober: Prober,
+        images: Images,
+        runtime: ContainerRuntime,
         narrator: Narrator,
         clock: Clock,
         host_ip: str,
     ) -> None:
         self._client, self._files, self._prober = client, files, prober
+        self._images, self._runtime = images, runtime
         self._narrator, self._clock, self._host_ip = narrator, clock, host_ip
 
     async def report(
@@ -45,8 +54,9 @@ class Reporter:
 
         `busy`: there is more to do for the pod at once. Raises `Retryable`.
         """
+        await self._read_last_words(key, pod, observed, memory)
         for _ in range(_WRITE_TRIES):
-            status = self._status(key, pod, observed, memory)
+            status = self._status(pod, observed, memory)
             if status == pod.status or (busy and not _is_urgent(pod.status, status)):
                 return
             try:
@@ -64,23 +74,35 @@ class Reporter:
                 return
         raise Retryable(f"the status of pod {key} changes too fast")
 
-    def _status(self, key: PodKey, pod: Pod, observed: Observed, memory: Memory) -> PodStatus:
+    def _status(self, pod: Pod, observed: Observed, memory: Memory) -> PodStatus:
         results = self._prober.results
-        self._read_last_words(key, observed, memory)
         facts = Facts(
             host_ip=self._host_ip,
             ready=results.ready,
             waiting=memory.waiting,
             messages=memory.messages,
+            image_ids=self._images.ids(),
         )
         return pod_status(pod, observed, facts, self._clock.now())
 
-    def _read_last_words(self, key: PodKey, observed: Observed, memory: Memory) -> None:
+    async def _read_last_words(
+        self, key: PodKey, pod: Pod, observed: Observed, memory: Memory
+    ) -> None:
         for container in observed.containers:
             if container.exited and container.id not in memory.messages:
-                memory.messages[container.id] = self._files.termination_message(
-                    key.uid, container.name, container.attempt
-                )
+                member = roster.member(pod, container.name)
+                policy = member.container.termination_message_policy if member else ""
+                words = self._files.termination_message(key.uid, container.name, container.attempt)
+                if not words and policy == _FALLBACK and container.state.exit_code:
+                    words = await self._last_output(container.id)
+                memory.messages[container.id] = words
+
+    async def _last_output(self, container: str) -> str:
+        """Return the end of a failed container's log, as terminationMessagePolicy may ask."""
+        try:
+            return (await self._runtime.logs(container, tail=_LINES)).decode(errors="replace")
+        except RuntimeFailure as error:
+            return f"unable to retrieve container logs: {error}"
 
     def _tell(self, before: Pod, after: Pod) -> None:
         self._narrator.readiness(before, after)

@@ -6,7 +6,7 @@ both to this contract. Nobody here knows pods: containers with labels, images, e
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol
@@ -14,6 +14,13 @@ from typing import Literal, Protocol
 from reconciler.core.errors import ReconcilerError
 
 Phase = Literal["created", "running", "exited"]
+
+
+Progress = Callable[[str], None]
+
+
+def ignore(_how_far: str) -> None:
+    """Take no interest in the progress of a pull."""
 
 
 class RuntimeFailure(ReconcilerError):
@@ -133,7 +140,10 @@ class Container:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What the kubelet must know of an image: its id and what a container of it runs by default."""
+    """What the kubelet must know of an image: its id and what a container of it runs by default.
+
+    `digest` is "repository@sha256:..." of an image that came from a registry; `size` is in bytes.
+    """
 
     id: str
     digest: str = ""
@@ -142,6 +152,7 @@ class Image:
     user: str = ""
     stop_signal: str = ""
     environment: tuple[str, ...] = ()
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +160,7 @@ class Credentials:
     """For one registry."""
 
     username: str
-    password: str
+    password: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,8 +247,10 @@ class ContainerRuntime(Protocol):
         """Return a local image; raises `NoSuchImage`."""
         ...
 
-    async def pull(self, name: str, credentials: Credentials | None = None) -> Image:
-        """Fetch an image from its registry."""
+    async def pull(
+        self, name: str, credentials: Credentials | None = None, progress: Progress = ignore
+    ) -> Image:
+        """Fetch an image from its registry; `progress` is told now and then how far it is."""
         ...
 
     async def import_image(self, name: str, root: bytes) -> None:

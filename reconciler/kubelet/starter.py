@@ -6,7 +6,7 @@ Kubernetes' reason; a sandbox or container that was half made is taken back or f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -18,7 +18,7 @@ from reconciler.kubelet.addresses import AddressPool, NoAddress, Owner
 from reconciler.kubelet.cache import ContainerCache
 from reconciler.kubelet.env import ConfigError, Environment, Surroundings, environment, references
 from reconciler.kubelet.files import PodFiles
-from reconciler.kubelet.images import ImageNotReady, Images
+from reconciler.kubelet.images import ImageNotReady, Images, Pulled, Wanted
 from reconciler.kubelet.labels import MANAGED, SCOPE, PodContainer, PodKey
 from reconciler.kubelet.podnetwork import NetworkFailure, PodNetwork, link_name
 from reconciler.kubelet.podspec import (
@@ -29,6 +29,7 @@ from reconciler.kubelet.podspec import (
     pod_key,
     sandbox_spec,
 )
+from reconciler.kubelet.pullsecrets import credentials
 from reconciler.kubelet.resolver import (
     ClusterDns,
     hostname,
@@ -93,11 +94,11 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A container that runs now, and whether its image was pulled for it."""
+    """A container that runs now, and how its image was pulled if it was."""
 
     container: str
     image: Image
-    pulled: bool
+    pulled: Pulled | None
 
 
 class Starter:
@@ -117,11 +118,13 @@ class Starter:
         cache: ContainerCache,
         clock: Clock,
         host: Host,
+        missing_pull_secrets: Callable[[Pod, list[str]], None],
     ) -> None:
         self._client, self._services = client, services
         self._runtime, self._network, self._addresses = runtime, network, addresses
         self._files, self._images, self._cache, self._clock = files, images, cache, clock
         self._volumes, self._host = volumes, host
+        self._missing_pull_secrets = missing_pull_secrets
         self.links: set[str] = set()
 
     def linked(self, sandbox: PodContainer) -> bool:
@@ -210,8 +213,7 @@ class Starter:
         self, pod: Pod, spec: ContainerSpecOf, attempt: int, backoff: float, sandbox: str
     ) -> Started:
         """Create and start a container. Raises `StartFailed`."""
-        key = pod_key(pod)
-        image, pulled = await self._image(spec, key)
+        image, pulled = await self._image(pod, spec)
         volumes = await self._mounted(pod)
         try:
             ready = await self._prepare(pod, spec, attempt, image, volumes)
@@ -226,12 +228,28 @@ class Starter:
             raise
         return Started(made, image, pulled)
 
-    async def _image(self, spec: ContainerSpecOf, key: PodKey) -> tuple[Image, bool]:
+    async def _image(self, pod: Pod, spec: ContainerSpecOf) -> tuple[Image, Pulled | None]:
+        accounts = credentials(spec.image, await self._pull_secrets(pod))
+        policy, key = spec.image_pull_policy, pod_key(pod)
         try:
-            return await self._images.ensure(spec.image, spec.image_pull_policy, key)
+            return await self._images.ensure(
+                Wanted(spec.image, policy, key, pod, spec.name, accounts)
+            )
         except ImageNotReady as error:
             quiet = error.reason == "ContainerCreating"
             raise StartFailed(error.reason, error.message, error.until, quiet=quiet) from error
+
+    async def _pull_secrets(self, pod: Pod) -> list[Secret]:
+        """Return the pod's imagePullSecrets; those that are not there are told of, and no fault."""
+        found, missing = [], []
+        for reference in pod.spec.image_pull_secrets:
+            try:
+                found.append(await self._client.get(Secret, reference.name, pod.metadata.namespace))
+            except NotFound:
+                missing.append(reference.name)
+        if missing:
+            self._missing_pull_secrets(pod, missing)
+        return found
 
     async def _create_container(self, wanted: ContainerSpec) -> str:
         try:

@@ -91,7 +91,7 @@ class PodWorker:
         self._narrator, self._clock = narrator, clock
         self._node_name, self._host_ip = node_name, host_ip
         self._stopper = Stopper(runtime, images, hooks, narrator, clock, host_ip)
-        self._reporter = Reporter(client, files, prober, narrator, clock, host_ip)
+        self._reporter = Reporter(client, files, prober, images, runtime, narrator, clock, host_ip)
         self._let_go_timeout = timedelta(seconds=let_go_timeout)
         self._memory: dict[PodKey, Memory] = {}
         self._log = structlog.get_logger(component="kubelet")

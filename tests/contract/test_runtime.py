@@ -155,6 +155,43 @@ async def test_an_absent_image_is_told(runtime: ContainerRuntime, label: str) ->
         await runtime.pull(absent.image)
 
 
+async def test_a_name_that_can_be_no_image_is_told(runtime: ContainerRuntime) -> None:
+    with pytest.raises(RuntimeFailure, match="invalid reference format"):
+        await runtime.image("reconciler-test/Absent:1")
+
+
+async def test_the_end_of_a_container_can_be_read(runtime: ContainerRuntime, label: str) -> None:
+    async with aclosing(runtime.events(label)) as events:
+        await until(events, "resync")
+        made = await runtime.create(spec(label, "sh", "-c", "echo one; echo two >&2; exit 3"))
+        await runtime.start(made)
+        await until(events, "die", made)
+    assert await runtime.logs(made, tail=80) == b"one\ntwo\n"
+    assert await runtime.logs(made, tail=1) == b"two\n"
+
+
+async def test_many_slow_commands_hold_up_no_other(runtime: ContainerRuntime, label: str) -> None:
+    made = await runtime.create(spec(label, *POLITE))
+    await runtime.start(made)
+    slow = [asyncio.create_task(runtime.exec(made, ("sleep", "60"), 60)) for _ in range(12)]
+    await asyncio.sleep(0)
+    assert (await runtime.exec(made, ("true",), 10)).exit_code == 0
+    for task in slow:
+        task.cancel()
+    ended = await asyncio.gather(*slow, return_exceptions=True)
+    assert all(isinstance(each, asyncio.CancelledError) for each in ended)
+
+
+async def test_a_command_in_no_container_is_a_failure(
+    runtime: ContainerRuntime, label: str
+) -> None:
+    with pytest.raises(NoSuchContainer):
+        await runtime.exec("absent", ("true",), 5)
+    made = await runtime.create(spec(label, *POLITE))
+    with pytest.raises(RuntimeConflict):
+        await runtime.exec(made, ("true",), 5)
+
+
 async def test_a_command_runs_inside(runtime: ContainerRuntime, label: str) -> None:
     made = await runtime.create(spec(label, *POLITE))
     await runtime.start(made)
