@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 
 from reconciler.core.gc import bulk_load
+from reconciler.desired.builds import Builds
 from reconciler.desired.kept import KeptResults, Memory
 from reconciler.desired.limits import ReadLimits
 from reconciler.desired.manifest import FileResult, read_file
@@ -39,6 +40,8 @@ class Loader:
         self._namespace = namespace
         self._limits = limits or ReadLimits()
         self._kept = KeptResults(memory)
+        self._builds = Builds(namespace, self._limits)
+        self._built: dict[str, FileResult] = {}
         self._files: Mapping[str, FileRef] = {}
         self._results: dict[str, FileResult] = {}
         self._by_content: dict[tuple[str, bool], FileResult] = {}
@@ -51,11 +54,16 @@ class Loader:
 
         Raises `SourceError` when bytes cannot be had; then the last state is still there.
         """
+        built: list[FileResult] = []
         files = snapshot.files
+        if snapshot.tree is not None:
+            built, plain = self._builds.results(snapshot)
+            files = {path: files[path] for path in files if path in plain}
         if files is not self._files:
             changed, gone = _differences(self._files, files)
             self._read_new(snapshot, changed)
             self._take_over(files, changed, gone)
+        self._take_builds(built)
         problems = [each for path in self._faulty for each in self._results[path].problems]
         return Desired(
             snapshot.revision, self._objects, tuple(sorted((*problems, *self._duplicates)))
@@ -106,6 +114,21 @@ class Loader:
         if len(self._by_content) > 2 * len(files) + _BULK:
             used = {_cache_key(ref) for ref in files.values()}
             self._by_content = {k: v for k, v in self._by_content.items() if k in used}
+
+    def _take_builds(self, built: list[FileResult]) -> None:
+        """Make the results of kustomizations the present ones; each stands as a file of its own."""
+        present = {result.path: result for result in built}
+        old = self._built
+        touched = {p for p in old.keys() | present.keys() if old.get(p) is not present.get(p)}
+        if not touched:
+            return
+        results = {path: each for path, each in self._results.items() if path not in touched}
+        results |= {path: present[path] for path in touched if path in present}
+        self._objects, self._duplicates = _joined(results)
+        self._faulty = (self._faulty - touched) | {
+            path for path in touched if path in present and present[path].problems
+        }
+        self._results, self._built = results, present
 
     def _result(self, ref: FileRef) -> FileResult:
         if ref.refused:

@@ -24,7 +24,6 @@ from reconciler.admission.errors import (
     required,
 )
 from reconciler.admission.unsupported import unsupported
-from reconciler.desired import json, yaml
 from reconciler.desired.declarable import refusal
 from reconciler.desired.hints import hint_for, meant_path
 from reconciler.desired.limits import ReadLimits
@@ -33,12 +32,11 @@ from reconciler.desired.positions import Positions
 from reconciler.desired.problem import Problem
 from reconciler.desired.redact import without_secrets
 from reconciler.desired.texthints import text_hint
-from reconciler.desired.yaml import Document
+from reconciler.desired.written import Item, join, parse, unreadable, unwrap
 from reconciler.model import kinds
 from reconciler.model.kinds import Resource
 from reconciler.model.meta import KubeObject, ObjectKey
 
-_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 # What only a server sets; people paste it from `kubectl get -o yaml`.
 _SERVER_METADATA = frozenset(
     ("creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "generation",
@@ -55,25 +53,16 @@ class FileResult:
     problems: tuple[Problem, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Item:
-    """One object in a document, not decoded yet; `within` is its path in a List."""
-
-    value: Any
-    document: Document
-    within: str
-    line: int
-    column: int
-
-
 def read_file(path: str, data: bytes, namespace: str, limits: ReadLimits) -> FileResult:
     """Return what a manifest file declares; `namespace` is for objects that name none."""
-    reader = _FileReader(path, data, namespace, limits)
+    reader = ManifestReader(path, data, namespace, limits)
     objects = tuple(reader.read())
     return FileResult(path, objects, tuple(sorted(reader.problems)))
 
 
-class _FileReader:
+class ManifestReader:
+    """Reads one file; `data` are its bytes, in which places are looked up."""
+
     def __init__(self, path: str, data: bytes, namespace: str, limits: ReadLimits) -> None:
         self._path = path
         self._data = data
@@ -84,11 +73,10 @@ class _FileReader:
 
     def read(self) -> Iterator[DesiredObject]:
         """Yield the objects; what is wrong goes to `problems`."""
-        if (reason := _unreadable(self._data, self._limits)) is not None:
+        if (reason := unreadable(self._data, self._limits)) is not None:
             self.problems.append(Problem(self._path, 1, 1, "", *reason))
             return
-        parse = json.parse if self._path.endswith(".json") else yaml.parse
-        parsed = parse(self._data, self._limits)
+        parsed = parse(self._path, self._data, self._limits)
         for fault in parsed.faults:
             hint = text_hint(self._data, fault.line) if fault.syntax else ""
             field = self._positions_of().path_at((fault.line, fault.column))
@@ -96,12 +84,13 @@ class _FileReader:
                 Problem(self._path, fault.line, fault.column, field, fault.message, hint)
             )
         for document in parsed.documents:
-            for item in _unwrap(document):
-                declared = self._declare(item)
+            for item in unwrap(document):
+                declared = self.declare(item)
                 if declared is not None:
                     yield declared
 
-    def _declare(self, item: _Item) -> DesiredObject | None:
+    def declare(self, item: Item) -> DesiredObject | None:
+        """Return the object of an item; what is wrong with it goes to `problems`."""
         try:
             resource = identify(item.value)
             if reason := refusal(resource):
@@ -119,21 +108,21 @@ class _FileReader:
             item.document.index, item.within,
         )  # fmt: skip
 
-    def _refuse(self, item: _Item, refused: AdmissionError) -> None:
+    def _refuse(self, item: Item, refused: AdmissionError) -> None:
         name = _shown(refused, item.value, self._namespace)
         for error in without_secrets(refused.kind, refused.errors):
             line, column = self._place(item, error)
             hint = error.hint or hint_for(error, item.value)
             if not hint and not isinstance(item.value, Mapping):
                 hint = text_hint(self._data, line)
-            field = _join(item.within, error.path)
+            field = join(item.within, error.path)
             self.problems.append(
                 Problem(self._path, line, column, field, error.message, hint, name)
             )
 
-    def _place(self, item: _Item, error: FieldError) -> tuple[int, int]:
+    def _place(self, item: Item, error: FieldError) -> tuple[int, int]:
         positions = self._positions_of()
-        path = _join(item.within, error.path)
+        path = join(item.within, error.path)
         if not error.path:
             return item.line, item.column
         if error.reason is Reason.UNKNOWN_FIELD:
@@ -146,50 +135,6 @@ class _FileReader:
         if self._positions is None:
             self._positions = Positions(self._data)
         return self._positions
-
-
-def _unreadable(data: bytes, limits: ReadLimits) -> tuple[str, str] | None:
-    """Return a message and a hint why the bytes cannot be a manifest, or `None`."""
-    if len(data) > limits.file_bytes:
-        return f"the file has {len(data)} bytes, and at most {limits.file_bytes} are read", ""
-    if data.startswith(_LFS_POINTER):
-        return "the file is a Git LFS pointer, not the file itself", "keep manifests out of LFS"
-    return None
-
-
-def _unwrap(document: Document) -> Iterator[_Item]:
-    """Yield the objects of a document: itself, or the items of a List."""
-    places = document.items
-    start = (document.line, document.column)
-    for within, value in _flatten(document.value, ""):
-        index = within.partition("[")[2].partition("]")[0]
-        place = places[int(index)] if index and int(index) < len(places) else start
-        yield _Item(value, document, within, *place)
-
-
-def _flatten(value: Any, within: str) -> Iterator[tuple[str, Any]]:
-    item_kind = _list_of(value)
-    if item_kind is None:
-        yield within, value
-        return
-    for index, item in enumerate(value["items"]):
-        path = _join(within, f"items[{index}]")
-        if item_kind and isinstance(item, Mapping):
-            item = {"apiVersion": value["apiVersion"], "kind": item_kind, **item}  # noqa: PLW2901 - the same item, named
-        yield from _flatten(item, path)
-
-
-def _list_of(value: Any) -> str | None:
-    """Return the kind of the items of a list ("" for List itself), or `None` for no list."""
-    if not isinstance(value, Mapping) or not isinstance(value.get("items"), list):
-        return None
-    kind, api_version = value.get("kind"), value.get("apiVersion")
-    if not isinstance(kind, str) or not isinstance(api_version, str) or not kind.endswith("List"):
-        return None
-    if kind == "List" and api_version == "v1":
-        return ""
-    item_kind = kind.removesuffix("List")
-    return item_kind if kinds.by_gvk(api_version, item_kind) else None
 
 
 def _normalize(
@@ -282,9 +227,3 @@ def _shown(refused: AdmissionError, value: Any, namespace: str) -> str:
         place = ""
     path = f"{place}/{name}" if place and name else str(name)
     return f"{refused.kind} {path}".strip()
-
-
-def _join(within: str, path: str) -> str:
-    if not within or not path:
-        return within or path
-    return f"{within}.{path}"

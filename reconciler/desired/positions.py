@@ -57,6 +57,18 @@ class Positions:
             place = _member(node, value) or place
         return place.start_mark.line + 1, place.start_mark.column + 1
 
+    def exact(self, document: int, path: str) -> Place | None:
+        """Return the place of the field at `path`, or `None` when it is not there."""
+        node = self._document(document)
+        rest = path
+        place = node
+        while node is not None and rest:
+            entry, rest = _follow(node, rest)
+            if entry is None:
+                return None
+            node, place = entry.value, entry.key or entry.value
+        return (place.start_mark.line + 1, place.start_mark.column + 1) if place else None
+
     def key(self, document: int, path: str) -> Place | None:
         """Return the place of the key at `path` itself, for a field that should not be there."""
         parent, _, _ = path.rpartition(".")

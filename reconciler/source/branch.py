@@ -23,9 +23,9 @@ from reconciler.core.clock import Clock
 from reconciler.core.queue import Backoff
 from reconciler.source.address import Address
 from reconciler.source.announce import Announcer
-from reconciler.source.files import TreeLimits
-from reconciler.source.git import FETCHED, Commit, GitRepository
-from reconciler.source.gittree import LINK, is_plain, is_utf8, manifest_files
+from reconciler.source.files import TreeLimits, is_kustomization
+from reconciler.source.git import FETCHED, Commit, GitRepository, TreeEntry
+from reconciler.source.gittree import LINK, all_files, is_plain, is_utf8, manifest_files
 from reconciler.source.snapshot import FileRef, Snapshot, SourceError, SourceProblem
 
 _BATCH_BYTES = 32 * 1024 * 1024
@@ -56,6 +56,7 @@ class _Shown:
     tree: str
     files: dict[str, FileRef]
     plain: bool
+    kustomized: bool
 
 
 class GitSource:
@@ -91,6 +92,7 @@ class GitSource:
         self._one_look = threading.Lock()
         self._repository: GitRepository | None = None
         self._shown: _Shown | None = None
+        self._everything: tuple[str, dict[str, FileRef]] = ("", {})
         self._wake = asyncio.Event()
         self._asked = False
         self._looks = 0
@@ -162,11 +164,15 @@ class GitSource:
             commit = self._present(repository)
             self._check_history(repository, commit, asked)
             files = self._files(repository, commit.tree)
+            tree = self._tree(repository, commit.root) if self._kustomized else None
             if self._address.remote and commit.id != self._revision:
                 repository.tidy()
             self._revision = commit.id
         contents = _BlobContents(repository)
-        return Snapshot(commit.id, commit.author, commit.time, commit.message, files, contents)
+        return Snapshot(
+            commit.id, commit.author, commit.time, commit.message, files, contents,
+            tree=tree, scope=self._address.sub_path,
+        )  # fmt: skip
 
     def _open(self) -> GitRepository:
         """Return the repository; found anew while it was not there."""
@@ -227,18 +233,27 @@ class GitSource:
         for path in (*gone, *(entry.path for entry in changed)):
             files.pop(self._prefix + path, None)
         files.update(manifest_files(changed, {}, self._prefix, self._limits))
-        return _Shown(tree, files, plain=True)
+        return _Shown(tree, files, plain=True, kustomized=any(map(is_kustomization, files)))
 
     def _whole(self, repository: GitRepository, tree: str) -> _Shown:
         entries = repository.tree(tree)
-        links = [entry for entry in entries if entry.mode == LINK]
-        targets = repository.blobs([entry.blob for entry in links])
-        link_targets = {
-            entry.path: target.decode("utf-8", "surrogateescape")
-            for entry, target in zip(links, targets, strict=True)
-        }
-        files = manifest_files(entries, link_targets, self._prefix, self._limits)
-        return _Shown(tree, files, plain=all(is_plain(entry) for entry in entries))
+        files = manifest_files(entries, _links(repository, entries), self._prefix, self._limits)
+        plain = all(is_plain(entry) for entry in entries)
+        return _Shown(tree, files, plain, kustomized=any(map(is_kustomization, files)))
+
+    @property
+    def _kustomized(self) -> bool:
+        return self._shown is not None and self._shown.kustomized
+
+    def _tree(self, repository: GitRepository, root: str) -> dict[str, FileRef]:
+        """Return every file of the commit, for kustomizations to refer to."""
+        if self._everything[0] != root:
+            entries = repository.tree(root)
+            files = all_files(entries, _links(repository, entries), self._limits)
+            if len(files) > self._limits.files:
+                raise SourceError("TooManyFiles", f"more than {self._limits.files} files")
+            self._everything = (root, files)
+        return self._everything[1]
 
     @property
     def _prefix(self) -> str:
@@ -269,6 +284,16 @@ class GitSource:
             self._wake.set()
             if not common.is_dir():
                 return
+
+
+def _links(repository: GitRepository, entries: Sequence[TreeEntry]) -> dict[str, str]:
+    """Return the targets of the symbolic links among `entries`."""
+    links = [entry for entry in entries if entry.mode == LINK]
+    targets = repository.blobs([entry.blob for entry in links])
+    return {
+        entry.path: target.decode("utf-8", "surrogateescape")
+        for entry, target in zip(links, targets, strict=True)
+    }
 
 
 class _BlobContents:

@@ -43,7 +43,9 @@ class DirectoryTiming:
 
 
 class DirectorySource:
-    """Manifests under `root`, watched by inotify, with a full rescan now and then (law 5).
+    """Manifests under `sub_path` of `root`, watched by inotify, with a full rescan now and then.
+
+    (law 5) What kustomizations refer to may be anywhere under `root`.
 
     `executor` runs the blocking reads; the loop's default one when it is `None`.
     """
@@ -53,13 +55,14 @@ class DirectorySource:
         root: Path,
         *,
         clock: Clock,
+        sub_path: str = "",
         timing: DirectoryTiming | None = None,
         limits: TreeLimits | None = None,
         executor: Executor | None = None,
     ) -> None:
         self._root = root
         self._timing = timing or DirectoryTiming()
-        self._tree = DirectoryTree(root, clock, limits)
+        self._tree = DirectoryTree(root, clock, limits, sub_path)
         self._clock = clock
         self._executor = executor
         self._changed: set[str] = set()
@@ -68,6 +71,7 @@ class DirectorySource:
         self._closed = False
         self._looks = 0
         self._files: dict[str, FileRef] = {}
+        self._sub_path = sub_path
         self._log = structlog.get_logger(component="source")
 
     async def snapshots(self) -> AsyncIterator[Snapshot | SourceProblem]:
@@ -153,9 +157,14 @@ class DirectorySource:
         return await asyncio.get_running_loop().run_in_executor(self._executor, look)
 
     def _snapshot(self, files: Mapping[str, FileRef]) -> Snapshot:
-        lines = "\n".join(f"{ref.content} {path}" for path, ref in files.items())
+        tree = self._tree.tree()
+        named = files if tree is None else tree
+        lines = "\n".join(f"{ref.content} {path}" for path, ref in named.items())
         digest = hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()
-        return Snapshot(digest[:40], "", self._clock.now(), "", files, self._tree)
+        return Snapshot(
+            digest[:40], "", self._clock.now(), "", files, self._tree,
+            tree=tree, scope=self._sub_path,
+        )  # fmt: skip
 
     async def _watch(self) -> None:
         """Note what changed and wake the reader; set up again when the watch cannot hold."""

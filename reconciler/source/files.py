@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 MANIFEST_SUFFIXES = (".yaml", ".yml", ".json")
+KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _MAX_LINKS = 40  # Linux' own limit on links followed for one path
 
 
@@ -28,7 +29,18 @@ def is_hidden(path: str) -> bool:
 
 def is_manifest(path: str) -> bool:
     """Return whether the file at `path` is read: visible, and YAML or JSON by its name."""
-    return path.endswith(MANIFEST_SUFFIXES) and not is_hidden(path)
+    named = path.endswith(MANIFEST_SUFFIXES) or is_kustomization(path)
+    return named and not is_hidden(path)
+
+
+def is_temporary(name: str) -> bool:
+    """Return whether a file is an editor's own, as vim's and Emacs' are."""
+    return name.endswith(("~", ".swp", ".swo", ".swx")) or name.startswith((".#", "#", ".nfs"))
+
+
+def is_kustomization(path: str) -> bool:
+    """Return whether the file at `path` is a kustomization by its name."""
+    return path.endswith(KUSTOMIZATIONS) and path.rpartition("/")[2] in KUSTOMIZATIONS
 
 
 def too_large(size: int, limits: TreeLimits) -> str:

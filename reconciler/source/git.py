@@ -48,10 +48,14 @@ _DEAD_LOCKS = ("shallow.lock", f"{FETCHED}.lock", "packed-refs.lock", "config.lo
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """A commit and the tree of manifests in it; `tree` is empty if the sub-path is not there."""
+    """A commit and the tree of manifests in it; `tree` is empty if the sub-path is not there.
+
+    `root` is the tree of the whole commit.
+    """
 
     id: str
     tree: str
+    root: str
     author: str
     time: datetime
     message: str
@@ -145,12 +149,13 @@ class GitRepository:
 
     def commit(self, ref: str, sub_path: str) -> Commit | None:
         """Return the commit that `ref` names now, or `None` when there is no such ref."""
-        tree = f"{ref}^{{commit}}:{sub_path}" if sub_path else f"{ref}^{{tree}}"
-        answers = list(_answers(self._batch("--batch", [f"{ref}^{{commit}}", tree])))
+        root = f"{ref}^{{tree}}"
+        tree = f"{ref}^{{commit}}:{sub_path}" if sub_path else root
+        answers = list(_answers(self._batch("--batch", [f"{ref}^{{commit}}", tree, root])))
         if answers[0].kind != "commit":
             return None
         tree_id = answers[1].id if answers[1].kind == "tree" else ""
-        return _parse_commit(answers[0], tree_id)
+        return _parse_commit(answers[0], tree_id, answers[2].id)
 
     def is_ancestor(self, old: str, new: str) -> bool:
         """Return whether `new` builds on `old`, so that no history was rewritten."""
@@ -281,7 +286,7 @@ def _records(output: bytes) -> Iterable[str]:
     return output.decode("utf-8", "surrogateescape").split("\0")[:-1]
 
 
-def _parse_commit(answer: _Answer, tree: str) -> Commit:
+def _parse_commit(answer: _Answer, tree: str, root: str) -> Commit:
     head, _, message = answer.content.decode("utf-8", "replace").partition("\n\n")
     author, when = "", datetime.fromtimestamp(0, UTC)
     for line in head.split("\n"):
@@ -292,7 +297,7 @@ def _parse_commit(answer: _Answer, tree: str) -> Commit:
             with suppress(ValueError, OverflowError, IndexError, OSError):
                 seconds = int(rest.rpartition(">")[2].split()[0])
                 when = datetime.fromtimestamp(seconds, UTC)
-    return Commit(answer.id, tree, author, when, message.strip())
+    return Commit(answer.id, tree, root, author, when, message.strip())
 
 
 def _first_line(errors: str) -> str:

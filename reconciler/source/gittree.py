@@ -37,6 +37,24 @@ def manifest_files(
     return {ref.path: ref for ref in refs if ref is not None}
 
 
+def all_files(
+    entries: Iterable[TreeEntry], link_targets: Mapping[str, str], limits: TreeLimits
+) -> dict[str, FileRef]:
+    """Return every file among `entries`, whatever its name, for kustomizations to refer to."""
+    entries = list(entries)
+    by_path = {entry.path: entry for entry in entries}
+    found: dict[str, FileRef] = {}
+    for entry in entries:
+        end = resolve_link(entry.path, link_targets) if entry.mode == LINK else entry.path
+        if entry.mode == _SUBMODULE:
+            continue
+        if end is None:
+            found[entry.path] = _refused(entry.path, leaves_tree(link_targets[entry.path]))
+        elif end in by_path:
+            found[entry.path] = _plain(entry.path, by_path[end], limits)
+    return found
+
+
 def is_plain(entry: TreeEntry) -> bool:
     """Return whether `entry` can be judged without the rest of its tree."""
     return entry.mode not in (LINK, _SUBMODULE) and is_utf8(entry.path)

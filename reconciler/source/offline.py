@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 
 from reconciler.core.clock import Clock
-from reconciler.source.files import TreeLimits, too_large
+from reconciler.source.files import KUSTOMIZATIONS, TreeLimits, too_large
 from reconciler.source.snapshot import Contents, FileRef, Snapshot, SourceError
 from reconciler.source.tree import DirectoryTree
 
@@ -20,6 +20,8 @@ def read_once(paths: Sequence[Path], clock: Clock, limits: TreeLimits | None = N
     name. Raises `SourceError` for a path that cannot be read.
     """
     limits = limits or TreeLimits()
+    if len(paths) == 1 and paths[0].is_dir() and any(map(_is_kustomized, paths)):
+        return _kustomized(paths[0], clock, limits)
     files: dict[str, FileRef] = {}
     origins: dict[str, tuple[Contents, FileRef]] = {}
     for path in paths:
@@ -31,6 +33,31 @@ def read_once(paths: Sequence[Path], clock: Clock, limits: TreeLimits | None = N
     digest = hashlib.sha256("".join(ref.content for ref in files.values()).encode())
     revision = digest.hexdigest()[:40]
     return Snapshot(revision, "", clock.now(), "", files, _Joined(origins))
+
+
+def _is_kustomized(path: Path) -> bool:
+    return any((path / name).is_file() for name in KUSTOMIZATIONS) or any(
+        found.is_file() for name in KUSTOMIZATIONS for found in path.rglob(name)
+    )
+
+
+def _kustomized(path: Path, clock: Clock, limits: TreeLimits) -> Snapshot:
+    """Return a folder with what its kustomizations may refer to: its work tree, or the folder.
+
+    Paths are relative to the top of the work tree, as the daemon shows them.
+    """
+    folder = path.resolve()
+    top = next((up for up in (folder, *folder.parents) if (up / ".git").exists()), folder)
+    scope = folder.relative_to(top).as_posix()
+    scope = "" if scope == "." else scope
+    tree = DirectoryTree(top, clock, limits, scope)
+    tree.rescan()
+    files, everything = tree.files(), tree.tree()
+    named = files if everything is None else everything
+    digest = hashlib.sha256("".join(ref.content for ref in named.values()).encode())
+    return Snapshot(
+        digest.hexdigest()[:40], "", clock.now(), "", files, tree, tree=everything, scope=scope
+    )
 
 
 def _look(path: Path, clock: Clock, limits: TreeLimits) -> tuple[Contents, dict[str, FileRef]]:

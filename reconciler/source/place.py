@@ -38,7 +38,7 @@ def open_source(
         raise AddressError(f"source {location!r}: a path may not start with a hyphen; use ./")
     from reconciler.source.directory import DirectorySource  # noqa: PLC0415 - its watch library
 
-    return DirectorySource(Path(location) / check_sub_path(sub_path), clock=clock)
+    return DirectorySource(Path(location), clock=clock, sub_path=check_sub_path(sub_path))
 
 
 def is_repository(path: Path) -> bool:

@@ -61,6 +61,8 @@ class Snapshot:
     `revision` is the commit id, or for a directory a hash of all its files; `time` is the
     commit's, or when the directory was read. An empty `files` is an empty tree, which is not the
     same as a source that cannot be read. Equal files of two snapshots are the same `FileRef`.
+    `tree` has every file of the whole source, whatever its name, when one of `files` is a
+    kustomization, which may refer to any of them; `scope` is the folder that `files` are from.
     """
 
     revision: str
@@ -69,6 +71,8 @@ class Snapshot:
     message: str
     files: Mapping[str, FileRef]
     contents: Contents = field(compare=False, repr=False)
+    tree: Mapping[str, FileRef] | None = None
+    scope: str = ""
 
 
 @dataclass(frozen=True, slots=True)

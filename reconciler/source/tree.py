@@ -15,7 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.core.clock import Clock
-from reconciler.source.files import TreeLimits, is_hidden, is_manifest, leaves_tree, too_large
+from reconciler.source.files import (
+    TreeLimits,
+    is_hidden,
+    is_kustomization,
+    is_manifest,
+    is_temporary,
+    leaves_tree,
+    too_large,
+)
 from reconciler.source.snapshot import FileRef, SourceError
 
 # A file written this short a time after it was hashed may keep its times: hash it again.
@@ -36,28 +44,47 @@ class _Seen:
 
 
 class DirectoryTree:
-    """The manifest files under `root`; it is also the `Contents` of their snapshots."""
+    """The manifest files under `root`; it is also the `Contents` of their snapshots.
 
-    def __init__(self, root: Path, clock: Clock, limits: TreeLimits | None = None) -> None:
+    `scope` is the folder in it that they are from. When one of them is a kustomization, every
+    file under `root` is looked at, whatever its name: a kustomization may refer to any.
+    """
+
+    def __init__(
+        self, root: Path, clock: Clock, limits: TreeLimits | None = None, scope: str = ""
+    ) -> None:
         self._root = os.path.abspath(root)  # noqa: PTH100 - resolve() would follow links
         self._clock = clock
         self._limits = limits or TreeLimits()
         self._seen: dict[str, _Seen] = {}
         self._follows_links = False
+        self._scope = f"{scope}/" if scope else ""
+        self._everything = False
         self._fresh: dict[str, bytes] = {}
         self._fresh_bytes = 0
 
     def files(self) -> dict[str, FileRef]:
         """Return the files as of the last `rescan` or `update`, sorted by path."""
-        refs = (self._seen[path].ref for path in sorted(self._seen))
+        scoped = (path for path in sorted(self._seen) if path.startswith(self._scope))
+        refs = (self._seen[path].ref for path in scoped if is_manifest(path))
         return {ref.path: ref for ref in refs}
+
+    def tree(self) -> dict[str, FileRef] | None:
+        """Return all files that kustomizations may refer to; `None` when there is none."""
+        if not self._everything:
+            return None
+        return {seen.ref.path: seen.ref for _, seen in sorted(self._seen.items())}
 
     def rescan(self) -> None:
         """Look at every file. Raises `SourceError` if the root or anything below is unreadable."""
         self._forget_fresh()
-        found: dict[str, _Seen] = {}
+        self._everything = False
         with self._readable():
-            self._walk("", found)
+            found: dict[str, _Seen] = {}
+            self._walk(self._scope, found)
+            if any(map(is_kustomization, found)):
+                self._everything = True
+                self._walk("", found)
         self._seen = found
 
     def update(self, changed: Iterable[str]) -> None:
@@ -67,7 +94,8 @@ class DirectoryTree:
         """
         relative_paths = {os.path.relpath(path, self._root) for path in changed}
         visible = {path for path in relative_paths if not is_hidden(path)}
-        if self._needs_rescan(relative_paths, visible):
+        kustomized = any(map(is_kustomization, relative_paths))
+        if kustomized or self._everything or self._needs_rescan(relative_paths, visible):
             self.rescan()
             return
         self._forget_fresh()
@@ -114,7 +142,7 @@ class DirectoryTree:
             try:
                 entries = os.scandir(f"{self._root}/{folder}")
             except FileNotFoundError:
-                if folder == "":
+                if folder == self._scope:
                     raise
                 continue  # removed while we walked
             with entries:
@@ -126,12 +154,12 @@ class DirectoryTree:
         """Visit the files of one folder; return the folders in it."""
         folders = []
         for entry in entries:
-            if entry.name.startswith("."):
-                continue
             path = folder + entry.name
             if entry.is_dir(follow_symlinks=False):
-                folders.append(path + "/")
-            elif entry.is_symlink() or is_manifest(entry.name):
+                folders += [path + "/"] if not entry.name.startswith(".") else []
+            elif (self._everything and not is_temporary(entry.name)) or (
+                not entry.name.startswith(".") and (entry.is_symlink() or is_manifest(entry.name))
+            ):
                 with suppress(FileNotFoundError):
                     self._visit(path, entry.stat(follow_symlinks=False), found)
         return folders
@@ -139,7 +167,7 @@ class DirectoryTree:
     def _visit(self, path: str, status: os.stat_result, found: dict[str, _Seen]) -> None:
         if stat.S_ISLNK(status.st_mode):
             self._visit_link(path, found)
-        elif is_manifest(path):
+        elif self._everything or is_manifest(path):
             found[path] = self._look(path, f"{self._root}/{path}", status)
         if len(found) > self._limits.files:
             limit = self._limits.files
@@ -153,7 +181,9 @@ class DirectoryTree:
         if os.path.commonpath((root, target)) != root:
             found[path] = _refused(path, leaves_tree(os.readlink(name)))  # noqa: PTH115 - a string
             return
-        if not is_manifest(path) or is_manifest(os.path.relpath(target, root)):
+        if not self._everything and (
+            not is_manifest(path) or is_manifest(os.path.relpath(target, root))
+        ):
             return
         self._follows_links = True
         try:

@@ -17,8 +17,7 @@ from reconciler.admission.decode import decode, decode_lenient
 from reconciler.admission.errors import AdmissionError, Reason, Undecodable, invalid
 from reconciler.apiserver.http import body, gotext, query, status
 from reconciler.apiserver.http.message import Request
-from reconciler.apiserver.http.patches import jsonpatch, merge, strategic
-from reconciler.apiserver.http.patches.jsonpatch import Inapplicable, TooManyOperations
+from reconciler.apiserver.http.patches import merge, strategic
 from reconciler.apiserver.http.patches.strategic import BadPatch
 from reconciler.apiserver.http.query import Validation, WriteOptions
 from reconciler.apiserver.http.target import Target
@@ -26,6 +25,8 @@ from reconciler.apiserver.http.writing import Written, in_namespace, told
 from reconciler.apiserver.registry.errors import StatusError, bad_request
 from reconciler.apiserver.registry.errors import invalid as invalid_object
 from reconciler.apiserver.registry.registry import Registry
+from reconciler.core import jsonpatch
+from reconciler.core.jsonpatch import Inapplicable, TooManyOperations
 from reconciler.model import schema
 from reconciler.model.kinds import Resource
 from reconciler.model.meta import KubeObject

@@ -1,1 +1,1 @@
-"""The three patch types that are not apply, each a pure function on JSON values."""
+"""Two of the three patch types that are not apply, each a pure function on JSON values."""

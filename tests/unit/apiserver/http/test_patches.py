@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.apiserver.http.patches import jsonpatch, strategic
-from reconciler.apiserver.http.patches.jsonpatch import Inapplicable
+from reconciler.apiserver.http.patches import strategic
 from reconciler.apiserver.http.patches.merge import merge
+from reconciler.core import jsonpatch
+from reconciler.core.jsonpatch import Inapplicable
 from reconciler.model import schema
 from reconciler.model.pod import Pod
 

@@ -1,4 +1,6 @@
-"""JSON patch (RFC 6902) as kube-apiserver applies it. Pure; called by `patching.py`.
+"""JSON patch (RFC 6902) as kube-apiserver applies it. Pure.
+
+Called by the REST face and by kustomizations.
 
 Two leniencies of its library are kept because clients rely on them: `replace` sets a missing
 member of an object, and the first element of a path that lacks its slash is dropped.

@@ -1,0 +1,1 @@
+"""What a `kustomization.yaml` yields, as `kustomize build` has it. Called by `builds`."""

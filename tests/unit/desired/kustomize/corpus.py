@@ -1,0 +1,342 @@
+"""Kustomizations, each a small tree of files: what `kubectl kustomize` says of them is the judge."""
+
+# ruff: noqa: E501 - a case is a small table, read across
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Case(NamedTuple):
+    files: dict[str, str]
+    folder: str = ""
+
+
+WEB = """\
+apiVersion: v1
+kind: ReplicationController
+metadata:
+  name: web
+  labels: {tier: front}
+spec:
+  replicas: 1
+  selector: {run: web}
+  template:
+    metadata:
+      labels: {run: web}
+    spec:
+      serviceAccountName: runner
+      initContainers:
+      - name: init
+        image: busybox
+      containers:
+      - name: main
+        image: registry.local:5000/nginx:1.25@sha256:abc
+        ports:
+        - {containerPort: 80, protocol: TCP, name: http}
+        - {containerPort: 80, protocol: UDP, name: quic}
+        env:
+        - {name: A, value: "1"}
+        - name: B
+          valueFrom: {configMapKeyRef: {name: cfg, key: b}}
+        - name: C
+          valueFrom: {secretKeyRef: {name: sec, key: c}}
+        envFrom:
+        - configMapRef: {name: cfg}
+        - secretRef: {name: sec}
+        volumeMounts:
+        - {name: data, mountPath: /data}
+      - name: side
+        image: nginx:1.25
+      volumes:
+      - name: data
+        persistentVolumeClaim: {claimName: data}
+      - name: conf
+        configMap: {name: cfg}
+      - name: keys
+        secret: {secretName: sec}
+      - name: both
+        projected:
+          sources:
+          - configMap: {name: cfg}
+          - secret: {name: sec}
+      imagePullSecrets:
+      - name: sec
+"""
+POD = """\
+apiVersion: v1
+kind: Pod
+metadata: {name: lone, annotations: {a: b}}
+spec:
+  serviceAccountName: runner
+  containers:
+  - {name: main, image: nginx, envFrom: [{configMapRef: {name: cfg}}], command: [a, b]}
+  volumes:
+  - {name: v, secret: {secretName: sec}}
+  tolerations:
+  - {key: x, operator: Exists}
+"""
+REST = """\
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec:
+  selector: {run: web}
+  ports: [{name: http, port: 80}, {name: alt, port: 81}]
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: runner}
+imagePullSecrets: [{name: sec}]
+secrets: [{name: sec}]
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: data}
+spec:
+  accessModes: [ReadWriteOnce]
+  volumeName: disk
+  resources: {requests: {storage: 1Gi}}
+---
+apiVersion: v1
+kind: PersistentVolume
+metadata: {name: disk}
+spec:
+  capacity: {storage: 1Gi}
+  accessModes: [ReadWriteOnce]
+  hostPath: {path: /data}
+"""
+NAMESPACE = "apiVersion: v1\nkind: Namespace\nmetadata: {name: team}\n"
+CONFIG = """\
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: cfg, labels: {keep: me}}
+data: {b: "1", c: "2"}
+"""
+HIDDEN = "apiVersion: v1\nkind: Secret\nmetadata: {name: sec}\nstringData: {c: x}\n"
+ALL = {"web.yaml": WEB, "pod.yaml": POD, "rest.yaml": REST, "cfg.yaml": CONFIG, "sec.yaml": HIDDEN}
+LISTED = "resources: [web.yaml, pod.yaml, rest.yaml, cfg.yaml, sec.yaml]\n"
+GENERATED = """\
+resources: [web.yaml, pod.yaml, rest.yaml]
+configMapGenerator: [{name: cfg, literals: [b=1]}]
+secretGenerator: [{name: sec, literals: [c=x]}]
+"""
+
+
+def _all(more: str, **files: str) -> Case:
+    named = {name.replace("__", "/").replace("_", "."): text for name, text in files.items()}
+    return Case({**ALL, **named, "kustomization.yaml": LISTED + more})
+
+
+def _small(kustomization: str, **files: str) -> Case:
+    named = {name.replace("__", "/").replace("_", "."): text for name, text in files.items()}
+    return Case({"cfg.yaml": CONFIG, **named, "kustomization.yaml": kustomization})
+
+
+def _overlay(kustomization: str, base: str = GENERATED, **files: str) -> Case:
+    named = {name.replace("__", "/").replace("_", "."): text for name, text in files.items()}
+    inner = {f"base/{name}": text for name, text in ALL.items()}
+    return Case(
+        {
+            **inner,
+            "base/kustomization.yaml": base,
+            **named,
+            "over/kustomization.yaml": kustomization,
+        },
+        "over",
+    )
+
+
+def _patch(patch: str, more: str = "") -> Case:
+    return _all(f"patches: [{{path: p.yaml{more}}}]\n", p_yaml=patch)
+
+
+_RC = "apiVersion: v1\nkind: ReplicationController\nmetadata: {name: web}\nspec:\n  template:\n    spec:\n"
+
+CASES: dict[str, Case] = {
+    "resources": _all(""),
+    "json-resource": _small(
+        "resources: [a.json]\n",
+        a_json='{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"j"},"data":{"x":"why"}}',
+    ),
+    "list-resource": _small(
+        "resources: [l.yaml]\n",
+        l_yaml="apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: ConfigMap, metadata: {name: one}}\n"
+        "- {apiVersion: v1, kind: Secret, metadata: {name: two}}\n",
+    ),
+    "yml-name": Case({"cfg.yaml": CONFIG, "kustomization.yml": "resources: [cfg.yaml]\n"}),
+    "no-suffix-name": Case({"cfg.yaml": CONFIG, "Kustomization": "resources: [cfg.yaml]\n"}),
+    "local-config": _small(
+        "resources: [cfg.yaml, l.yaml]\n",
+        l_yaml="apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: gone\n"
+        '  annotations: {config.kubernetes.io/local-config: "true"}\n',
+    ),
+    "namespace": _all("namespace: prod\n"),
+    "namespace-of-namespace": _small(
+        "resources: [ns.yaml, cfg.yaml]\nnamespace: prod\n", ns_yaml=NAMESPACE
+    ),
+    "prefix": _all("namePrefix: p-\n"),
+    "suffix": _all("nameSuffix: -s\n"),
+    "prefix-and-suffix": _all("namePrefix: p-\nnameSuffix: -s\nnamespace: prod\n"),
+    "prefix-spares-namespaces": _small(
+        "resources: [ns.yaml, cfg.yaml]\nnamePrefix: p-\n", ns_yaml=NAMESPACE
+    ),
+    "common-labels": _all("commonLabels: {app: shop, tier: back}\n"),
+    "common-annotations": _all("commonAnnotations: {note: hello}\n"),
+    "labels": _all("labels: [{pairs: {app: shop}}]\n"),
+    "labels-in-selectors": _all("labels: [{pairs: {app: shop}, includeSelectors: true}]\n"),
+    "labels-in-templates": _all("labels: [{pairs: {app: shop}, includeTemplates: true}]\n"),
+    "labels-in-fields": _all(
+        "labels:\n- pairs: {app: shop}\n  fields:\n  - {path: spec/selector, kind: Service, create: true}\n"
+    ),
+    "image-tag": _all('images: [{name: nginx, newTag: "2"}]\n'),
+    "image-name": _all("images: [{name: nginx, newName: other/nginx}]\n"),
+    "image-digest": _all('images: [{name: nginx, digest: "sha256:def"}]\n'),
+    "image-with-port": _all(
+        'images: [{name: "registry.local:5000/nginx", newName: mirror/nginx, newTag: v3}]\n'
+    ),
+    "images-twice": _all("images: [{name: nginx, newName: a}, {name: a, newTag: b}, {name: busybox, newTag: c}]\n"),
+    "image-tag-and-digest": _all('images: [{name: nginx, newTag: "2", digest: "sha256:def"}]\n'),
+    "image-tag-suffix": _all('images: [{name: nginx, tagSuffix: "-arm"}]\n'),
+    "replicas": _all("replicas: [{name: web, count: 4}]\n"),
+    "replicas-after-prefix": _all("namePrefix: p-\nreplicas: [{name: web, count: 0}]\n"),
+    "config-literals": _small(
+        "configMapGenerator:\n- name: g\n  literals: [a=1, 'b=\"two\"', \"c='x'\", d=, e=f=g]\n"
+    ),
+    "config-html": _small("configMapGenerator:\n- name: g\n  literals: ['a=<b>&\"c\"', 'u=ü\u2028']\n"),
+    "config-files": _small(
+        "configMapGenerator:\n- name: g\n  files: [a.txt, key=conf/b.ini]\n",
+        a_txt="one\ntwo\n", conf__b_ini="[x]\n\ty=z\n",
+    ),
+    "config-envs": _small(
+        "configMapGenerator:\n- name: g\n  envs: [a.env]\n  env: b.env\n",
+        a_env="# comment\n\nA=1\n  B=two words\nC=\n", b_env="D=x=y\r\nE='q'\n",
+    ),
+    "config-options": _small(
+        "configMapGenerator:\n- name: g\n  literals: [a=1]\n"
+        "  options: {disableNameSuffixHash: true, labels: {l: x}, annotations: {note: why}, immutable: true}\n"
+    ),
+    "generator-options": _small(
+        "generatorOptions: {labels: {l: g, m: g}, annotations: {note: g}}\n"
+        "configMapGenerator:\n- name: g\n  literals: [a=1]\n  options: {labels: {l: own}}\n"
+        "secretGenerator:\n- {name: s, literals: [a=1]}\n"
+    ),
+    "generator-options-no-hash": _small(
+        "generatorOptions: {disableNameSuffixHash: true, immutable: true}\n"
+        "configMapGenerator: [{name: g, literals: [a=1]}]\nsecretGenerator: [{name: s, literals: [a=1]}]\n"
+    ),
+    "config-empty": _small("configMapGenerator: [{name: g}]\nsecretGenerator: [{name: s}]\n"),
+    "secret-types": _small(
+        "secretGenerator:\n- {name: t, type: kubernetes.io/tls, files: [tls.crt=a.txt, tls.key=a.txt]}\n"
+        "- {name: s, namespace: other, literals: [a=1]}\n",
+        a_txt="x" * 200,
+    ),
+    "secret-long-lines": _small(
+        "secretGenerator:\n- name: s\n  files: [a.txt, b.txt, c.txt]\n",
+        a_txt="y" * 51, b_txt="z" * 52, c_txt="w" * 53,
+    ),
+    "generated-and-referred": Case({**ALL, "kustomization.yaml": GENERATED}),
+    "generated-prefix-namespace": Case(
+        {**ALL, "kustomization.yaml": GENERATED + "namePrefix: p-\nnamespace: prod\n"}
+    ),
+    "patch-env": _patch(_RC + "      containers:\n      - name: main\n        env:\n"
+        "        - {name: A, value: new}\n        - {name: Z, value: z}\n"),
+    "patch-adds-container": _patch(_RC + "      containers:\n      - {name: third, image: x}\n"
+        "      - {name: fourth, image: four}\n"),
+    "patch-deletes-container": _patch(_RC + "      containers:\n      - {name: side, $patch: delete}\n"),
+    "patch-replaces-list": _patch(_RC + "      containers:\n      - $patch: replace\n"
+        "      - {name: only, image: x}\n"),
+    "patch-replaces-map": _patch("apiVersion: v1\nkind: Service\nmetadata: {name: web}\n"
+        "spec:\n  selector: {$patch: replace, run: other}\n"),
+    "patch-deletes-map": _patch("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: cfg}\n"
+        "data: {$patch: delete}\n"),
+    "patch-null": _patch("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: cfg, labels: null}\n"
+        "data: {b: null, d: x}\n"),
+    "patch-ports": _patch(_RC + "      containers:\n      - name: main\n        ports:\n"
+        "        - {containerPort: 80, protocol: UDP, name: h3}\n        - {containerPort: 443, protocol: TCP}\n"),
+    "patch-service-ports": _patch("apiVersion: v1\nkind: Service\nmetadata: {name: web}\n"
+        "spec: {ports: [{port: 81, protocol: TCP, targetPort: 8081}, {port: 82}]}\n"),
+    "patch-volumes": _patch(_RC + "      volumes:\n      - {name: conf, emptyDir: {}, configMap: null}\n"
+        "      - {name: tmp, emptyDir: {}}\n      tolerations: [{key: why, operator: Exists}]\n"),
+    "patch-atomic-lists": _patch("apiVersion: v1\nkind: Pod\nmetadata: {name: lone}\nspec:\n"
+        "  tolerations: [{key: why, operator: Exists}]\n  containers: [{name: main, command: [c]}]\n"),
+    "patch-deletes-object": _patch("apiVersion: v1\nkind: Secret\nmetadata: {name: sec}\n$patch: delete\n"),
+    "patch-two-documents": _patch("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: cfg}\ndata: {x: why}\n---\n"
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: sec}\nstringData: {x: why}\n"),
+    "patch-target-kind": _patch("metadata: {name: any, labels: {hit: yes-it-is}}\nkind: any\napiVersion: v1\n",
+        ", target: {kind: ConfigMap|Secret}"),
+    "patch-target-labels": _patch("- {op: add, path: /metadata/annotations, value: {hit: x}}\n",
+        ", target: {labelSelector: 'tier in (front, x),!none'}"),
+    "patch-target-annotations": _patch("- {op: replace, path: /metadata/annotations/a, value: x}\n",
+        ", target: {annotationSelector: a=b}"),
+    "patch-renames": _patch("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: renamed}\n",
+        ", target: {kind: ConfigMap, name: cfg}, options: {allowNameChange: true}"),
+    "patch-strategic-inline": _all("patchesStrategicMerge:\n- |-\n  apiVersion: v1\n  kind: ConfigMap\n"
+        "  metadata: {name: cfg}\n  data: {in: line}\n"),
+    "json-patch": _patch("- {op: replace, path: /spec/replicas, value: 7}\n"
+        "- {op: add, path: /spec/template/spec/containers/-, value: {name: more, image: z}}\n"
+        "- {op: remove, path: /spec/template/spec/containers/0}\n"
+        "- {op: add, path: /metadata/annotations, value: {a~1b: c}}\n"
+        "- {op: test, path: /spec/replicas, value: 7}\n- {op: copy, from: /spec/replicas, path: /spec/minReadySeconds}\n"
+        "- {op: move, from: /spec/minReadySeconds, path: /spec/template/spec/activeDeadlineSeconds}\n",
+        ", target: {kind: ReplicationController, name: web}"),
+    "json-patch-in-json": _all("patches:\n- target: {kind: ConfigMap}\n"
+        '  patch: \'[{"op": "add", "path": "/data/new", "value": "x"}]\'\n'),
+    "json-patch-6902": _all("patchesJson6902:\n- target: {version: v1, kind: ConfigMap, name: cfg}\n"
+        "  patch: |-\n    - op: replace\n      path: /data/b\n      value: changed\n"),
+    "overlay": _overlay("resources: [../base]\nnamePrefix: o-\nnamespace: prod\n"),
+    "overlay-bases": _overlay("bases: [../base]\nnameSuffix: -x\n"),
+    "overlay-merge": _overlay("resources: [../base]\nconfigMapGenerator:\n"
+        "- {name: cfg, behavior: merge, literals: [b=2, n=3]}\n"),
+    "overlay-replace": _overlay("resources: [../base]\nsecretGenerator:\n"
+        "- {name: sec, behavior: replace, literals: [n=3]}\nconfigMapGenerator: [{name: more, literals: [a=b]}]\n"),
+    "overlay-merge-after-prefix": _overlay("resources: [../base]\nnamePrefix: o-\nconfigMapGenerator:\n"
+        "- {name: cfg, behavior: merge, literals: [b=2]}\n", GENERATED + "namePrefix: b-\nnamespace: prod\n"),
+    "overlay-patch-old-name": _overlay("resources: [../base]\npatches: [{path: p.yaml}]\n",
+        GENERATED + "namePrefix: b-\n", over__p_yaml="apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {clusterIP: None}\n"),
+    "overlay-patch-new-name": _overlay("resources: [../base]\npatches: [{path: p.yaml}]\n",
+        GENERATED + "namePrefix: b-\n", over__p_yaml="apiVersion: v1\nkind: Service\nmetadata: {name: b-web}\nspec: {clusterIP: None}\n"),
+    "two-layers-one-base": Case({
+        **{f"base/{name}": text for name, text in ALL.items()}, "base/kustomization.yaml": GENERATED,
+        "a/kustomization.yaml": "resources: [../base]\nnamePrefix: a-\n",
+        "b/kustomization.yaml": "resources: [../base]\nnamePrefix: b-\n",
+        "kustomization.yaml": "resources: [a, b]\nnamePrefix: top-\nimages: [{name: nginx, newTag: t}]\n"}),
+    "component": _overlay("resources: [../base]\ncomponents: [../comp]\nnamePrefix: o-\n",
+        comp__kustomization_yaml="apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n"
+        "patches: [{path: p.yaml}]\nconfigMapGenerator: [{name: cfg, behavior: merge, literals: [z=9]}]\n"
+        "commonAnnotations: {by: component}\nresources: [extra.yaml]\n",
+        comp__p_yaml="apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {type: NodePort}\n",
+        comp__extra_yaml="apiVersion: v1\nkind: ConfigMap\nmetadata: {name: extra}\n"),
+    "two-components": _overlay("resources: [../base]\ncomponents: [../c1, ../c2]\n",
+        c1__kustomization_yaml="apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nnamePrefix: one-\n",
+        c2__kustomization_yaml="apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nnameSuffix: -two\n"),
+    "overlay-labels": _overlay("resources: [../base]\ncommonLabels: {env: prod}\n", GENERATED + "commonLabels: {env: base, app: x}\n"),
+    "kinds-unknown-here": _small("resources: [d.yaml]\nnamespace: ns\nnamePrefix: p-\ncommonAnnotations: {a: b}\n",
+        d_yaml="apiVersion: example.org/v1\nkind: Thing\nmetadata: {name: t}\nspec: {containers: [{image: nginx}]}\n"),
+    "yaml-words": _small("resources: [y.yaml]\ncommonAnnotations: {a: 'true', b: '1', c: 'null', d: 'yes'}\n",
+        y_yaml="apiVersion: v1\nkind: ConfigMap\nmetadata: {name: words}\ndata:\n  a: 'on'\n  b: \"0755\"\n  c: |\n    x\n    y\n"),
+    "anchors": _small("resources: [y.yaml]\nnamePrefix: p-\n",
+        y_yaml="apiVersion: v1\nkind: ConfigMap\nmetadata: {name: anchored, labels: &l {a: b}, annotations: *l}\n"),
+}  # fmt: skip
+
+REFUSED: dict[str, Case] = {
+    "empty": _small(""),
+    "unknown-field": _small("resource: [cfg.yaml]\n"),
+    "no-file": _small("resources: [none.yaml]\n"),
+    "no-folder": _small("resources: [../none]\n"),
+    "cycle": Case({"a/kustomization.yaml": "resources: [../b]\n", "b/kustomization.yaml": "resources: [../a]\n"}, "a"),
+    "file-outside": Case({"x.yaml": CONFIG, "a/kustomization.yaml": "resources: [../x.yaml]\n"}, "a"),
+    "twice": _small("resources: [cfg.yaml, again.yaml]\n", again_yaml=CONFIG),
+    "patch-for-none": _all("patches: [{path: p.yaml}]\n", p_yaml="apiVersion: v1\nkind: Pod\nmetadata: {name: no}\n"),
+    "json-patch-does-not-fit": _patch("- {op: remove, path: /data/none}\n", ", target: {kind: ConfigMap}"),
+    "merge-with-none": _small("configMapGenerator: [{name: n, behavior: merge, literals: [a=b]}]\n"),
+    "literal-without-value": _small("configMapGenerator: [{name: n, literals: [a]}]\n"),
+    "key-twice": _small("configMapGenerator: [{name: n, literals: [a=1, a=2]}]\n"),
+    "generator-file-missing": _small("configMapGenerator: [{name: n, files: [none.txt]}]\n"),
+    "replicas-of-none": _small("resources: [cfg.yaml]\nreplicas: [{name: none, count: 1}]\n"),
+    "component-as-resource": _overlay("resources: [../c]\n", c__kustomization_yaml="kind: Component\napiVersion: kustomize.config.k8s.io/v1alpha1\n"),
+    "two-files": Case({"kustomization.yaml": "namePrefix: a\n", "kustomization.yml": "namePrefix: b\n"}),
+    "component-is-none": _overlay("components: [../base]\n"),
+    "no-name": _small("resources: [n.yaml]\n", n_yaml="apiVersion: v1\nkind: ConfigMap\n"),
+    "path-and-patch": _all("patches: [{path: p.yaml, patch: 'x: y'}]\n", p_yaml="a: b\n"),
+}  # fmt: skip
