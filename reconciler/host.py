@@ -27,6 +27,7 @@ from reconciler.kubelet.podspec import HostLimits
 from reconciler.kubelet.resolver import ClusterDns
 from reconciler.kubelet.runtime import ContainerRuntime
 from reconciler.kubelet.streams import DockerStreams
+from reconciler.kubelet.volumes.gitclone import GitLimits
 from reconciler.model.streaming import NodeStreams
 from reconciler.proxy import rules
 from reconciler.proxy.dns import zone
@@ -80,6 +81,7 @@ def kubelet(
         dns=dns,
         limits=host_limits(),
         let_go_timeout=settings.let_go_timeout,
+        git=GitLimits(settings.git_repo_timeout, settings.git_repo_size, settings.git_repo_file),
     )
     pods = Kubelet(
         client=client,

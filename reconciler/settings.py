@@ -123,6 +123,17 @@ class Settings(BaseModel):
         description="longest wait for the proxies to let go of a pod before its SIGTERM",
     )
 
+    git_repo_timeout: float = Field(
+        default=300.0, gt=0, description="seconds that the clone of a gitRepo volume may take"
+    )
+    git_repo_size: int = Field(
+        default=1 << 30, gt=0, description="bytes that the clone of a gitRepo volume may take"
+    )
+    git_repo_file: bool = Field(
+        default=False,
+        description="whether gitRepo volumes may clone repositories of this host (file://, paths)",
+    )
+
     log_level: str = Field(
         default="info", pattern="^(debug|info|warning|error)$", description="least level logged"
     )

@@ -92,6 +92,7 @@ _PROBES = (
 _VOLUME_SOURCES = (
     "empty_dir",
     "host_path",
+    "git_repo",
     "secret",
     "config_map",
     "downward_api",

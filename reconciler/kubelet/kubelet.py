@@ -41,6 +41,7 @@ from reconciler.kubelet.runtime import (
 )
 from reconciler.kubelet.starter import SERVICES_BY_NAMESPACE, Host, Starter
 from reconciler.kubelet.volumes.feed import VolumeFeed
+from reconciler.kubelet.volumes.gitclone import GitLimits
 from reconciler.kubelet.volumes.kinds import kinds
 from reconciler.kubelet.volumes.volumes import Volumes
 from reconciler.kubelet.worker import PodWorker
@@ -70,6 +71,7 @@ class KubeletOptions:
     let_go_timeout: float = 1.0
     parallel: int = 8
     relist: float = 300.0
+    git: GitLimits = field(default_factory=GitLimits)
     scope: str = SCOPE
 
 
@@ -111,7 +113,10 @@ class Kubelet:
         self._cache = ContainerCache()
         host = _host(options)
         allocatable = host.allocatable or {}
-        self._volumes = Volumes(files, kinds(files.offload, client, allocatable))
+        self._volumes = Volumes(
+            files,
+            kinds(files.offload, client, allocatable, options.git, self._spawn, self._retry),
+        )
         narrator = Narrator(recorder)
         self._images = Images(runtime, clock, self._spawn, self._image_ready, narrator.pulling)
         self._starter = Starter(

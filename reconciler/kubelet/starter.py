@@ -49,7 +49,7 @@ from reconciler.kubelet.runtime import (
 )
 from reconciler.kubelet.serviceenv import MASTER_NAMESPACE, service_variables
 from reconciler.kubelet.volumes import subpath
-from reconciler.kubelet.volumes.protocol import Ready, VolumeError
+from reconciler.kubelet.volumes.protocol import Ready, VolumeError, VolumePending
 from reconciler.kubelet.volumes.volumes import Volumes
 from reconciler.model.config import ConfigMap, Secret
 from reconciler.model.container import Container as ContainerSpecOf
@@ -303,6 +303,8 @@ class Starter:
         """Make the pod's volumes ready, before its sandbox and before each container."""
         try:
             return await self._volumes.prepare(pod)
+        except VolumePending as error:
+            raise StartFailed("ContainerCreating", str(error), quiet=True) from error
         except VolumeError as error:
             raise StartFailed("FailedMount", str(error)) from error
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from reconciler.kubelet.volumes import subpath
+from reconciler.kubelet.volumes.gitclone import GitLimits
 from reconciler.kubelet.volumes.mounts import mounts_below, unmount_below
 from reconciler.kubelet.volumes.protocol import Ready, VolumeError
 from reconciler.kubelet.volumes.removal import remove_tree
@@ -275,3 +276,24 @@ async def test_mounts_of_the_host_reach_a_container_that_wants_them(node: RealNo
         assert await run_in(node, "cat /slave/late/file; ls /private/late") == "seen"
     finally:
         unmount_below(host)
+
+
+async def test_a_repository_is_cloned_before_the_pod_starts(node: RealNode, tmp_path: Path) -> None:
+    node.kubelet._volumes._by_source["git_repo"]._limits = GitLimits(file=True)
+    script = """
+        git init -q -b main app && cd app && echo hello >file && git add . &&
+        git -c user.name=t -c user.email=t@example.org commit -qm one &&
+        git checkout -q -b next && echo later >file &&
+        git -c user.name=t -c user.email=t@example.org commit -qam two
+    """
+    await asyncio.to_thread(subprocess.run, ["sh", "-c", script], cwd=tmp_path, check=True)
+    repository = {"repository": f"file://{tmp_path}/app", "revision": "main", "directory": "."}
+    await run(
+        node,
+        [{"name": "git", "gitRepo": repository}],
+        [{"name": "git", "mountPath": "/g"}, {"name": "git", "mountPath": "/f", "subPath": "file"}],
+        securityContext={"fsGroup": 2000},
+    )
+    assert await run_in(node, "cat /g/file /f") == "hello\nhello\n"
+    assert " 2000 " in await run_in(node, "ls -ln /g/file")
+    assert "FailedMount" not in node.events.reasons()

@@ -24,6 +24,10 @@ class VolumeError(ReconcilerError):
     """A volume cannot be had as it is asked for: Kubernetes' event FailedMount."""
 
 
+class VolumePending(VolumeError):
+    """A volume is being made: no fault; its kind calls the pod back when there is news."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
     """An object of the pod's namespace that a volume is made of; a change of it is an update."""

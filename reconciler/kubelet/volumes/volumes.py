@@ -18,6 +18,7 @@ from reconciler.kubelet.volumes.protocol import (
     Request,
     VolumeError,
     VolumeKind,
+    VolumePending,
 )
 from reconciler.model.pod import Pod
 from reconciler.model.volume import Volume
@@ -84,6 +85,8 @@ class Volumes:
                 await kind.update(request)
                 return Ready()
             return await kind.prepare(request)
+        except VolumePending:
+            raise
         except (VolumeError, OSError) as error:
             raise VolumeError(_failed(volume, error)) from error
 
