@@ -49,6 +49,7 @@ from reconciler.core.ids import Ids
 from reconciler.core.kept import KeptFile, stamp_of_sources
 from reconciler.core.ownership import FileOwnership, NamespaceOwnership
 from reconciler.core.tasks import Part, supervise
+from reconciler.desired.age import AgeKeys
 from reconciler.desired.load import Loader
 from reconciler.desired.objects import Desired
 from reconciler.kubelet.kubelet import Informers as KubeletInformers
@@ -195,7 +196,10 @@ def _sync(settings: Settings, client: Client, clock: Clock, informers: Informers
         sub_path=settings.path,
         interval=settings.interval,
     )
-    loader = Loader(memory=_kept_file(settings, "declared", "admission", "desired", "model"))
+    loader = Loader(
+        memory=_kept_file(settings, "declared", "admission", "desired", "model"),
+        keys=AgeKeys(settings.age_key_file),
+    )
 
     async def load(snapshot: Snapshot) -> Desired:
         return await asyncio.to_thread(loader.load, snapshot)

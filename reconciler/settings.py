@@ -82,6 +82,9 @@ class Settings(BaseModel):
     source_name: str = Field(
         default="main", description="name of the source, in status and history"
     )
+    age_key_file: Path | None = Field(
+        default=None, description="file of age identities that open encrypted manifests"
+    )
     interval: float = Field(
         default=10.0, gt=0, description="seconds between two fetches of a remote"
     )

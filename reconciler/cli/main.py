@@ -50,9 +50,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add(commands, "run", _run, "run the daemon until it is told to stop", _SOURCE, _DAEMON)
-    validate = _add(commands, "validate", _validate, "check manifests offline")
+    validate = _add(commands, "validate", _validate, "check manifests offline", _KEYS)
     validate.add_argument("paths", nargs="+", type=Path, metavar="PATH")
-    render = _add(commands, "render", _render, "print the objects that a source yields")
+    render = _add(commands, "render", _render, "print the objects that a source yields", _KEYS)
     render.add_argument("target", type=Path, metavar="PATH")
     plan = _add(
         commands, "plan", _plan, "show what a sync would change; exit 2 when it would", _SOURCE
@@ -67,7 +67,8 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-_SOURCE = ("source", "branch", "path")
+_KEYS = ("age_key_file",)
+_SOURCE = ("source", "branch", "path", *_KEYS)
 _DAEMON = (
     "source_name", "interval", "listen", "docker_socket", "node_name", "register_node", "pod_cidr",
     "service_cidr", "cluster_dns", "cluster_domain", "node_port_min", "node_port_max",
@@ -117,16 +118,16 @@ def _console() -> Console:
     return Console()
 
 
-def _validate(_: Settings, parsed: argparse.Namespace) -> int:
+def _validate(settings: Settings, parsed: argparse.Namespace) -> int:
     from reconciler.cli.validate import run_validate
 
-    return run_validate(parsed.paths, _console())
+    return run_validate(parsed.paths, _console(), settings.age_key_file)
 
 
-def _render(_: Settings, parsed: argparse.Namespace) -> int:
+def _render(settings: Settings, parsed: argparse.Namespace) -> int:
     from reconciler.cli.render import run_render
 
-    return run_render(parsed.target, _console())
+    return run_render(parsed.target, _console(), settings.age_key_file)
 
 
 def _plan(settings: Settings, parsed: argparse.Namespace) -> int:

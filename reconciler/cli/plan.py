@@ -19,6 +19,7 @@ from reconciler.cli.planview import as_json, as_text
 from reconciler.cli.reading import NoStore, World, open_world
 from reconciler.core.clock import SystemClock
 from reconciler.core.errors import ReconcilerError
+from reconciler.desired.age import AgeKeys
 from reconciler.desired.load import Loader
 from reconciler.desired.objects import Desired
 from reconciler.model.gitops import Source
@@ -59,7 +60,7 @@ def run_plan(settings: Settings, console: Console, *, output: str = "text") -> i
     `output` is "text" or "json". Raises `NoSource`, `Unreadable`, `StoreUnavailable`.
     """
     live, place = _live(settings)
-    desired = asyncio.run(_read(place))
+    desired = asyncio.run(_read(place, AgeKeys(settings.age_key_file)))
     if desired.problems:
         for problem in desired.problems:
             console.print(Text(str(problem), "red"), soft_wrap=True)
@@ -103,7 +104,7 @@ def _followed(world: World, settings: Settings) -> Place:
     raise NoSource(f"no source {settings.source_name!r} is known; name it with --source")
 
 
-async def _read(place: Place) -> Desired:
+async def _read(place: Place, keys: AgeKeys) -> Desired:
     """Read the source once, with a mirror of its own where it needs one."""
     with TemporaryDirectory(prefix="reconciler-plan-") as scratch:
         source = open_source(
@@ -118,6 +119,6 @@ async def _read(place: Place) -> Desired:
                 seen: Snapshot | SourceProblem = await anext(snapshots)
             if isinstance(seen, SourceProblem):
                 raise Unreadable(f"{seen.reason}: {seen.message}")
-            return await asyncio.to_thread(Loader().load, seen)
+            return await asyncio.to_thread(Loader(keys=keys).load, seen)
         finally:
             await source.close()

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from reconciler.cli.validate import DONE, INVALID, print_problems
 from reconciler.core.clock import SystemClock
+from reconciler.desired.age import AgeKeys
 from reconciler.desired.load import Loader
 from reconciler.desired.objects import DesiredObject
 from reconciler.desired.redact import redacted
@@ -18,10 +19,13 @@ from reconciler.source.offline import read_once
 from reconciler.source.snapshot import SourceError
 
 
-def run_render(path: Path, console: Console) -> int:
-    """Print the objects at `path` as YAML, secrets redacted; return 0, or 3 if one is invalid."""
+def run_render(path: Path, console: Console, keys: Path | None = None) -> int:
+    """Print the objects at `path` as YAML, secrets redacted; return 0, or 3 if one is invalid.
+
+    `keys` is the file of age identities for what is encrypted.
+    """
     try:
-        desired = Loader().load(read_once([path], SystemClock()))
+        desired = Loader(keys=AgeKeys(keys)).load(read_once([path], SystemClock()))
     except SourceError as error:
         console.print(Text(error.message, style="red"))
         return INVALID

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from reconciler.core.clock import SystemClock
+from reconciler.desired.age import AgeKeys
 from reconciler.desired.load import Loader
 from reconciler.desired.objects import Desired
 from reconciler.desired.problem import Problem
@@ -18,11 +19,14 @@ from reconciler.source.snapshot import SourceError
 DONE, INVALID = 0, 3
 
 
-def run_validate(paths: Sequence[Path], console: Console) -> int:
-    """Check the manifests at `paths` and print each problem; return 0, or 3 if there are any."""
+def run_validate(paths: Sequence[Path], console: Console, keys: Path | None = None) -> int:
+    """Check the manifests at `paths` and print each problem; return 0, or 3 if there are any.
+
+    `keys` is the file of age identities for what is encrypted.
+    """
     try:
         snapshot = read_once(paths, SystemClock())
-        desired = Loader().load(snapshot)
+        desired = Loader(keys=AgeKeys(keys)).load(snapshot)
     except SourceError as error:
         console.print(Text(error.message, style="red"))
         return INVALID

@@ -11,6 +11,7 @@ import posixpath
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from reconciler.desired.age import AgeKeys
 from reconciler.desired.kustomize.build import build
 from reconciler.desired.kustomize.file import Kustomization
 from reconciler.desired.kustomize.resource import Bad, Place, Resource
@@ -20,7 +21,7 @@ from reconciler.desired.manifest import FileResult, ManifestReader
 from reconciler.desired.objects import DesiredObject
 from reconciler.desired.positions import Positions
 from reconciler.desired.problem import Problem
-from reconciler.desired.written import FileReader, Item
+from reconciler.desired.written import FileReader, Item, plain_text
 from reconciler.desired.yaml import Document
 from reconciler.source.files import is_kustomization
 from reconciler.source.snapshot import FileRef, Snapshot
@@ -37,10 +38,11 @@ class Built:
 class Builds:
     """Builds the kustomizations of one source; an unchanged one is not built again."""
 
-    def __init__(self, namespace: str, limits: ReadLimits) -> None:
+    def __init__(self, namespace: str, limits: ReadLimits, keys: AgeKeys) -> None:
         self._namespace = namespace
         self._limits = limits
-        self._reader = FileReader(limits)
+        self._keys = keys
+        self._reader = FileReader(limits, keys)
         self._built: dict[str, Built] = {}
 
     def results(self, snapshot: Snapshot) -> tuple[list[FileResult], set[str]]:
@@ -76,7 +78,7 @@ class Builds:
             resources = build(folder, tree, self._reader, self._limits)
         except Bad as bad:
             return FileResult(unit, (), (bad.problem,))
-        declarer = _Declarer(tree, self._namespace, self._limits)
+        declarer = _Declarer(tree, self._namespace, self._limits, self._keys)
         objects = tuple(each for each in map(declarer.declare, resources) if each is not None)
         twins = _twins(objects)
         return FileResult(unit, objects, tuple(sorted((*declarer.problems(), *twins))))
@@ -135,7 +137,8 @@ def _twins(objects: Iterable[DesiredObject]) -> list[Problem]:
 class _Declarer:
     """Admits the objects of a build; errors are placed in the files that they come from."""
 
-    def __init__(self, tree: Tree, namespace: str, limits: ReadLimits) -> None:
+    def __init__(self, tree: Tree, namespace: str, limits: ReadLimits, keys: AgeKeys) -> None:
+        self._keys = keys
         self._tree = tree
         self._namespace = namespace
         self._limits = limits
@@ -160,9 +163,14 @@ class _Declarer:
 
     def _reader(self, path: str) -> ManifestReader:
         if path not in self._readers:
-            data = self._tree.data(path)
-            self._readers[path] = ManifestReader(path, data, self._namespace, self._limits)
+            data = self._text(path)
+            self._readers[path] = ManifestReader(
+                path, data, self._namespace, self._limits, self._keys
+            )
         return self._readers[path]
+
+    def _text(self, path: str) -> bytes:
+        return plain_text(path, self._tree.data(path), self._keys)
 
     def _placed(self, problem: Problem, each: Resource) -> Problem:
         """Return the problem at the last patch that sets its field, if one does."""
@@ -178,5 +186,5 @@ class _Declarer:
     def _exact(self, patch: Place, field: str) -> tuple[int, int] | None:
         if not field or is_kustomization(patch.path):
             return None
-        positions = self._positions.setdefault(patch.path, Positions(self._tree.data(patch.path)))
+        positions = self._positions.setdefault(patch.path, Positions(self._text(patch.path)))
         return positions.exact(patch.document, field)

@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 
 from reconciler.core.gc import bulk_load
+from reconciler.desired.age import SUFFIX, AgeKeys
 from reconciler.desired.builds import Builds
 from reconciler.desired.kept import KeptResults, Memory
 from reconciler.desired.limits import ReadLimits
@@ -28,7 +29,8 @@ class Loader:
     """Turns snapshots of one source into what they declare.
 
     `namespace` is for namespaced objects that name none; `memory` has what earlier runs read, by
-    the same code with the same namespace. Not for two threads at once.
+    the same code with the same namespace; `keys` open what is encrypted.
+    Not for two threads at once.
     """
 
     def __init__(
@@ -36,15 +38,17 @@ class Loader:
         namespace: str = "default",
         limits: ReadLimits | None = None,
         memory: Memory | None = None,
+        keys: AgeKeys | None = None,
     ) -> None:
+        self._keys = keys or AgeKeys()
         self._namespace = namespace
         self._limits = limits or ReadLimits()
         self._kept = KeptResults(memory)
-        self._builds = Builds(namespace, self._limits)
+        self._builds = Builds(namespace, self._limits, self._keys)
         self._built: dict[str, FileResult] = {}
         self._files: Mapping[str, FileRef] = {}
         self._results: dict[str, FileResult] = {}
-        self._by_content: dict[tuple[str, bool], FileResult] = {}
+        self._by_content: dict[tuple[str, bool, bool], FileResult] = {}
         self._objects: dict[ObjectKey, DesiredObject] = {}
         self._duplicates: tuple[Problem, ...] = ()
         self._faulty: frozenset[str] = frozenset()
@@ -80,12 +84,12 @@ class Loader:
             self._recall(unseen)
             refs = list(unseen.values())
             for ref, data in zip(refs, snapshot.contents.read(refs), strict=True):
-                result = read_file(ref.path, data, self._namespace, self._limits)
+                result = read_file(ref.path, data, self._namespace, self._limits, self._keys)
                 self._by_content[_cache_key(ref)] = result
                 self._kept.note(_kept_key(ref), data, result)
         self._kept.flush(_kept_key(ref) for ref in snapshot.files.values() if not ref.refused)
 
-    def _recall(self, unseen: dict[tuple[str, bool], FileRef]) -> None:
+    def _recall(self, unseen: dict[tuple[str, bool, bool], FileRef]) -> None:
         """Take what an earlier run read out of `unseen`."""
         for key, ref in list(unseen.items()):
             known = self._kept.recall(_kept_key(ref), ref.path)
@@ -150,8 +154,9 @@ def _differences(
     return changed, [] if nothing_gone else [path for path in old if path not in new]
 
 
-def _cache_key(ref: FileRef) -> tuple[str, bool]:
-    return ref.content, ref.path.endswith(_JSON)
+def _cache_key(ref: FileRef) -> tuple[str, bool, bool]:
+    path = ref.path.removesuffix(SUFFIX)
+    return ref.content, path.endswith(_JSON), path != ref.path
 
 
 def _kept_key(ref: FileRef) -> str:

@@ -24,6 +24,7 @@ from reconciler.admission.errors import (
     required,
 )
 from reconciler.admission.unsupported import unsupported
+from reconciler.desired.age import AgeKeys, Sealed
 from reconciler.desired.declarable import refusal
 from reconciler.desired.hints import hint_for, meant_path
 from reconciler.desired.limits import ReadLimits
@@ -32,7 +33,7 @@ from reconciler.desired.positions import Positions
 from reconciler.desired.problem import Problem
 from reconciler.desired.redact import without_secrets
 from reconciler.desired.texthints import text_hint
-from reconciler.desired.written import Item, join, parse, unreadable, unwrap
+from reconciler.desired.written import Item, join, parse, plain_text, unreadable, unwrap
 from reconciler.model import kinds
 from reconciler.model.kinds import Resource
 from reconciler.model.meta import KubeObject, ObjectKey
@@ -53,9 +54,16 @@ class FileResult:
     problems: tuple[Problem, ...]
 
 
-def read_file(path: str, data: bytes, namespace: str, limits: ReadLimits) -> FileResult:
+def read_file(
+    path: str, data: bytes, namespace: str, limits: ReadLimits, keys: AgeKeys | None = None
+) -> FileResult:
     """Return what a manifest file declares; `namespace` is for objects that name none."""
-    reader = ManifestReader(path, data, namespace, limits)
+    keys = keys or AgeKeys()
+    try:
+        data = plain_text(path, data, keys)
+    except Sealed as error:
+        return FileResult(path, (), (Problem(path, 1, 1, "", str(error)),))
+    reader = ManifestReader(path, data, namespace, limits, keys)
     objects = tuple(reader.read())
     return FileResult(path, objects, tuple(sorted(reader.problems)))
 
@@ -63,7 +71,10 @@ def read_file(path: str, data: bytes, namespace: str, limits: ReadLimits) -> Fil
 class ManifestReader:
     """Reads one file; `data` are its bytes, in which places are looked up."""
 
-    def __init__(self, path: str, data: bytes, namespace: str, limits: ReadLimits) -> None:
+    def __init__(
+        self, path: str, data: bytes, namespace: str, limits: ReadLimits, keys: AgeKeys
+    ) -> None:
+        self._keys = keys
         self._path = path
         self._data = data
         self._namespace = namespace
@@ -76,7 +87,7 @@ class ManifestReader:
         if (reason := unreadable(self._data, self._limits)) is not None:
             self.problems.append(Problem(self._path, 1, 1, "", *reason))
             return
-        parsed = parse(self._path, self._data, self._limits)
+        parsed = parse(self._path, self._data, self._limits, self._keys)
         for fault in parsed.faults:
             hint = text_hint(self._data, fault.line) if fault.syntax else ""
             field = self._positions_of().path_at((fault.line, fault.column))

@@ -6,14 +6,15 @@ Called by `manifest` for plain files and by `builds` for what kustomizations ref
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from reconciler.desired import json, yaml
+from reconciler.desired import json, sops, yaml
+from reconciler.desired.age import SUFFIX, AgeKeys, Sealed
 from reconciler.desired.kustomize.resource import Bad, Place
 from reconciler.desired.limits import ReadLimits
 from reconciler.desired.problem import Problem
-from reconciler.desired.yaml import Document, Parsed
+from reconciler.desired.yaml import Document, Fault, Parsed
 from reconciler.model import kinds
 
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
@@ -38,8 +39,29 @@ class Written:
     place: Place
 
 
-def parse(path: str, data: bytes, limits: ReadLimits) -> Parsed:
-    """Return the documents of a file: JSON by its name, else YAML."""
+def plain_text(path: str, data: bytes, keys: AgeKeys) -> bytes:
+    """Return the bytes of a file; one that is called `.age` is decrypted. Raises `Sealed`."""
+    return keys.open(data) if path.endswith(SUFFIX) else data
+
+
+def parse(path: str, data: bytes, limits: ReadLimits, keys: AgeKeys) -> Parsed:
+    """Return the documents of a file: JSON by its name, else YAML; SOPS' values decrypted.
+
+    What sops wrote and cannot be opened is a fault, and no document comes out.
+    """
+    parsed = _parse(path.removesuffix(SUFFIX), data, limits)
+    if b"sops" not in data or not any(sops.is_encrypted(each.value) for each in parsed.documents):
+        return parsed
+    try:
+        values = sops.opened([each.value for each in parsed.documents], keys)
+    except Sealed as error:
+        fault = Fault(str(error), parsed.documents[0].line, parsed.documents[0].column)
+        return Parsed((), (*parsed.faults, fault))
+    plain = zip(parsed.documents, values, strict=True)
+    return Parsed(tuple(replace(each, value=value) for each, value in plain), parsed.faults)
+
+
+def _parse(path: str, data: bytes, limits: ReadLimits) -> Parsed:
     read = json.parse if path.endswith(".json") else yaml.parse
     return read(data, limits)
 
@@ -56,8 +78,9 @@ def unreadable(data: bytes, limits: ReadLimits) -> tuple[str, str] | None:
 class FileReader:
     """Reads the files of a build (see `kustomize.build.Reader`)."""
 
-    def __init__(self, limits: ReadLimits) -> None:
+    def __init__(self, limits: ReadLimits, keys: AgeKeys) -> None:
         self._limits = limits
+        self._keys = keys
 
     def objects(self, path: str, data: bytes) -> Iterator[Written]:
         """Yield the objects of a manifest; raises `Bad`."""
@@ -76,10 +99,13 @@ class FileReader:
         """Return the bytes of a file that a generator takes in; raises `Bad`."""
         if (reason := unreadable(data, self._limits)) is not None:
             raise Bad(Problem(path, 1, 1, "", *reason))
-        return data
+        try:
+            return plain_text(path, data, self._keys)
+        except Sealed as error:
+            raise Bad(Problem(path, 1, 1, "", str(error))) from error
 
     def _documents(self, path: str, data: bytes) -> tuple[Document, ...]:
-        parsed = parse(path, self.plain(path, data), self._limits)
+        parsed = parse(path, self.plain(path, data), self._limits, self._keys)
         if parsed.faults:
             fault = parsed.faults[0]
             raise Bad(Problem(path, fault.line, fault.column, "", fault.message))

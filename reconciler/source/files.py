@@ -28,8 +28,12 @@ def is_hidden(path: str) -> bool:
 
 
 def is_manifest(path: str) -> bool:
-    """Return whether the file at `path` is read: visible, and YAML or JSON by its name."""
-    named = path.endswith(MANIFEST_SUFFIXES) or is_kustomization(path)
+    """Return whether the file at `path` is read: visible, and YAML or JSON by its name.
+
+    One that ends in `.age` besides is encrypted as a whole.
+    """
+    plain = path.removesuffix(".age")
+    named = plain.endswith(MANIFEST_SUFFIXES) or is_kustomization(path)
     return named and not is_hidden(path)
 
 

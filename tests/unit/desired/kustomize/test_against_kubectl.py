@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from reconciler.desired.age import AgeKeys
 from reconciler.desired.kustomize.build import build
 from reconciler.desired.kustomize.resource import Bad
 from reconciler.desired.kustomize.tree import Tree
@@ -57,7 +58,7 @@ def ours(case: Case):
     refs = {path: FileRef(path, path, len(text)) for path, text in case.files.items()}
     tree = Tree(refs, _Memory(case.files))
     limits = ReadLimits()
-    return [each.value for each in build(case.folder, tree, FileReader(limits), limits)]
+    return [each.value for each in build(case.folder, tree, FileReader(limits, AgeKeys()), limits)]
 
 
 def kubectl(case: Case, root: Path):
