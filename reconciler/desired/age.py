@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from reconciler.core.errors import ReconcilerError
 
 if TYPE_CHECKING:
-    from pyrage import ssh, x25519
+    from pyrage import ssh, x25519  # type: ignore[import-untyped]
 
     Identity: TypeAlias = ssh.Identity | x25519.Identity
 
