@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from reconciler.desired.objects import DesiredObject
+from reconciler.model.claim import PersistentVolumeClaim
+from reconciler.model.exclusive import exclusive
 from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.model.pod import Pod, PodSpec
 from reconciler.model.replication import ReplicationController
@@ -60,7 +62,8 @@ def _effects(
         case Create() if wanted is not None:
             yield from _started(wanted)
         case Apply() | Adopt() if isinstance(live, ReplicationController):
-            yield from _rolled(live, action.changes, pods.get(live.metadata.uid, ()))
+            alone = _alone(wanted, situation)
+            yield from _rolled(live, action.changes, pods.get(live.metadata.uid, ()), gap=alone)
         case Apply() | Adopt() if isinstance(live, Pod):
             yield from _restarted(live, action.changes)
         case Replace() if isinstance(live, Pod):
@@ -82,7 +85,7 @@ def _started(wanted: DesiredObject) -> Iterator[PodEffect]:
 
 
 def _rolled(
-    live: ReplicationController, changes: Sequence[FieldChange], pods: Sequence[Pod]
+    live: ReplicationController, changes: Sequence[FieldChange], pods: Sequence[Pod], *, gap: bool
 ) -> Iterator[PodEffect]:
     template = next((c.path for c in changes if c.path.startswith(_TEMPLATE)), "")
     count = next((c for c in changes if c.path == "spec.replicas"), None)
@@ -90,11 +93,28 @@ def _rolled(
     after = count.new if count is not None and isinstance(count.new, int) else before
     if template:
         for pod in pods[: min(before, after)]:
-            yield _one("replace", pod, template)
+            yield _one("replace", pod, template, gap=gap)
     if count is not None and after > before:
         yield _many("start", live, after - before, count.path)
     elif count is not None and after < before:
         yield _many("stop", live, before - after, count.path)
+
+
+def _alone(wanted: DesiredObject | None, situation: Situation) -> bool:
+    """Whether a pod must be gone before its successor starts, as the controller decides it."""
+    if wanted is None or not isinstance(wanted.obj, ReplicationController):
+        return False
+    template, namespace = wanted.obj.spec.template, wanted.key.namespace
+    if template is None:
+        return False
+
+    def claim(name: str) -> PersistentVolumeClaim | None:
+        key = ObjectKey("PersistentVolumeClaim", namespace, name)
+        declared = situation.desired.get(key)
+        found = situation.live.get(key) or (declared.obj if declared else None)
+        return found if isinstance(found, PersistentVolumeClaim) else None
+
+    return bool(exclusive(template.spec, claim))
 
 
 def _restarted(live: Pod, changes: Sequence[FieldChange]) -> Iterator[PodEffect]:

@@ -30,6 +30,8 @@ from reconciler.controllers.replication.template import template_hash
 from reconciler.core.clock import Clock
 from reconciler.core.errors import Retryable
 from reconciler.core.queue import Controller, Done, Outcome, RequeueAfter
+from reconciler.model.claim import PersistentVolumeClaim
+from reconciler.model.exclusive import exclusive
 from reconciler.model.pod import Pod
 from reconciler.model.replication import ReplicationController
 
@@ -72,9 +74,11 @@ class ReplicationLoop:
         events: EventRecorder,
         clock: Clock,
         *,
+        claims: Informer[PersistentVolumeClaim] | None = None,
         random: Random | None = None,
     ) -> None:
         self._client = client
+        self._claims = claims
         self._controllers = controllers
         self._pods = pods
         self._events = events.speaker("replication-controller")
@@ -94,7 +98,8 @@ class ReplicationLoop:
 
     async def run(self) -> None:
         """Reconcile until cancelled."""
-        await asyncio.gather(self._controllers.synced.wait(), self._pods.synced.wait())
+        followed = [each for each in (self._controllers, self._pods, self._claims) if each]
+        await asyncio.gather(*(each.synced.wait() for each in followed))
         self._since = self._clock.now()
         await self._controller.run()
 
@@ -187,12 +192,20 @@ class ReplicationLoop:
         if not is_rolled(rc):
             actions = count.plan(replicas, owned, now)
             return _Plan(actions, digest, rc.spec.min_ready_seconds, None)
-        policy = policy_of(rc)
+        policy = self._policy(rc)
         self._complain(rc, policy)
         pods = rollout.generations(owned, digest)
         progress = assess(rc, pods, policy, now, self._since)
         actions = rollout.plan(replicas, pods, policy, now, stopped=progress.stopped)
         return _Plan(actions, digest, policy.min_ready_seconds, progress)
+
+    def _policy(self, rc: ReplicationController) -> RolloutPolicy:
+        def claim(name: str) -> PersistentVolumeClaim | None:
+            return self._claims.get(name, rc.metadata.namespace) if self._claims else None
+
+        template = rc.spec.template
+        alone = exclusive(template.spec, claim) if template is not None else ""
+        return policy_of(rc, stop_first=bool(alone))
 
     def _complain(self, rc: ReplicationController, policy: RolloutPolicy) -> None:
         if rc.status.observed_generation != rc.metadata.generation:
@@ -212,7 +225,7 @@ class ReplicationLoop:
         progress = plan.progress
         if progress is not None and plan.actions:
             pods = rollout.generations(owned, plan.digest)
-            progress = assess(rc, pods, policy_of(rc), now, self._since)
+            progress = assess(rc, pods, self._policy(rc), now, self._since)
         status = status_of(
             rc,
             owned,

@@ -24,7 +24,9 @@ _DEFAULT_DEADLINE = 600
 class RolloutPolicy:
     """The bounds of a rollout, in pods, and its times, in seconds.
 
-    `ignored` has one sentence for each annotation that could not be read; its default holds.
+    `stop_first` says that an old pod must be gone before a new one is made, whatever the
+    annotations say: both would want what only one may hold. `ignored` has one
+    sentence for each annotation that could not be read; its default holds.
     """
 
     surge: int = 1
@@ -32,6 +34,7 @@ class RolloutPolicy:
     min_ready_seconds: int = 0
     progress_deadline_seconds: int = _DEFAULT_DEADLINE
     ignored: tuple[str, ...] = ()
+    stop_first: bool = False
 
 
 def is_rolled(rc: ReplicationController) -> bool:
@@ -39,7 +42,7 @@ def is_rolled(rc: ReplicationController) -> bool:
     return SOURCE in rc.metadata.annotations
 
 
-def policy_of(rc: ReplicationController) -> RolloutPolicy:
+def policy_of(rc: ReplicationController, *, stop_first: bool = False) -> RolloutPolicy:
     """Read the controller's annotations.
 
     Surge and unavailable are counts or percentages of `replicas`; as in a Deployment a percentage
@@ -49,7 +52,9 @@ def policy_of(rc: ReplicationController) -> RolloutPolicy:
     read = _Reader(rc.metadata.annotations)
     surge = read.amount(MAX_SURGE, 1, replicas, up=True)
     unavailable = read.amount(MAX_UNAVAILABLE, 0, replicas, up=False)
+    surge = 0 if stop_first else surge
     return RolloutPolicy(
+        stop_first=stop_first,
         surge=surge,
         unavailable=unavailable if surge or unavailable else 1,
         min_ready_seconds=read.seconds(MIN_READY, rc.spec.min_ready_seconds),

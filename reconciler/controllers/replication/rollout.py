@@ -2,8 +2,9 @@
 
 Called by `loop.py` for controllers that a source manages. Its promises, over the pods that are
 not being deleted: never more than `replicas + surge`; a deletion never leaves fewer available
-than `replicas - unavailable`; a rollout that stopped makes no pod beyond `replicas`, so that the
-old ones keep serving. A pod whose template is unknown counts as old: what Git says wins.
+than `replicas - unavailable`; where a pod holds something alone, none is made
+beside one that is still leaving; a rollout that stopped makes no pod beyond `replicas`, so that
+the old ones keep serving. A pod whose template is unknown counts as old: what Git says wins.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from reconciler.controllers.podstate import is_active, is_available
+from reconciler.controllers.podstate import is_active, is_available, is_terminal
 from reconciler.controllers.replication import count
 from reconciler.controllers.replication.actions import CreatePods, DeletePod, PodAction
 from reconciler.controllers.replication.policy import RolloutPolicy
@@ -23,10 +24,14 @@ from reconciler.model.pod import Pod
 
 @dataclass(frozen=True, slots=True)
 class Generations:
-    """The active pods of a controller by template: of the present one, and of any other."""
+    """The active pods of a controller by template: of the present one, and of any other.
+
+    `leaving` are those that are being deleted and have not ended yet.
+    """
 
     new: tuple[Pod, ...]
     old: tuple[Pod, ...]
+    leaving: int = 0
 
 
 def generations(owned: Sequence[Pod], digest: str) -> Generations:
@@ -35,6 +40,7 @@ def generations(owned: Sequence[Pod], digest: str) -> Generations:
     return Generations(
         tuple(pod for pod in active if pod.metadata.annotations.get(TEMPLATE_HASH) == digest),
         tuple(pod for pod in active if pod.metadata.annotations.get(TEMPLATE_HASH) != digest),
+        sum(pod.metadata.deletion_timestamp is not None and not is_terminal(pod) for pod in owned),
     )
 
 
@@ -45,9 +51,13 @@ def plan(
 
     `stopped` says that it exceeded its progress deadline.
     """
+    total = len(pods.new) + len(pods.old)
+    if policy.stop_first and pods.leaving:
+        room = replicas - total - pods.leaving
+        if room <= 0 and total <= replicas:
+            return ()
     if not pods.old:
         return count.plan(replicas, pods.new, now)
-    total = len(pods.new) + len(pods.old)
     room = replicas + (0 if stopped else policy.surge) - total
     wanted = min(replicas - len(pods.new), room, count.BURST)
     create: tuple[PodAction, ...] = (CreatePods(wanted),) if wanted > 0 else ()

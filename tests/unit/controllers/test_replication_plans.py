@@ -172,6 +172,27 @@ class TestPolicy:
         )
 
 
+class TestStopFirst:
+    POLICY = policy_of(make_rc(), stop_first=True)
+
+    def plan(self, *pods: Pod) -> tuple[object, ...]:
+        return rollout.plan(1, rollout.generations(pods, NEW), self.POLICY, NOW, stopped=False)
+
+    def test_the_old_one_goes_before_a_new_one_is_made(self) -> None:
+        old = ready("a", OLD)
+        assert self.plan(old) == (DeletePod(old, "old template"),)
+
+    def test_nothing_starts_beside_one_that_is_still_leaving(self) -> None:
+        assert self.plan(make_pod("a", deleting=NOW)) == ()
+        assert self.plan(make_pod("a", deleting=NOW, phase="Failed")) == (CreatePods(1),)
+        assert self.plan() == (CreatePods(1),)
+
+    def test_annotations_cannot_make_it_surge(self) -> None:
+        notes = {MAX_SURGE: "3", MAX_UNAVAILABLE: "0"}
+        policy = policy_of(make_rc(replicas=2, annotations=notes), stop_first=True)
+        assert (policy.surge, policy.unavailable) == (0, 1)
+
+
 class TestRollout:
     POLICY = RolloutPolicy()
 
