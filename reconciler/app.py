@@ -73,6 +73,7 @@ from reconciler.source.snapshot import Snapshot
 from reconciler.store.protocol import Store
 from reconciler.store.sqlite import open_store
 from reconciler.sync.loop import Sync, SyncOptions
+from reconciler.sync.steering import Care
 
 FAILED = 1
 
@@ -131,7 +132,12 @@ class ControlPlane:
         pods, nodes = informers[Pod], informers[Node]
         loops: dict[str, Part] = {
             "replication": ReplicationLoop(
-                client, informers[ReplicationController], pods, events, clock
+                client,
+                informers[ReplicationController],
+                pods,
+                events,
+                clock,
+                claims=informers[PersistentVolumeClaim],
             ).run,
             "endpoints": EndpointsController(
                 client, informers[Service], pods, informers[Endpoints]
@@ -216,7 +222,11 @@ def _sync(settings: Settings, client: Client, clock: Clock, informers: Informers
         client,
         clock,
         informers.of(_followed_kinds()).values(),
-        options=SyncOptions(name=settings.source_name, spec=spec),
+        options=SyncOptions(
+            name=settings.source_name,
+            spec=spec,
+            care=Care(settings.on_failure, settings.prune_threshold),
+        ),
         memory=_kept_file(settings, "clean", "admission", "desired", "model", "sync"),
     )
 

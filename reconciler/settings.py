@@ -11,7 +11,7 @@ import os
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -87,6 +87,15 @@ class Settings(BaseModel):
     )
     interval: float = Field(
         default=10.0, gt=0, description="seconds between two fetches of a remote"
+    )
+    on_failure: Literal["rollback", "hold"] = Field(
+        default="rollback", description="what becomes of a failed revision: rollback or hold"
+    )
+    prune_threshold: int = Field(
+        default=30,
+        ge=0,
+        le=100,
+        description="percent of a source's objects above which deletions wait for approval",
     )
 
     state_dir: Path = Field(default=Path("/var/lib/reconciler"), description="where state is kept")

@@ -14,7 +14,7 @@ from reconciler.sync.report import describe
 
 _SHORT = 12
 _ERRORS = 3
-_STYLES = {"Healthy": "green", "Rejected": "red", "Failed": "red"}
+_STYLES = {"Healthy": "green", "Rejected": "red", "RolledBack": "red", "Failed": "red"}
 
 
 def run_history(settings: Settings, console: Console) -> int:

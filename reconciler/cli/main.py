@@ -62,6 +62,11 @@ def build_parser() -> argparse.ArgumentParser:
     status.add_argument("-w", "--watch", action="store_true", help="keep showing it, live")
     _add(commands, "history", _history, "list the revisions and what became of them")
     _add(commands, "sync", _sync, "make the running daemon look at its source now")
+    approve = _add(commands, "approve", _approve, "let a revision that is held go on")
+    approve.add_argument("revision", metavar="REVISION", help="its name, or the start of its id")
+    name = ("source_name",)
+    _add(commands, "suspend", _suspend, "leave all that a source declares as it is", name)
+    _add(commands, "resume", _resume, "follow a suspended source again", name)
     _add(commands, "kubeconfig", _kubeconfig, "print a kubeconfig for this host's API", ("listen",))
     _add(commands, "down", _down, "remove all that reconciler made on this host")
     return parser
@@ -70,7 +75,8 @@ def build_parser() -> argparse.ArgumentParser:
 _KEYS = ("age_key_file",)
 _SOURCE = ("source", "branch", "path", *_KEYS)
 _DAEMON = (
-    "source_name", "interval", "listen", "docker_socket", "node_name", "register_node", "pod_cidr",
+    "source_name", "interval", "on_failure", "prune_threshold", "listen", "docker_socket",
+    "node_name", "register_node", "pod_cidr",
     "service_cidr", "cluster_dns", "cluster_domain", "node_port_min", "node_port_max",
     "node_port_addresses", "load_balancer_pool",
     "let_go_timeout", "git_repo_timeout", "git_repo_size", "git_repo_file", "log_level",
@@ -152,6 +158,24 @@ def _sync(settings: Settings, _: argparse.Namespace) -> int:
     from reconciler.cli.sync import run_sync
 
     return run_sync(settings, _console())
+
+
+def _approve(settings: Settings, parsed: argparse.Namespace) -> int:
+    from reconciler.cli.steer import run_approve
+
+    return run_approve(settings, _console(), parsed.revision)
+
+
+def _suspend(settings: Settings, _: argparse.Namespace) -> int:
+    from reconciler.cli.steer import run_suspend
+
+    return run_suspend(settings, _console(), suspend=True)
+
+
+def _resume(settings: Settings, _: argparse.Namespace) -> int:
+    from reconciler.cli.steer import run_suspend
+
+    return run_suspend(settings, _console(), suspend=False)
 
 
 def _kubeconfig(settings: Settings, _: argparse.Namespace) -> int:

@@ -29,7 +29,13 @@ from reconciler.sync.report import describe
 _SHORT = 12
 _WATCH_SECONDS = 0.25
 _ERRORS = 10
-_STYLES = {"Healthy": "green", "Failed": "red", "Rejected": "red", "Unreachable": "red"}
+_STYLES = {
+    "Healthy": "green",
+    "Failed": "red",
+    "Rejected": "red",
+    "RolledBack": "red",
+    "Unreachable": "red",
+}
 
 
 @dataclass(frozen=True, slots=True)

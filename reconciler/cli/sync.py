@@ -23,7 +23,8 @@ _POLL_SECONDS = 0.05
 _NEWS_SECONDS = 1.0
 _DEADLINE_SECONDS = 60.0
 _NEVER = "1970-01-01T00:00:00Z"
-_ENDED = frozenset(("Healthy", "Failed", "Rejected", "Unreachable"))
+_BAD = frozenset(("Failed", "Rejected", "Unreachable", "RolledBack"))
+_ENDED = _BAD | {"Healthy", "Held", "Suspended"}
 
 
 def run_sync(settings: Settings, console: Console) -> int:
@@ -45,7 +46,7 @@ def run_sync(settings: Settings, console: Console) -> int:
         return 1
     status = source.status
     console.print(Text(f"{status.observed_revision[:12]} {status.phase} {status.message}".rstrip()))
-    return 1 if status.phase in ("Failed", "Rejected", "Unreachable") else 0
+    return 1 if status.phase in _BAD else 0
 
 
 def wait_for_sync(

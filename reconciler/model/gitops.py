@@ -55,6 +55,7 @@ class RevisionSpec(Model):
     """One state of a source. `revision` names it: a commit's hash, or a directory's content hash.
 
     `sequence` counts the revisions of a source from 1 in the order in which they were seen.
+    `rollback_of` names the Revision that this one undoes, "" for one that came from the source.
     """
 
     source: str = ""
@@ -64,18 +65,24 @@ class RevisionSpec(Model):
     time: Time | None = None
     message: str = ""
     sequence: Int64 = 0
+    rollback_of: str = ""
 
 
 RevisionPhase = Literal[
     "",
     "Fetched",
+    "Verified",
+    "Rendered",
     "Validated",
     "Planned",
+    "Held",
+    "Pulled",
     "Applied",
     "Progressing",
     "Healthy",
     "Rejected",
     "Failed",
+    "RolledBack",
 ]
 
 
@@ -109,12 +116,28 @@ class RevisionCounts(Model):
     pruned: Int32 = 0
 
 
+class RevisionCasualty(Model):
+    """A container that failed under a revision: how it ended, and its last words."""
+
+    namespace: str = ""
+    pod: str = always(str)
+    container: str = always(str)
+    restarts: Int32 = 0
+    exit_code: Int32 | None = None
+    reason: str = ""
+    message: str = ""
+
+
 class RevisionStatus(Model):
+    """`plan_hash` is that of the plan which waits for approval, or was followed."""
+
     phase: RevisionPhase = ""
     message: str = ""
     steps: tuple[RevisionStep, ...] = ()
     errors: tuple[RevisionError, ...] = ()
     counts: RevisionCounts | None = None
+    plan_hash: str = ""
+    casualties: tuple[RevisionCasualty, ...] = ()
 
 
 class Revision(KubeObject):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -28,6 +29,7 @@ from reconciler.source.git import FETCHED, Commit, GitRepository, TreeEntry
 from reconciler.source.gittree import LINK, all_files, is_plain, is_utf8, manifest_files
 from reconciler.source.snapshot import FileRef, Snapshot, SourceError, SourceProblem
 
+_COMMIT = re.compile("[0-9a-f]{40}([0-9a-f]{24})?")
 _BATCH_BYTES = 32 * 1024 * 1024
 
 
@@ -122,6 +124,14 @@ class GitSource:
         self._asked = True
         self._wake.set()
 
+    async def at(self, revision: str) -> Snapshot | None:
+        """Return the tree of an earlier commit, None when the repository has it no more."""
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._executor, self._at_blocking, revision)
+        except SourceError:
+            return None
+
     async def close(self) -> None:
         """End the running git process and the thread; `snapshots` ends."""
         self._closed = True
@@ -173,6 +183,18 @@ class GitSource:
             commit.id, commit.author, commit.time, commit.message, files, contents,
             tree=tree, scope=self._address.sub_path,
         )  # fmt: skip
+
+    def _at_blocking(self, revision: str) -> Snapshot | None:
+        if not _COMMIT.fullmatch(revision):
+            return None
+        with self._one_look:
+            repository = self._open()
+            commit = repository.commit(revision, self._address.sub_path)
+            if commit is None or not commit.tree:
+                return None
+            files = self._whole(repository, commit.tree).files
+        contents = _BlobContents(repository)
+        return Snapshot(commit.id, commit.author, commit.time, commit.message, files, contents)
 
     def _open(self) -> GitRepository:
         """Return the repository; found anew while it was not there."""

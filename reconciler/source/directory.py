@@ -94,6 +94,11 @@ class DirectorySource:
         self._full = True
         self._wake.set()
 
+    async def at(self, revision: str) -> Snapshot | None:
+        """Return nothing: a directory has no past."""
+        del revision
+        return None
+
     async def close(self) -> None:
         """Stop watching; `snapshots` ends."""
         self._closed = True

@@ -99,6 +99,10 @@ class Source(Protocol):
         """Look now, as a person asks for it; also accepts a branch whose history was rewritten."""
         ...
 
+    async def at(self, revision: str) -> Snapshot | None:
+        """Return the source as it was at an earlier `revision`, None when it cannot be had."""
+        ...
+
     async def close(self) -> None:
         """Stop watching and free threads; the generator ends."""
         ...

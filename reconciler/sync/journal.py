@@ -7,7 +7,6 @@ behind, newest state only, so that the record costs a sync nothing. It decides n
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 
 import structlog
 
@@ -15,8 +14,6 @@ from reconciler.client.protocol import ApiError, Client, NotFound
 from reconciler.core.clock import Clock
 from reconciler.model.gitops import (
     Revision,
-    RevisionCounts,
-    RevisionError,
     RevisionPhase,
     RevisionStatus,
     Source,
@@ -27,6 +24,7 @@ from reconciler.model.meta import ObjectMeta
 from reconciler.model.time import format_time
 from reconciler.source.snapshot import Snapshot, SourceProblem
 from reconciler.sync import lifecycle
+from reconciler.sync.lifecycle import Particulars
 
 _PACE_SECONDS = 0.1
 _RETRY_SECONDS = 1.0
@@ -124,9 +122,7 @@ class Journal:
         name: str,
         phase: RevisionPhase,
         message: str = "",
-        *,
-        errors: Sequence[RevisionError] = (),
-        counts: RevisionCounts | None = None,
+        more: Particulars | None = None,
     ) -> bool:
         """Record that the revision `name` entered `phase`; return whether that is news."""
         before = self._revisions[name]
@@ -134,12 +130,41 @@ class Journal:
         seconds = now - self._entered.get(name, now)
         after = lifecycle.advance(
             before, phase, format_time(self._clock.now()), seconds=seconds, message=message,
-            errors=errors, counts=counts,
+            more=more,
         )  # fmt: skip
         self._replace(after)
         if after.status.phase != before.status.phase:
             self._entered[name] = now
         return after.status.phase != before.status.phase
+
+    def roll_back(self, failed: str, revision: str) -> str:
+        """Return the name of a new Revision that brings `revision` back after `failed`.
+
+        One that does so already is taken up again (a restart).
+        """
+        ordered = sorted(self._revisions.values(), key=lambda r: r.spec.sequence)
+        newest, undone = ordered[-1], self._revisions[failed]
+        if newest.spec.rollback_of == failed and newest.spec.revision == revision:
+            self._entered.setdefault(newest.metadata.name, self._clock.monotonic())
+            return newest.metadata.name
+        good = next((r for r in reversed(ordered) if r.spec.revision == revision), None)
+        made = lifecycle.rollback_of(undone, good, revision, newest.spec.sequence + 1)
+        self._entered[made.metadata.name] = self._clock.monotonic()
+        self._replace(made)
+        self._trim()
+        return made.metadata.name
+
+    def quarantined(self, revision: str) -> str:
+        """Return the name of the Revision by which `revision` was tried in vain, or ""."""
+        if not lifecycle.quarantined(self._revisions.values(), revision):
+            return ""
+        mine = (r for r in self._revisions.values() if not r.spec.rollback_of)
+        return max(mine, key=lambda r: r.spec.sequence).metadata.name
+
+    def last_healthy(self, besides: str) -> str:
+        """Return the newest revision other than `besides` that became Healthy, or ""."""
+        found = lifecycle.last_healthy(self._revisions.values(), besides)
+        return found.spec.revision if found is not None else ""
 
     def phase(self, name: str) -> RevisionPhase:
         """Return the phase of the revision `name`."""
@@ -228,8 +253,9 @@ class Journal:
         except NotFound:
             bare = obj.replace(status=SourceStatus())
             live = await self._client.create(bare, manager=_MANAGER)
-        if live.spec != obj.spec:
-            live = await self._client.update(live.replace(spec=obj.spec), manager=_MANAGER)
+        spec = obj.spec.replace(suspend=live.spec.suspend)  # a person's word
+        if live.spec != spec:
+            live = await self._client.update(live.replace(spec=spec), manager=_MANAGER)
         if live.status != obj.status:
             await self._client.update(
                 live.replace(status=obj.status), subresource="status", manager=_MANAGER

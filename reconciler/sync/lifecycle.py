@@ -7,9 +7,11 @@ end of a revision's life, and what happens to its objects afterwards is drift, n
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from reconciler.model.gitops import (
     Revision,
+    RevisionCasualty,
     RevisionCounts,
     RevisionError,
     RevisionPhase,
@@ -26,8 +28,19 @@ MAX_ERRORS = 100
 """Errors kept in a Revision; the log has all."""
 
 _ONCE = frozenset(("Fetched", "Validated", "Planned", "Applied"))
+_ENDED = frozenset(("Healthy", "RolledBack"))
 _MAX_MESSAGE = 4096
 _COMMIT_LENGTHS = (40, 64)
+
+
+@dataclass(frozen=True, slots=True)
+class Particulars:
+    """What there is to say of a phase besides its message; all but errors outlives the phase."""
+
+    errors: Sequence[RevisionError] = ()
+    counts: RevisionCounts | None = None
+    plan_hash: str = ""
+    casualties: Sequence[RevisionCasualty] = ()
 
 
 def new_revision(source: str, snapshot: Snapshot, sequence: int, time: str) -> Revision:
@@ -47,6 +60,36 @@ def new_revision(source: str, snapshot: Snapshot, sequence: int, time: str) -> R
     )
 
 
+def rollback_of(failed: Revision, good: Revision | None, revision: str, sequence: int) -> Revision:
+    """Return the Revision that brings `revision`, of which `good` tells, back after `failed`."""
+    spec = good.spec if good is not None else RevisionSpec(revision=revision)
+    first = f"Roll back {failed.metadata.name} ({failed.spec.revision[:12]}) to {revision[:12]}"
+    return Revision(
+        metadata=ObjectMeta(name=f"{failed.spec.source}-{sequence}"),
+        spec=spec.replace(
+            source=failed.spec.source,
+            message=f"{first}\n\n{spec.message}"[:_MAX_MESSAGE],
+            sequence=sequence,
+            rollback_of=failed.metadata.name,
+        ),
+    )
+
+
+def quarantined(revisions: Iterable[Revision], revision: str) -> bool:
+    """Return whether `revision` was rolled back and the source has not moved since."""
+    ordered = sorted(revisions, key=lambda r: r.spec.sequence, reverse=True)
+    newest = next((r for r in ordered if not r.spec.rollback_of), None)
+    if newest is None or newest.spec.revision != revision:
+        return False
+    return newest.status.phase == "RolledBack"
+
+
+def last_healthy(revisions: Iterable[Revision], besides: str) -> Revision | None:
+    """Return the newest revision other than `besides` that became Healthy."""
+    healthy = (r for r in revisions if r.status.phase == "Healthy" and r.spec.revision != besides)
+    return max(healthy, key=lambda r: r.spec.sequence, default=None)
+
+
 def advance(
     revision: Revision,
     phase: RevisionPhase,
@@ -54,17 +97,17 @@ def advance(
     *,
     seconds: float,
     message: str = "",
-    errors: Sequence[RevisionError] = (),
-    counts: RevisionCounts | None = None,
+    more: Particulars | None = None,
 ) -> Revision:
     """Return `revision` in `phase`, reached at time `at` after `seconds` in the phase before.
 
-    A phase that was reached before gets no second step. A Healthy revision stays as it is, and
-    none goes back to a phase before the writes ended that it has already passed (a restart).
+    A phase that was reached before gets no second step. A revision that is Healthy or rolled back
+    stays as it is, and none goes back to a phase before the writes ended that it has already
+    passed (a restart).
     """
-    status = revision.status
+    status, more = revision.status, more or Particulars()
     known = any(step.phase == phase for step in status.steps)
-    if status.phase == "Healthy" or (known and phase in _ONCE):
+    if status.phase in _ENDED or (known and phase in _ONCE):
         return revision
     step = RevisionStep(
         phase=phase, time=at, duration_seconds=round(seconds, 3), message=message[:_MAX_MESSAGE]
@@ -73,15 +116,17 @@ def advance(
         phase=phase,
         message=message[:_MAX_MESSAGE],
         steps=status.steps if known else (*status.steps, step),
-        errors=tuple(errors)[:MAX_ERRORS],
-        counts=counts or status.counts,
+        errors=tuple(more.errors)[:MAX_ERRORS],
+        counts=more.counts or status.counts,
+        plan_hash=more.plan_hash or status.plan_hash,
+        casualties=tuple(more.casualties) or status.casualties,
     )
     return revision if after == status else revision.replace(status=after)
 
 
 def supersede(revision: Revision, successor: str) -> Revision:
     """Return `revision` with the word that a newer one took its place before it was Healthy."""
-    if revision.status.phase in ("Healthy", "Rejected"):
+    if revision.status.phase in ("Healthy", "Rejected", "RolledBack"):
         return revision
     message = f"superseded by {successor[:12]} while {revision.status.phase}"
     if revision.status.message.startswith("superseded by "):

@@ -8,8 +8,8 @@ source that cannot be read changes nothing (law 4); a commit that arrives meanwh
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
@@ -20,21 +20,25 @@ from reconciler.client.protocol import Client
 from reconciler.core.clock import Clock
 from reconciler.core.errors import Retryable
 from reconciler.core.queue import Backoff, Controller, Done, Outcome, RequeueAfter
-from reconciler.desired.objects import Desired, DesiredObject
+from reconciler.desired.objects import Desired
+from reconciler.model import kinds
+from reconciler.model.gitops import Revision, SourceSpec
 from reconciler.model.gitops import Source as SourceObject
-from reconciler.model.gitops import SourceSpec
 from reconciler.model.meta import KubeObject, ObjectKey
+from reconciler.model.pod import Pod
 from reconciler.source.snapshot import Snapshot, SourceError, SourceProblem
 from reconciler.source.snapshot import Source as Watched
 from reconciler.sync.actions import Await, Replace, Write
-from reconciler.sync.drift import same_declaration
+from reconciler.sync.care import approved, hold_reason, plan_hash
+from reconciler.sync.casualties import casualties, controller_of, doom
+from reconciler.sync.comparison import Comparison
 from reconciler.sync.execute import Executor
 from reconciler.sync.identity import source_of
 from reconciler.sync.inventory import Inventory
 from reconciler.sync.journal import Journal
-from reconciler.sync.memory import CleanMemory, Memory
-from reconciler.sync.outcome import predict
-from reconciler.sync.plan import Clean, Plan, Situation, plan, plan_keys
+from reconciler.sync.memory import Memory
+from reconciler.sync.plan import Plan
+from reconciler.sync.steering import Care, rolls_back, suspended
 from reconciler.sync.target import Target
 from reconciler.sync.verdict import Verdict
 
@@ -42,9 +46,8 @@ Load = Callable[[Snapshot], Awaitable[Desired]]
 """Reads and validates a snapshot whole; blocking work is done off the event loop."""
 
 _REFUSED_AGAIN = 10.0
-_REMEMBER_EVERY = 30.0
-_MANY = 300
 _BACKOFF = Backoff(base=0.05, cap=30.0)
+_SOURCE, _REVISION = kinds.of(SourceObject).key_kind, kinds.of(Revision).key_kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +55,20 @@ class SyncOptions:
     """How a source is followed.
 
     `name` is the Source object's, `spec` what that object says of it; `keep` revisions are
-    remembered.
+    remembered; `care` says what waits for approval, and what becomes of a failed revision.
     """
 
     spec: SourceSpec
     name: str = "main"
     keep: int = 50
+    care: Care = field(default_factory=Care)
 
 
 class Sync:
     """Keeps the objects that one source declares as it declares them.
 
-    `informers` are those of every kind that may be declared; others run them.
+    `informers` are those of every kind that may be declared, of sources and of revisions; others
+    run them.
     """
 
     def __init__(
@@ -82,9 +87,16 @@ class Sync:
         self._source = source
         self._load = load
         self._clock = clock
+        self._care = options.care
+        self._own_key = ObjectKey(_SOURCE, "", name)
+        self._good: Target | None = None
+        self._suspended = False
         self._journal = Journal(client, clock, name, options.spec, keep=options.keep)
         self._verdict = Verdict(self._journal, clock)
         self._inventory = Inventory(name, informers, self._changed)
+        self._comparison = Comparison(
+            name, clock, self._inventory, self._verdict.tolerated, memory=memory
+        )
         self._executor = Executor(client, clock, name, self._inventory, self._written)
         self._controller: Controller[str] = Controller(
             "sync", self._reconcile, backoff=_BACKOFF, random=random
@@ -93,8 +105,6 @@ class Sync:
         self._admitted: Snapshot | None = None
         self._candidate: Target | None = None
         self._target: Target | None = None
-        self._clean: dict[ObjectKey, Clean] = {}
-        self._memory = CleanMemory(memory)
         self._suspects: dict[ObjectKey, None] = {}
         self._awaiting: tuple[ObjectKey, ...] = ()
         self._all = False
@@ -109,16 +119,16 @@ class Sync:
     async def run(self) -> None:
         """Follow the source until cancelled."""
         await self._inventory.start()
-        self._clean = self._memory.recall(self._inventory.store)
+        self._comparison.recall()
         await self._journal.open()
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._follow(), name="sync.follow")
-                group.create_task(self._remember(), name="sync.remember")
+                group.create_task(self._comparison.run(), name="sync.remember")
                 group.create_task(self._journal.run(), name="sync.journal")
                 group.create_task(self._controller.run(), name="sync.reconcile")
         finally:
-            self._memory.keep(self._clean, self._inventory.store)
+            self._comparison.keep()
             await self._source.close()
 
     def trigger(self) -> None:
@@ -134,17 +144,19 @@ class Sync:
                     self._journal.problem(seen)
                     self._log.warning("source.held", reason=seen.reason, message=seen.message)
                 case Snapshot():
+                    self._missed(self._newest)
                     self._newest = seen
                     self._journal.fetched(seen.revision)
                     self._log.info("revision.fetched", revision=seen.revision, author=seen.author)
                     self._wake()
 
-    async def _remember(self) -> None:
-        """Keep from time to time what is known to be equal, so that a crash costs little."""
-        while True:
-            await asyncio.sleep(_REMEMBER_EVERY)
-            clean, store = dict(self._clean), self._inventory.store
-            await asyncio.to_thread(self._memory.keep, clean, store)
+    def _missed(self, passed: Snapshot | None) -> None:
+        """Open the record of a revision that a newer one overtakes before it was looked at."""
+        if passed is None or passed is self._admitted:
+            return
+        if not self._journal.quarantined(passed.revision):
+            self._verdict.begin(passed)
+            self._log.info("revision.superseded", revision=passed.revision)
 
     def _wake(self) -> None:
         self._controller.queue.add(self.name)
@@ -158,6 +170,8 @@ class Sync:
                 self._journal.synced()
 
     async def _pass(self) -> Outcome:
+        if self._is_suspended():
+            return Done()
         if self._newest is not None and self._newest is not self._admitted:
             await self._admit(self._newest)
         if self._candidate is not None:
@@ -168,45 +182,152 @@ class Sync:
 
     async def _admit(self, snapshot: Snapshot) -> None:
         """Read and validate a revision whole; a bad one is rejected and changes nothing."""
+        if tried := self._journal.quarantined(snapshot.revision):
+            await self._quarantine(snapshot, tried)
+            return
         record = self._verdict.begin(snapshot)
-        try:
-            desired = await self._load(snapshot)
-        except SourceError as error:
-            raise Retryable(error.message) from error
+        desired = await self._loaded(snapshot)
         self._admitted = snapshot
         self._candidate = None
         if desired.problems:
             self._verdict.unreadable(record, snapshot.revision, desired.problems)
         else:
             self._verdict.validated(record)
-            self._candidate = Target(snapshot.revision, record, desired.objects)
+            self._candidate = Target(
+                snapshot.revision,
+                record,
+                desired.objects,
+                message=snapshot.message,
+                since=self._clock.now().replace(microsecond=0),
+            )
+
+    async def _loaded(self, snapshot: Snapshot) -> Desired:
+        try:
+            return await self._load(snapshot)
+        except SourceError as error:
+            raise Retryable(error.message) from error
+
+    async def _quarantine(self, snapshot: Snapshot, record: str) -> None:
+        """Stay with the last good revision: the newest failed before, and was undone."""
+        if self._target is None:
+            self._candidate = await self._way_back(record, snapshot.revision)
+        self._admitted = snapshot
+        self._verdict.quarantined(
+            f"{snapshot.revision[:12]} failed before; a new commit is awaited"
+        )
+        self._log.warning("revision.quarantined", revision=snapshot.revision)
+
+    def _is_suspended(self) -> bool:
+        source = self._inventory.live.get(self._own_key)
+        now = suspended(source if isinstance(source, SourceObject) else None)
+        if now != self._suspended:
+            self._suspended = now
+            if now:
+                self._verdict.suspended()
+            else:
+                self._verdict.resumed()
+                self._all = True
+            self._log.info("source.suspended" if now else "source.resumed")
+        return now
 
     async def _consider(self, candidate: Target) -> None:
         """Make the candidate the target, and follow its plan, when it can be followed."""
         settled = self._target.desired if self._target is not None and not self._all else None
         suspects = (*self._suspects, *self._awaiting)
-        planned = await self._plan(candidate, everything=True, keys=suspects, settled=settled)
+        planned = await self._comparison.plan(
+            candidate, everything=True, keys=suspects, settled=settled
+        )
         if planned.refusals:
             self._verdict.refused(candidate, planned.refusals)
+            return
+        if not candidate.rollback and self._held(candidate, planned):
             return
         candidate.judge(self._inventory.live, self._target)
         self._candidate, self._target, self._all = None, candidate, True
         self._verdict.planned(candidate, planned)
         await self._perform(candidate, planned, everything=True)
 
+    def _held(self, candidate: Target, planned: Plan) -> bool:
+        """Say whether the plan needs an approval that nobody has given."""
+        reason = hold_reason(
+            planned, self._comparison.situation(candidate), self._care.prune_threshold
+        )
+        if not reason:
+            return False
+        digest = plan_hash(planned)
+        record = self._inventory.live.get(ObjectKey(_REVISION, "", candidate.record))
+        known = record if isinstance(record, Revision) else None
+        if approved(known, candidate.message, digest):
+            return False
+        self._verdict.held(candidate, reason, digest)
+        return True
+
     async def _converge(self, target: Target) -> Outcome:
         """Bring back what may differ, and judge the revision."""
         if self._all or self._suspects:
             everything, suspects = self._all, self._suspects
             self._suspects = {}
-            planned = await self._plan(target, everything=everything, keys=suspects)
+            planned = await self._comparison.plan(target, everything=everything, keys=suspects)
             await self._perform(target, planned, everything=everything)
         if self._candidate is not None:
             return RequeueAfter(_REFUSED_AGAIN)
         if self._all or self._suspects or not self._still_newest():
             return Done()
+        if target.applied and target.failed and await self._rolled_back(target):
+            return RequeueAfter(0.01)
         later = self._verdict.judge(target)
-        return RequeueAfter(later) if later else Done()
+        if target.applied and not target.unhealthy:
+            self._good = target
+        return self._later(later)
+
+    def _later(self, soon: float) -> Outcome:
+        """Come again for the next word, and when somebody's override ends."""
+        if over := self._comparison.expired():
+            self._suspects.update(dict.fromkeys(over))
+            return RequeueAfter(0.01)
+        wait = self._comparison.next_expiry()
+        waits = [each for each in (soon or None, wait) if each is not None]
+        return RequeueAfter(min(waits)) if waits else Done()
+
+    async def _rolled_back(self, target: Target) -> bool:
+        """Turn back to the last good revision when this one failed before it was ever Healthy."""
+        source = self._inventory.live.get(self._own_key)
+        known = source if isinstance(source, SourceObject) else None
+        if target.rollback or target is self._good or not rolls_back(known, self._care):
+            return False
+        if self._journal.phase(target.record) == "Healthy":
+            return False
+        back = await self._way_back(target.record, target.revision)
+        if back is None:
+            return False
+        self._verdict.rolled_back(target, back.revision, casualties(self._pods_of(target)))
+        self._candidate = back
+        return True
+
+    async def _way_back(self, failed: str, revision: str) -> Target | None:
+        """Return the last good revision as a target; None when there is none to be had."""
+        good = self._good
+        if good is not None and good.revision != revision:
+            found, desired = good.revision, good.desired
+        else:
+            found = self._journal.last_healthy(revision)
+            snapshot = await self._source.at(found) if found else None
+            if snapshot is None:
+                return None
+            read = await self._loaded(snapshot)
+            if read.problems:
+                return None
+            desired = read.objects
+        record = self._journal.roll_back(failed, found)
+        return Target(found, record, desired, rollback=True)
+
+    def _pods_of(self, target: Target) -> list[Pod]:
+        return [
+            obj
+            for obj in self._inventory.live.values()
+            if isinstance(obj, Pod)
+            and (obj.key in target.failed or controller_of(obj) in target.failed)
+        ]
 
     async def _perform(self, target: Target, planned: Plan, *, everything: bool) -> None:
         """Do what was planned; raises `Retryable` when not all of it could be done."""
@@ -217,7 +338,10 @@ class Sync:
         self._awaiting = awaiting if everything else (*self._awaiting, *awaiting)
         failures = await self._executor.execute(planned, self._still_newest)
         if failures:
-            raise self._verdict.failed(target, failures)
+            error = self._verdict.failed(target, failures)
+            if any(failure.lasting for failure in failures):
+                await self._rolled_back(target)
+            raise error
         if not self._still_newest():
             return
         self._all = False
@@ -228,39 +352,16 @@ class Sync:
     def _still_newest(self) -> bool:
         return self._newest is self._admitted
 
-    async def _plan(
-        self,
-        target: Target,
-        *,
-        everything: bool,
-        keys: Iterable[ObjectKey] = (),
-        settled: Mapping[ObjectKey, DesiredObject] | None = None,
-    ) -> Plan:
-        """Plan on a thread when there is much to compare, so that the event loop stays free."""
-        cold = everything and len(target.desired) > len(self._clean) + _MANY
-        situation = Situation(
-            source=self.name,
-            desired=target.desired,
-            live=dict(self._inventory.live) if cold else self._inventory.live,
-            owned=dict(self._inventory.owned) if cold else self._inventory.owned,
-            clean=self._clean,
-            predict=predict,
-            settled=settled,
-        )
-        if cold:
-            planned = await asyncio.to_thread(plan, situation, tuple(keys))
-        else:
-            planned = plan(situation, keys) if everything else plan_keys(situation, keys)
-        self._clean.update(planned.clean)
-        return planned
-
     def _written(self, action: Write, obj: KubeObject) -> None:
-        self._clean[action.key] = Clean(action.digest, obj.metadata.resource_version)
+        self._comparison.written(action, obj)
         if self._target is not None and action.key in self._target.desired:
             self._target.see(action.key, obj)
 
     def _changed(self, key: ObjectKey, old: KubeObject | None, new: KubeObject | None) -> None:
         """Hear of a change; only those that may matter to the target wake the loop."""
+        if key == self._own_key or (key.kind == _REVISION and _said(old) != _said(new)):
+            self._wake()
+            return
         target = self._target
         if target is None:
             return
@@ -268,27 +369,27 @@ class Sync:
         if new is None and self._awaiting:
             self._suspects.update(dict.fromkeys(self._awaiting))
             self._awaiting, news = (), True
+        if isinstance(new, Pod):
+            news |= self._doomed(target, new)
         if key in target.desired:
             news |= target.see(key, new)
-            news |= self._suspect(key, old, new)
+            if self._comparison.concerns(key, old, new):
+                self._suspects[key] = None
+                news = True
         elif new is not None and source_of(new) == self.name:
             self._suspects[key] = None
             news = True
         if news:
             self._wake()
 
-    def _suspect(self, key: ObjectKey, old: KubeObject | None, new: KubeObject | None) -> bool:
-        """Mark a declared object for planning unless the change cannot concern its declaration."""
-        known = self._clean.get(key)
-        if new is not None and known is not None:
-            version = new.metadata.resource_version
-            if known.resource_version == version:
-                return False
-            before = old if old is not None else new
-            if known.resource_version == before.metadata.resource_version and same_declaration(
-                before, new
-            ):
-                self._clean[key] = Clean(known.digest, version)
-                return False
-        self._suspects[key] = None
-        return True
+    def _doomed(self, target: Target, pod: Pod) -> bool:
+        """Judge a controller by a pod of its that cannot heal."""
+        owner = controller_of(pod)
+        if owner is None or owner not in target.unhealthy or target.since is None:
+            return False
+        return target.doomed(owner, doom(pod, target.since))
+
+
+def _said(obj: KubeObject | None) -> object:
+    """What people say on an object, and what it asks of us."""
+    return obj.metadata.annotations if obj is not None else None

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from reconciler.desired.objects import DesiredObject
 from reconciler.model.meta import KubeObject, ObjectKey
@@ -29,6 +30,13 @@ from reconciler.sync.blame import owner_of
 from reconciler.sync.claims import all_claims, claims_of
 from reconciler.sync.fields import FieldChange, changed_fields, path_of, redacted
 from reconciler.sync.identity import ON_PRUNE_ANNOTATION, manager_of, source_of
+from reconciler.sync.leeway import (
+    break_glass,
+    drift_mode,
+    ignored_pointers,
+    stays,
+    with_live_values,
+)
 from reconciler.sync.manifest import applied_manifest, applied_object
 from reconciler.sync.order import rank
 from reconciler.sync.outcome import Impossible, Predict
@@ -61,6 +69,21 @@ class Situation:
     predict: Predict
     clean: Mapping[ObjectKey, Clean] = field(default_factory=dict)
     settled: Mapping[ObjectKey, DesiredObject] | None = None
+    now: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerated:
+    """A difference that is left as it is, because `mode` says so.
+
+    `until` is when it no longer is: the end of a break-glass override.
+    """
+
+    key: ObjectKey
+    origin: Origin
+    changes: tuple[FieldChange, ...]
+    mode: str
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +103,14 @@ class Refusal:
 class Plan:
     """What to do. Actions stand in the order in which they are performed.
 
-    `clean` are the pairs newly known equal. With `refusals` there are no actions.
+    `clean` are the pairs newly known equal, or left as they are (`tolerated`). With `refusals`
+    there are no actions.
     """
 
     actions: tuple[Action, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     clean: Mapping[ObjectKey, Clean] = field(default_factory=dict)
+    tolerated: tuple[Tolerated, ...] = ()
 
     @property
     def empty(self) -> bool:
@@ -118,7 +143,11 @@ def plan_keys(situation: Situation, keys: Iterable[ObjectKey]) -> Plan:
     if found.refusals:
         return Plan(refusals=tuple(sorted(found.refusals, key=_refusal_place)))
     actions = _urgent(situation, found.actions)
-    return Plan(actions=tuple(sorted(actions, key=stage)), clean=found.clean)
+    return Plan(
+        actions=tuple(sorted(actions, key=stage)),
+        clean=found.clean,
+        tolerated=tuple(found.tolerated),
+    )
 
 
 def stage(action: Action) -> tuple[int, int, ObjectKey]:
@@ -137,6 +166,7 @@ class _Findings:
     actions: list[Action] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     clean: dict[ObjectKey, Clean] = field(default_factory=dict)
+    tolerated: list[Tolerated] = field(default_factory=list)
 
 
 def _differing(
@@ -174,6 +204,9 @@ def _want(
         manifest = applied_manifest(wanted.manifest, situation.source, key)
         admitted = applied_object(wanted.obj, situation.source, key)
         drift = _is_drift(situation, wanted, ())
+        if drift and (mode := drift_mode(wanted)) != "correct":
+            found.tolerated.append(Tolerated(key, origin, (), mode))
+            return
         create = Create(key, origin, wanted.content, drift, manifest, admitted)
         _create(situation, create, found)
     elif live.metadata.deletion_timestamp:
@@ -201,27 +234,49 @@ def _compare(
     situation: Situation, wanted: DesiredObject, live: KubeObject, found: _Findings
 ) -> None:
     key, origin, digest = wanted.key, Origin(wanted.path, wanted.line), wanted.content
-    manifest = applied_manifest(wanted.manifest, situation.source, key)
+    manifest: Mapping[str, Any] = applied_manifest(wanted.manifest, situation.source, key)
+    if (pointers := ignored_pointers(wanted)) and source_of(live) == situation.source:
+        manifest = with_live_values(manifest, live.to_dict(), pointers)
     after = situation.predict(live, manifest, manager_of(situation.source))
     if after == live:
         found.clean[key] = Clean(digest, live.metadata.resource_version)
         return
     former = source_of(live)
     owned = former == situation.source
+    changes = _changes(situation, live, after.after if isinstance(after, Impossible) else after)
+    if owned and (tolerated := _tolerated(situation, wanted, live, changes)) is not None:
+        found.tolerated.append(tolerated)
+        found.clean[key] = Clean(digest, live.metadata.resource_version)
+        return
     if isinstance(after, Impossible):
-        changes = _changes(situation, live, after.after)
         if key.kind in _REPLACEABLE and owned:
             drift = _is_drift(situation, wanted, changes)
             found.actions.append(Replace(key, origin, live.metadata.uid, changes, drift))
         else:
             found.refusals.extend(Refusal(key, origin, *error) for error in after.errors)
         return
-    changes = _changes(situation, live, after)
     if owned:
         drift = _is_drift(situation, wanted, changes)
         found.actions.append(Apply(key, origin, digest, changes, drift, manifest))
     else:
         found.actions.append(Adopt(key, origin, digest, changes, former, manifest))
+
+
+def _tolerated(
+    situation: Situation,
+    wanted: DesiredObject,
+    live: KubeObject,
+    changes: tuple[FieldChange, ...],
+) -> Tolerated | None:
+    """Return the difference as one that stays, or `None`; a broken glass wins over Git itself."""
+    origin = Origin(wanted.path, wanted.line)
+    until = break_glass(live, situation.now)
+    if until is not None:
+        return Tolerated(wanted.key, origin, changes, "break-glass", until)
+    mode = drift_mode(wanted)
+    if mode == "correct" or not _is_drift(situation, wanted, changes):
+        return None
+    return Tolerated(wanted.key, origin, changes, mode)
 
 
 def _changes(situation: Situation, live: KubeObject, after: KubeObject) -> tuple[FieldChange, ...]:
@@ -246,7 +301,7 @@ def _is_drift(
 
 def _unwant(situation: Situation, live: KubeObject, found: _Findings) -> None:
     key = live.key
-    if live.metadata.deletion_timestamp:
+    if live.metadata.deletion_timestamp or stays(live):
         return
     if key.kind == "Namespace":
         inside = [each for each in situation.desired.values() if each.key.namespace == key.name]

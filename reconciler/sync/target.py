@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from heapq import nsmallest
 
 from reconciler.desired.objects import DesiredObject
@@ -21,7 +22,8 @@ _SHOWN = 3
 class Target:
     """A revision that passed validation.
 
-    `record` is its Revision object's name; `applied` says that every write is done. `unhealthy`
+    `record` is its Revision object's name; `applied` says that every write is done, `rollback` that
+    it undoes a failed one; `message` is the commit's; `since` is when it was begun. `unhealthy`
     has every declared object that is not healthy, or not there yet; `failed` those of them that
     are not expected to heal.
     """
@@ -30,8 +32,19 @@ class Target:
     record: str
     desired: Mapping[ObjectKey, DesiredObject]
     applied: bool = False
+    rollback: bool = False
+    message: str = ""
+    since: datetime | None = None
     unhealthy: dict[ObjectKey, Health] = field(default_factory=dict)
     failed: dict[ObjectKey, Health] = field(default_factory=dict)
+
+    def doomed(self, key: ObjectKey, reason: str) -> bool:
+        """Take in that a pod of the controller `key` is not expected to heal; "" says it is."""
+        if reason and key in self.unhealthy:
+            known = self.failed.get(key)
+            self.unhealthy[key] = self.failed[key] = Health(State.FAILED, reason)
+            return known != self.failed[key]
+        return False
 
     def judge(self, live: Mapping[ObjectKey, KubeObject], before: Target | None) -> None:
         """Look at every declared object that `before` does not know; take over the rest from it.

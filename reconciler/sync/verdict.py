@@ -13,11 +13,12 @@ import structlog
 from reconciler.core.clock import Clock
 from reconciler.core.errors import Retryable
 from reconciler.desired.problem import Problem
-from reconciler.model.gitops import RevisionError, RevisionPhase
+from reconciler.model.gitops import RevisionCasualty, RevisionError, RevisionPhase
 from reconciler.source.snapshot import Snapshot
 from reconciler.sync.execute import Failure
 from reconciler.sync.journal import Journal
-from reconciler.sync.plan import Plan, Refusal
+from reconciler.sync.lifecycle import Particulars
+from reconciler.sync.plan import Plan, Refusal, Tolerated
 from reconciler.sync.report import (
     counts_of,
     describe,
@@ -59,11 +60,58 @@ class Verdict:
         """The revision is valid by itself but does not fit the live objects."""
         self._reject(candidate.record, candidate.revision, refusal_errors(refusals))
 
+    def held(self, candidate: Target, reason: str, digest: str) -> None:
+        """The plan of the revision waits for a person's approval."""
+        self._rejected = True
+        message = f"{reason}; `reconciler approve {candidate.record}` lets it go on"
+        if self._journal.reach(candidate.record, "Held", message, Particulars(plan_hash=digest)):
+            self._log.warning("revision.held", revision=candidate.revision, reason=reason)
+        self._journal.judged("Held", message)
+
+    def rolled_back(
+        self, target: Target, to: str, casualties: Sequence[RevisionCasualty] = ()
+    ) -> None:
+        """The revision failed and is undone; the source holds that against it until it moves."""
+        reason = summary(target.failed) or "the API refused a write"
+        message = f"rolled back to {to[:12]}: {reason}"
+        self._journal.reach(
+            target.record, "RolledBack", message, Particulars(casualties=casualties)
+        )
+        self._log.error("revision.rolledback", revision=target.revision, reason=reason, to=to)
+        self.quarantined(message)
+
+    def quarantined(self, message: str) -> None:
+        """The newest revision is not followed, for it failed before."""
+        self._rejected = True
+        self._journal.judged("RolledBack", message)
+
+    def suspended(self) -> None:
+        """Nothing is done for the source until it is resumed."""
+        self._journal.judged("Suspended", "suspended; `reconciler resume` goes on")
+
+    def resumed(self) -> None:
+        """The source is followed again: the next verdict says how it stands."""
+        self._journal.judged("Progressing", "resumed")
+
+    def tolerated(self, each: Tolerated) -> None:
+        """Somebody's change stays as it is."""
+        log = self._log.debug if each.mode == "ignore" else self._log.warning
+        key = each.key
+        log(
+            "drift.left",
+            kind=key.kind, namespace=key.namespace, name=key.name,
+            reason=each.mode,
+            fields=[change.path for change in each.changes],
+            managers=sorted({change.owner for change in each.changes if change.owner}),
+            origin=str(each.origin),
+            until=each.until.isoformat() if each.until else None,
+        )  # fmt: skip
+
     def planned(self, target: Target, plan: Plan) -> None:
         """The plan of a new revision is about to be followed."""
-        self._rejected = False
+        self._rejected = self._rejected and target.rollback
         counts = counts_of(plan, len(target.desired))
-        self._journal.reach(target.record, "Planned", counts=counts)
+        self._journal.reach(target.record, "Planned", more=Particulars(counts=counts))
         self._log.info("revision.planned", revision=target.revision, **counts.to_dict())
 
     def applied(self, target: Target) -> None:
@@ -111,7 +159,7 @@ class Verdict:
         message: str,
         errors: Sequence[RevisionError] = (),
     ) -> None:
-        if self._journal.reach(target.record, phase, message, errors=errors):
+        if self._journal.reach(target.record, phase, message, Particulars(errors=errors)):
             log = self._log.error if phase == "Failed" else self._log.info
             log(f"revision.{phase.lower()}", revision=target.revision, reason=message)
         if not self._rejected:
@@ -121,7 +169,7 @@ class Verdict:
         self._rejected = True
         plural = "s" if len(errors) != 1 else ""
         message = f"{len(errors)} error{plural}; what ran keeps running"
-        if self._journal.reach(record, "Rejected", message, errors=errors):
+        if self._journal.reach(record, "Rejected", message, Particulars(errors=errors)):
             for error in errors:
                 self._log.error("revision.rejected", revision=revision, reason=describe(error))
         self._journal.judged("Rejected", describe(errors[0]))

@@ -30,7 +30,10 @@ from reconciler.store.protocol import Store
 from reconciler.sync.inventory import followed_kinds
 from reconciler.sync.loop import Sync, SyncOptions
 from reconciler.sync.memory import Memory
+from reconciler.sync.steering import Care
 
+FATES = ("Healthy", "Rejected", "Failed", "Progressing", "Held", "RolledBack")
+TRUSTING = Care(prune_threshold=100)
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -63,9 +66,11 @@ class Feed:
     def __init__(self) -> None:
         self._shown: asyncio.Queue[Snapshot | SourceProblem] = asyncio.Queue()
         self.triggers = 0
+        self.past: dict[str, Snapshot] = {}
 
     def show(self, *manifests: Mapping[str, Any] | bytes) -> Snapshot:
         shown = snapshot(*manifests)
+        self.past[shown.revision] = shown
         self._shown.put_nowait(shown)
         return shown
 
@@ -79,6 +84,9 @@ class Feed:
     def trigger(self) -> None:
         self.triggers += 1
 
+    async def at(self, revision: str) -> Snapshot | None:
+        return self.past.get(revision)
+
     async def close(self) -> None:
         return
 
@@ -87,9 +95,14 @@ class Cluster:
     """One daemon's API without controllers: what nobody touches stays as sync wrote it."""
 
     def __init__(
-        self, clock: Clock, store: Store | None = None, memory: Memory | None = None
+        self,
+        clock: Clock,
+        store: Store | None = None,
+        memory: Memory | None = None,
+        care: Care = TRUSTING,
     ) -> None:
         self.clock = clock
+        self.care = care
         self.store = store or MemoryStore()
         self.registry = Registry(self.store, clock, Ids(Random(1)))
         self.client = LocalClient(self.registry)
@@ -101,8 +114,11 @@ class Cluster:
     async def running(self) -> AsyncIterator[Cluster]:
         """Run sync and its informers, as after a start of the daemon."""
         await self.registry.start()
+        past = self.feed.past
         self.feed = Feed()
-        informers = [Informer(self.client, kind) for kind in followed_kinds()]
+        self.feed.past = past
+        wanted = (*followed_kinds(), Source, Revision)
+        informers = [Informer(self.client, kind) for kind in wanted]
         loader = Loader()
 
         async def load(shown: Snapshot) -> Desired:
@@ -114,7 +130,7 @@ class Cluster:
             self.client,
             self.clock,
             informers,
-            options=SyncOptions(SourceSpec(path="/tree")),
+            options=SyncOptions(SourceSpec(path="/tree"), care=self.care),
             random=Random(2),
             memory=self.memory,
         )
@@ -129,7 +145,7 @@ class Cluster:
     async def apply(self, *manifests: Mapping[str, Any] | bytes) -> Revision:
         """Show a revision; return its object once its fate is known."""
         shown = self.feed.show(*manifests)
-        return await self.revision(shown.revision, "Healthy", "Rejected", "Failed", "Progressing")
+        return await self.revision(shown.revision, *FATES)
 
     async def revision(self, name: str, *phases: str) -> Revision:
         """Return the newest Revision object of the revision `name` when in one of `phases`."""

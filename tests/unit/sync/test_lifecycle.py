@@ -6,6 +6,7 @@ from reconciler.model.gitops import Revision, RevisionError, RevisionSpec, Revis
 from reconciler.model.meta import ObjectMeta
 from reconciler.source.snapshot import Snapshot
 from reconciler.sync.lifecycle import (
+    Particulars,
     advance,
     new_revision,
     outdated,
@@ -58,7 +59,9 @@ def test_a_restart_does_not_go_back():
 def test_a_failed_revision_may_heal_and_says_nothing_of_its_errors_then():
     revision = new_revision("main", snapshot(), 1, AT)
     error = RevisionError(message="refused")
-    failed = advance(revision, "Failed", AT, seconds=1, message="refused", errors=(error,))
+    failed = advance(
+        revision, "Failed", AT, seconds=1, message="refused", more=Particulars(errors=(error,))
+    )
     healed = through(failed, "Applied", "Healthy")
     assert (healed.status.phase, healed.status.errors) == ("Healthy", ())
 
@@ -66,7 +69,14 @@ def test_a_failed_revision_may_heal_and_says_nothing_of_its_errors_then():
 def test_errors_are_bounded():
     errors = tuple(RevisionError(message=str(n)) for n in range(1000))
     revision = new_revision("main", snapshot(), 1, AT)
-    assert len(advance(revision, "Rejected", AT, seconds=0, errors=errors).status.errors) == 100
+    assert (
+        len(
+            advance(
+                revision, "Rejected", AT, seconds=0, more=Particulars(errors=errors)
+            ).status.errors
+        )
+        == 100
+    )
 
 
 def test_a_revision_on_its_way_is_superseded_once_and_an_ended_one_never():

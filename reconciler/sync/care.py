@@ -1,0 +1,85 @@
+"""Whether a plan is so destructive that a person must agree first. Pure.
+
+Called by the loop and by `reconciler plan`. An approval is bound to the plan's hash: what was not
+seen is not approved. Rolling back is never held: what it deletes, the failed revision made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+from reconciler.model.claim import PersistentVolumeClaim
+from reconciler.model.gitops import Revision
+from reconciler.model.meta import KubeObject
+from reconciler.model.storage import PersistentVolume
+from reconciler.sync.actions import Action, Adopt, Apply, Create, Prune, Replace
+from reconciler.sync.plan import Plan, Situation
+
+APPROVE_ANNOTATION = "reconciler.dev/approve"
+_TRAILER = "reconciler.dev/approve: prune"
+
+
+def hold_reason(plan: Plan, situation: Situation, threshold: int) -> str:
+    """Return why the plan waits for approval, "" when it does not.
+
+    It waits when it deletes more than `threshold` percent of the source's objects, or any
+    Namespace, or any volume or claim that may hold data.
+    """
+    pruned = [action for action in plan.actions if isinstance(action, Prune)]
+    reasons = list(_precious(pruned, situation))
+    total = len(situation.owned)
+    if pruned and len(pruned) * 100 > total * threshold:
+        share = round(len(pruned) * 100 / max(total, 1))
+        reasons.append(f"{len(pruned)} of {total} objects ({share} %) would be deleted")
+    return "; ".join(reasons)
+
+
+def data_lost(plan: Plan, situation: Situation) -> tuple[str, ...]:
+    """Return the volumes and claims whose data the plan gives up, as `Kind namespace/name`."""
+    pruned = [action for action in plan.actions if isinstance(action, Prune)]
+    return tuple(str(a.key) for a in pruned if _holds_data(situation.live.get(a.key)))
+
+
+def plan_hash(plan: Plan) -> str:
+    """Return a hash of what the plan does and to which incarnations, the same for equal plans."""
+    lines = sorted(_fingerprint(action) for action in plan.actions)
+    return hashlib.blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()
+
+
+def approved(revision: Revision | None, message: str, digest: str) -> bool:
+    """Return whether a person agreed: on the Revision to this very plan, or in the commit."""
+    if _TRAILER in (line.strip() for line in message.splitlines()):
+        return True
+    if revision is None:
+        return False
+    return revision.metadata.annotations.get(APPROVE_ANNOTATION) == digest
+
+
+def _precious(pruned: list[Prune], situation: Situation) -> Iterator[str]:
+    for action in pruned:
+        if action.key.kind == "Namespace":
+            yield f"{action.key} would be deleted with all that is in it"
+        elif _holds_data(situation.live.get(action.key)):
+            yield f"{action.key} would be deleted, and it holds data"
+
+
+def _holds_data(obj: KubeObject | None) -> bool:
+    match obj:
+        case PersistentVolumeClaim():
+            return obj.status.phase in ("Bound", "Lost")
+        case PersistentVolume():
+            return obj.status.phase in ("Bound", "Released", "Failed")
+        case _:
+            return False
+
+
+def _fingerprint(action: Action) -> str:
+    what = type(action).__name__
+    match action:
+        case Prune() | Replace():
+            return f"{what} {action.key} {action.uid}"
+        case Create() | Apply() | Adopt():
+            return f"{what} {action.key} {action.digest}"
+        case _:
+            return f"{what} {action.key}"

@@ -1,0 +1,87 @@
+"""Pods that a revision made and that fail: what is wrong, and what is kept of it. Pure.
+
+Called by the loop. A controller that makes such pods is judged by them before its progress
+deadline: a container that crashed again and again, and an image that cannot be had, do not heal
+by waiting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from reconciler.model.gitops import RevisionCasualty
+from reconciler.model.meta import ObjectKey
+from reconciler.model.pod import Pod
+from reconciler.model.podstatus import ContainerStateTerminated, ContainerStatus
+from reconciler.model.time import parse_time
+
+CRASHES = 3
+"""Restarts after which a container in CrashLoopBackOff is given up."""
+
+_HOPELESS = frozenset(
+    ("ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError")
+)
+_MAX_CASUALTIES = 20
+_MAX_WORDS = 2048
+
+
+def controller_of(pod: Pod) -> ObjectKey | None:
+    """Return the key of the ReplicationController that made the pod, if one did."""
+    for owner in pod.metadata.owner_references:
+        if owner.controller and owner.kind == "ReplicationController":
+            return ObjectKey("ReplicationController", pod.metadata.namespace, owner.name)
+    return None
+
+
+def doom(pod: Pod, since: datetime) -> str:
+    """Return why a pod that was made after `since` is not expected to heal, or ""."""
+    made = pod.metadata.creation_timestamp
+    if pod.metadata.deletion_timestamp or not made or parse_time(made) < since:
+        return ""
+    for status in (*pod.status.init_container_statuses, *pod.status.container_statuses):
+        if reason := _hopeless(status):
+            return f"pod {pod.metadata.name}: container {status.name}: {reason}"
+    return ""
+
+
+def casualties(pods: Iterable[Pod]) -> tuple[RevisionCasualty, ...]:
+    """Return the containers of `pods` that are in trouble, with how they ended last."""
+    found = [
+        _casualty(pod, status)
+        for pod in sorted(pods, key=lambda pod: pod.key)
+        for status in (*pod.status.init_container_statuses, *pod.status.container_statuses)
+        if not status.ready and (_hopeless(status) or _ended(status) is not None)
+    ]
+    return tuple(found[:_MAX_CASUALTIES])
+
+
+def _hopeless(status: ContainerStatus) -> str:
+    waiting = status.state.waiting
+    if waiting is None:
+        return ""
+    if waiting.reason in _HOPELESS:
+        return f"{waiting.reason}: {waiting.message}".rstrip(": ")
+    if waiting.reason == "CrashLoopBackOff" and status.restart_count >= CRASHES:
+        ended = _ended(status)
+        code = f" with exit code {ended.exit_code}" if ended is not None else ""
+        return f"ended {status.restart_count + 1} times, last{code}"
+    return ""
+
+
+def _ended(status: ContainerStatus) -> ContainerStateTerminated | None:
+    return status.state.terminated or status.last_state.terminated
+
+
+def _casualty(pod: Pod, status: ContainerStatus) -> RevisionCasualty:
+    ended, waiting = _ended(status), status.state.waiting
+    words = ended.message if ended is not None and ended.message else ""
+    return RevisionCasualty(
+        namespace=pod.metadata.namespace,
+        pod=pod.metadata.name,
+        container=status.name,
+        restarts=status.restart_count,
+        exit_code=ended.exit_code if ended is not None else None,
+        reason=(waiting.reason if waiting is not None else "") or (ended.reason if ended else ""),
+        message=(words or (waiting.message if waiting is not None else ""))[-_MAX_WORDS:],
+    )

@@ -1,0 +1,38 @@
+"""What people ask of a source: to pause, to hold after a failure. Pure.
+
+Called by the loop. The words stand on the Source object, so that kubectl and the command line can
+say them, and survive a restart; settings say what holds without them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from reconciler.model.gitops import Source
+
+ON_FAILURE_ANNOTATION = "reconciler.dev/on-failure"
+OnFailure = Literal["rollback", "hold"]
+
+
+@dataclass(frozen=True, slots=True)
+class Care:
+    """How careful a source is by itself.
+
+    `on_failure` holds where the Source has no annotation; `prune_threshold` is the share of its
+    objects, in percent, above which deletions wait for approval.
+    """
+
+    on_failure: OnFailure = "rollback"
+    prune_threshold: int = 30
+
+
+def suspended(source: Source | None) -> bool:
+    """Return whether nothing of the source may be touched until it is resumed."""
+    return source is not None and source.spec.suspend
+
+
+def rolls_back(source: Source | None, care: Care) -> bool:
+    """Return whether a failed revision is undone."""
+    word = source.metadata.annotations.get(ON_FAILURE_ANNOTATION) if source is not None else None
+    return (word if word in ("rollback", "hold") else care.on_failure) == "rollback"

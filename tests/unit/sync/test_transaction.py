@@ -1,0 +1,343 @@
+"""A revision as a transaction: undone when it fails, held when it destroys, paused on request."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import orjson
+import pytest
+
+from reconciler.model.config import ConfigMap
+from reconciler.model.gitops import Revision, Source
+from reconciler.model.namespace import Namespace
+from reconciler.model.pod import Pod
+from reconciler.model.replication import ReplicationController
+from reconciler.model.time import format_time
+from reconciler.sync.care import APPROVE_ANNOTATION
+from reconciler.sync.steering import ON_FAILURE_ANNOTATION, Care
+from tests.unit.sync.cluster import Cluster, until
+from tests.unit.sync.test_loop import ready
+from tests.unit.sync.world import controller, manifest, settings
+
+WEB = manifest("Namespace", "web")
+CAREFUL = Care()
+
+
+@pytest.fixture
+def run(virtual, clock):
+    def runner(scenario, care=CAREFUL):
+        async def body():
+            cluster = Cluster(clock, care=care)
+            async with cluster.running():
+                await scenario(cluster)
+
+        virtual.run_until_complete(body())
+
+    return runner
+
+
+def data(cluster, name):
+    return cluster.registry.get(ConfigMap, name, "web").data
+
+
+def image(cluster, name):
+    live = cluster.registry.get(ReplicationController, name, "web")
+    return live.spec.template.spec.containers[0].image
+
+
+def pod_of(body):
+    return Pod.model_validate_json(orjson.dumps(body))
+
+
+async def crash(cluster, name):
+    """Make a pod of the controller that crashes again and again, as the kubelet would tell."""
+    live = cluster.registry.get(ReplicationController, name, "web")
+    owner = {
+        "apiVersion": "v1", "kind": "ReplicationController", "name": name,
+        "uid": live.metadata.uid, "controller": True,
+    }  # fmt: skip
+    metadata = {"name": f"{name}-x", "namespace": "web", "ownerReferences": [owner]}
+    spec = {"containers": [{"name": "app", "image": "app:2"}]}
+    ended = {"exitCode": 7, "reason": "Error", "message": "cannot open the database"}
+    container = {
+        "name": "app", "ready": False, "restartCount": 3, "image": "app:2", "imageID": "",
+        "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}},
+        "lastState": {"terminated": ended},
+    }  # fmt: skip
+    made = await cluster.client.create(pod_of({"metadata": metadata, "spec": spec}))
+    told = made.status.replace(
+        container_statuses=pod_of(
+            {"metadata": metadata, "spec": spec, "status": {"containerStatuses": [container]}}
+        ).status.container_statuses
+    )
+    await cluster.client.update(made.replace(status=told), subresource="status")
+
+
+async def healthy(cluster, *tree):
+    await cluster.apply(WEB, *tree)
+    for each in tree:
+        if each["kind"] == "ReplicationController":
+            await ready(cluster, each["metadata"]["name"])
+    return await cluster.source("Healthy")
+
+
+async def fail(cluster, *tree):
+    shown = cluster.feed.show(WEB, *tree)
+    await until(lambda: cluster.registry.list(ReplicationController, "web"))
+    await until(lambda: image(cluster, "c") == "app:2")
+    await cluster.settled()
+    await crash(cluster, "c")
+    return shown
+
+
+def test_a_failed_revision_is_undone_whole_and_its_last_words_kept(run):
+    async def scenario(cluster):
+        await healthy(cluster, controller("c"), settings("a", key="1"))
+        before = cluster.content()
+        shown = await fail(
+            cluster, controller("c", image="app:2"), settings("a", key="2"), settings("new")
+        )
+        undone = await cluster.revision(shown.revision, "RolledBack")
+        await cluster.settled()
+        after = {k: v for k, v in cluster.content().items() if k.kind != "Pod"}
+        assert after == before
+        assert "ended 4 times, last with exit code 7" in undone.status.message
+        (casualty,) = undone.status.casualties
+        assert (casualty.pod, casualty.container, casualty.exit_code) == ("c-x", "app", 7)
+        assert casualty.message == "cannot open the database"
+
+    run(scenario)
+
+
+def test_rolling_back_is_a_revision_of_its_own(run):
+    async def scenario(cluster):
+        good = await healthy(cluster, controller("c"))
+        shown = await fail(cluster, controller("c", image="app:2"))
+        undone = await cluster.revision(shown.revision, "RolledBack")
+        await ready(cluster, "c")
+
+        def back():
+            found = [r for r in cluster.registry.list(Revision) if r.spec.rollback_of]
+            return found[0] if found and found[0].status.phase == "Healthy" else None
+
+        made = await until(back)
+        assert made.spec.rollback_of == undone.metadata.name
+        assert made.spec.revision == good.status.observed_revision
+        assert made.spec.sequence == undone.spec.sequence + 1
+        assert (await cluster.source("RolledBack")).status.applied_revision == made.spec.revision
+
+    run(scenario)
+
+
+def test_a_bad_commit_is_not_tried_again_until_git_moves(virtual, clock):
+    async def body():
+        cluster = Cluster(clock)
+        async with cluster.running():
+            await healthy(cluster, controller("c"), settings("a", key="1"))
+            bad = (controller("c", image="app:2"), settings("a", key="2"))
+            shown = await fail(cluster, *bad)
+            await cluster.revision(shown.revision, "RolledBack")
+            await cluster.settled()
+        async with cluster.running():
+            cluster.feed.show(WEB, *bad)
+            await cluster.source("RolledBack")
+            await cluster.settled()
+            assert (image(cluster, "c"), data(cluster, "a")) == ("app:1", {"key": "1"})
+            await cluster.client.delete(ConfigMap, "a", "web")
+            await until(lambda: cluster.registry.list(ConfigMap, "web"))
+            assert data(cluster, "a") == {"key": "1"}
+            await cluster.apply(WEB, controller("c"), settings("a", key="3"))
+            assert data(cluster, "a") == {"key": "3"}
+        bads = [r for r in cluster.registry.list(Revision) if r.spec.revision == shown.revision]
+        assert len(bads) == 1
+
+    virtual.run_until_complete(body())
+
+
+def test_a_source_that_holds_leaves_a_failed_revision_as_it_is(run):
+    async def scenario(cluster):
+        await healthy(cluster, controller("c"))
+        source = cluster.registry.get(Source, "main")
+        said = source.metadata.replace(annotations={ON_FAILURE_ANNOTATION: "hold"})
+        await cluster.client.update(source.replace(metadata=said))
+        shown = await fail(cluster, controller("c", image="app:2"))
+        await cluster.revision(shown.revision, "Failed")
+        await cluster.settled()
+        assert image(cluster, "c") == "app:2"
+
+    run(scenario)
+
+
+def test_the_first_revision_has_nothing_to_go_back_to(run):
+    async def scenario(cluster):
+        shown = await fail(cluster, controller("c", image="app:2"))
+        await cluster.revision(shown.revision, "Failed")
+        await ready(cluster, "c")
+        await cluster.revision(shown.revision, "Healthy")
+
+    run(scenario)
+
+
+def test_what_the_api_refuses_is_rolled_back_too(run):
+    taken = manifest("Service", "taken", "default", spec={
+        "type": "NodePort", "ports": [{"port": 80, "targetPort": 80, "nodePort": 30001}],
+    })  # fmt: skip
+    mine = {**taken, "metadata": {"name": "mine", "namespace": "web"}}
+
+    async def scenario(cluster):
+        await cluster.client.apply(taken, manager="hand")
+        await healthy(cluster, settings("a", key="1"))
+        shown = cluster.feed.show(WEB, mine, settings("a", key="2"))
+        await cluster.revision(shown.revision, "RolledBack")
+        await until(lambda: data(cluster, "a") == {"key": "1"})
+
+    run(scenario)
+
+
+def test_a_plan_that_deletes_much_waits_for_an_approval_of_this_very_plan(run):
+    many = [settings(name) for name in "abcdef"]
+
+    async def scenario(cluster):
+        await healthy(cluster, *many)
+        shown = cluster.feed.show(WEB, *many[:3])
+        held = await cluster.revision(shown.revision, "Held")
+        assert "3 of 7 objects (43 %) would be deleted" in held.status.message
+        await approve(cluster, held, "another plan's hash")
+        await asyncio.sleep(60)
+        assert len(cluster.registry.list(ConfigMap, "web")) == 6
+        await approve(cluster, held, held.status.plan_hash)
+        await cluster.revision(shown.revision, "Healthy")
+        assert len(cluster.registry.list(ConfigMap, "web")) == 3
+
+    run(scenario)
+
+
+async def approve(cluster, held, digest):
+    live = cluster.registry.get(Revision, held.metadata.name)
+    said = live.metadata.replace(annotations={APPROVE_ANNOTATION: digest})
+    await cluster.client.update(live.replace(metadata=said))
+
+
+def test_drift_is_corrected_while_a_revision_is_held(run):
+    many = [settings(name, key="1") for name in "abcdef"]
+
+    async def scenario(cluster):
+        await healthy(cluster, *many)
+        shown = cluster.feed.show(WEB, *many[:3])
+        await cluster.revision(shown.revision, "Held")
+        await cluster.client.delete(ConfigMap, "f", "web")
+        await until(lambda: len(cluster.registry.list(ConfigMap, "web")) == 6)
+
+    run(scenario)
+
+
+def test_a_namespace_is_never_deleted_unasked(run):
+    async def scenario(cluster):
+        others = [manifest("Namespace", f"n{number}") for number in range(9)]
+        await healthy(cluster, *others)
+        shown = cluster.feed.show(WEB, *others[:8])
+        held = await cluster.revision(shown.revision, "Held")
+        assert "Namespace n8 would be deleted with all that is in it" in held.status.message
+        assert cluster.registry.get(Namespace, "n8").metadata.deletion_timestamp is None
+
+    run(scenario)
+
+
+def test_an_object_may_stay_though_nobody_declares_it(run):
+    async def scenario(cluster):
+        kept = settings("kept", key="1")
+        kept["metadata"]["annotations"] = {"reconciler.dev/prune": "disabled"}
+        await healthy(cluster, kept, settings("a"))
+        shown = cluster.feed.show(WEB, settings("a"))
+        await cluster.revision(shown.revision, "Healthy")
+        assert data(cluster, "kept") == {"key": "1"}
+
+    run(scenario)
+
+
+def test_a_suspended_source_is_left_alone_and_caught_up_with(run):
+    async def scenario(cluster):
+        await healthy(cluster, settings("a", key="1"))
+        await suspend(cluster, True)
+        await cluster.source("Suspended")
+        shown = cluster.feed.show(WEB, settings("a", key="2"))
+        await cluster.client.delete(ConfigMap, "a", "web")
+        await asyncio.sleep(60)
+        assert cluster.registry.list(ConfigMap, "web") == []
+        await suspend(cluster, False)
+        await cluster.revision(shown.revision, "Healthy")
+        assert data(cluster, "a") == {"key": "2"}
+
+    run(scenario)
+
+
+async def suspend(cluster, value):
+    source = cluster.registry.get(Source, "main")
+    await cluster.client.update(source.replace(spec=source.spec.replace(suspend=value)))
+
+
+def test_no_revision_is_skipped_silently(run):
+    async def scenario(cluster):
+        await healthy(cluster, settings("a", key="0"))
+        shown = [cluster.feed.show(WEB, settings("a", key=str(number))) for number in (1, 2, 3)]
+        await cluster.revision(shown[-1].revision, "Healthy")
+        await cluster.settled()
+        known = {r.spec.revision: r.status.message for r in cluster.registry.list(Revision)}
+        assert all(each.revision in known for each in shown)
+        assert "superseded" in known[shown[0].revision]
+
+    run(scenario)
+
+
+def tolerant(name, mode, **words):
+    declared = settings(name, **words)
+    declared["metadata"]["annotations"] = {"reconciler.dev/drift": mode}
+    return declared
+
+
+@pytest.mark.parametrize("mode", ["report", "ignore"])
+def test_drift_may_be_left_as_it_is(run, mode):
+    async def scenario(cluster):
+        await healthy(cluster, tolerant("a", mode, key="1"))
+        live = cluster.registry.get(ConfigMap, "a", "web")
+        await cluster.client.update(live.replace(data={"key": "hand"}), manager="vi")
+        await asyncio.sleep(30)
+        assert data(cluster, "a") == {"key": "hand"}
+        await cluster.apply(WEB, tolerant("a", mode, key="2"))
+        assert data(cluster, "a") == {"key": "2"}
+
+    run(scenario)
+
+
+def test_an_ignored_field_keeps_its_live_value_and_the_others_are_put_back(run):
+    async def scenario(cluster):
+        declared = settings("a", mine="1", theirs="1")
+        declared["metadata"]["annotations"] = {"reconciler.dev/drift-ignore": "/data/theirs"}
+        await healthy(cluster, declared)
+        live = cluster.registry.get(ConfigMap, "a", "web")
+        changed = {"mine": "hand", "theirs": "hand"}
+        await cluster.client.update(live.replace(data=changed), manager="vi")
+        await until(lambda: data(cluster, "a") == {"mine": "1", "theirs": "hand"})
+        await cluster.settled()
+        assert data(cluster, "a") == {"mine": "1", "theirs": "hand"}
+
+    run(scenario)
+
+
+def test_a_broken_glass_holds_until_it_expires(run):
+    async def scenario(cluster):
+        await healthy(cluster, settings("a", key="1"))
+        live = cluster.registry.get(ConfigMap, "a", "web")
+        until_when = format_time(cluster.clock.now() + timedelta(seconds=120))
+        notes = {**live.metadata.annotations, "reconciler.dev/break-glass-until": until_when}
+        metadata = live.metadata.replace(annotations=notes)
+        await cluster.client.update(
+            live.replace(metadata=metadata, data={"key": "urgent"}), manager="oncall"
+        )
+        await asyncio.sleep(100)
+        assert data(cluster, "a") == {"key": "urgent"}
+        await asyncio.sleep(30)
+        assert data(cluster, "a") == {"key": "1"}
+
+    run(scenario)
