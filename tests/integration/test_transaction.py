@@ -38,7 +38,9 @@ def running(
     """Two pods that wait, and a few settings; everything is healthy."""
     image = ensure_busybox()
     manifests.write("namespace.yaml", namespace_manifest("test"))
-    manifests.write("first.yaml", sleepers("first", 2, image))
+    patient = '  annotations:\n    reconciler.dev/min-ready-seconds: "5"\nspec:\n  replicas: 2'
+    first = sleepers("first", 2, image).replace("spec:\n  replicas: 2", patient)
+    manifests.write("first.yaml", first)
     for name in ("a", "b"):
         manifests.write(f"{name}.yaml", config(name, "1"))
     manifests.commit("Run two pods")
