@@ -47,11 +47,18 @@ def _errors(new: KubeObject, old: KubeObject) -> Errors:
     if changed - {"metadata", "status"}:
         if type(new) in _BEFORE:
             yield from _BEFORE[type(new)](new, old)
-        yield from validate(new)
+        yield from validate(_as_created(new))
         if type(new) in _AFTER:
             yield from _AFTER[type(new)](new, old)
     if "status" in changed and type(new) in _STATUS:
         yield from _STATUS[type(new)](new)
+
+
+def _as_created(new: KubeObject) -> KubeObject:
+    """Return the object without what a subresource gave it, which no creation may have."""
+    if isinstance(new, Pod) and new.spec.ephemeral_containers:
+        return new.replace(spec=new.spec.replace(ephemeral_containers=()))
+    return new
 
 
 def _changed(new: Model, old: Model) -> set[str]:

@@ -28,6 +28,7 @@ from reconciler.kubelet.hooks import Hooks
 from reconciler.kubelet.images import Images
 from reconciler.kubelet.labels import MANAGED, SCOPE, PodKey
 from reconciler.kubelet.letgo import LetGo
+from reconciler.kubelet.lookup import Lookup
 from reconciler.kubelet.narration import Narrator, Recorder
 from reconciler.kubelet.podnetwork import NetworkFailure, PodNetwork, link_name
 from reconciler.kubelet.podspec import HostLimits, pod_key
@@ -39,7 +40,7 @@ from reconciler.kubelet.runtime import (
     NoSuchImage,
     RuntimeFailure,
 )
-from reconciler.kubelet.starter import SERVICES_BY_NAMESPACE, Host, Starter
+from reconciler.kubelet.starter import Host, Starter
 from reconciler.kubelet.volumes.feed import VolumeFeed
 from reconciler.kubelet.volumes.gitclone import GitLimits
 from reconciler.kubelet.volumes.kinds import kinds
@@ -120,8 +121,9 @@ class Kubelet:
         narrator = Narrator(recorder)
         self._images = Images(runtime, clock, self._spawn, self._image_ready, narrator.pulling)
         self._starter = Starter(
-            client=client,
-            services=informers.services,
+            lookup=Lookup(
+                client, informers.services, host.ip, allocatable, narrator.no_pull_secrets
+            ),
             runtime=runtime,
             network=network,
             addresses=AddressPool(options.pod_cidr),
@@ -131,7 +133,6 @@ class Kubelet:
             cache=self._cache,
             clock=clock,
             host=host,
-            missing_pull_secrets=narrator.no_pull_secrets,
         )
         self._prober = Prober(runtime, clock, self._spawn, self._again, narrator.unhealthy)
         self._worker = PodWorker(
@@ -158,7 +159,6 @@ class Kubelet:
         self._feed = VolumeFeed(
             self._volumes, informers.pods, informers.objects, options.node_name, self._retry
         )
-        informers.services.add_index(SERVICES_BY_NAMESPACE, lambda s: (s.metadata.namespace,))
 
     async def run(self) -> None:
         """Keep this node's pods until cancelled. Running pods outlive the call."""

@@ -6,20 +6,19 @@ Kubernetes' reason; a sandbox or container that was half made is taken back or f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from reconciler.client.informer import Informer
-from reconciler.client.protocol import Client, NotFound
 from reconciler.core.clock import Clock
 from reconciler.core.errors import ReconcilerError
 from reconciler.kubelet.addresses import AddressPool, NoAddress, Owner
 from reconciler.kubelet.cache import ContainerCache
-from reconciler.kubelet.env import ConfigError, Environment, Surroundings, environment, references
+from reconciler.kubelet.env import ConfigError, Environment, environment
 from reconciler.kubelet.files import PodFiles
 from reconciler.kubelet.images import ImageNotReady, Images, Pulled, Wanted
 from reconciler.kubelet.labels import MANAGED, SCOPE, PodContainer, PodKey
+from reconciler.kubelet.lookup import Lookup
 from reconciler.kubelet.podnetwork import NetworkFailure, PodNetwork, link_name
 from reconciler.kubelet.podspec import (
     HostLimits,
@@ -47,16 +46,12 @@ from reconciler.kubelet.runtime import (
     RuntimeFailure,
     RuntimeUnavailable,
 )
-from reconciler.kubelet.serviceenv import MASTER_NAMESPACE, service_variables
 from reconciler.kubelet.volumes import subpath
 from reconciler.kubelet.volumes.protocol import Ready, VolumeError, VolumePending
 from reconciler.kubelet.volumes.volumes import Volumes
-from reconciler.model.config import ConfigMap, Secret
 from reconciler.model.container import Container as ContainerSpecOf
+from reconciler.model.container import EphemeralContainer
 from reconciler.model.pod import Pod
-from reconciler.model.service import Service
-
-SERVICES_BY_NAMESPACE = "namespace"
 
 
 class StartFailed(ReconcilerError):
@@ -107,8 +102,7 @@ class Starter:
     def __init__(  # noqa: PLR0913 - everything that a host consists of
         self,
         *,
-        client: Client,
-        services: Informer[Service],
+        lookup: Lookup,
         runtime: ContainerRuntime,
         network: PodNetwork,
         addresses: AddressPool,
@@ -118,13 +112,11 @@ class Starter:
         cache: ContainerCache,
         clock: Clock,
         host: Host,
-        missing_pull_secrets: Callable[[Pod, list[str]], None],
     ) -> None:
-        self._client, self._services = client, services
+        self._lookup = lookup
         self._runtime, self._network, self._addresses = runtime, network, addresses
         self._files, self._images, self._cache, self._clock = files, images, cache, clock
         self._volumes, self._host = volumes, host
-        self._missing_pull_secrets = missing_pull_secrets
         self.links: set[str] = set()
 
     def linked(self, sandbox: PodContainer) -> bool:
@@ -229,7 +221,7 @@ class Starter:
         return Started(made, image, pulled)
 
     async def _image(self, pod: Pod, spec: ContainerSpecOf) -> tuple[Image, Pulled | None]:
-        accounts = credentials(spec.image, await self._pull_secrets(pod))
+        accounts = credentials(spec.image, await self._lookup.pull_secrets(pod))
         policy, key = spec.image_pull_policy, pod_key(pod)
         try:
             return await self._images.ensure(
@@ -238,18 +230,6 @@ class Starter:
         except ImageNotReady as error:
             quiet = error.reason == "ContainerCreating"
             raise StartFailed(error.reason, error.message, error.until, quiet=quiet) from error
-
-    async def _pull_secrets(self, pod: Pod) -> list[Secret]:
-        """Return the pod's imagePullSecrets; those that are not there are told of, and no fault."""
-        found, missing = [], []
-        for reference in pod.spec.image_pull_secrets:
-            try:
-                found.append(await self._client.get(Secret, reference.name, pod.metadata.namespace))
-            except NotFound:
-                missing.append(reference.name)
-        if missing:
-            self._missing_pull_secrets(pod, missing)
-        return found
 
     async def _create_container(self, wanted: ContainerSpec) -> str:
         try:
@@ -325,7 +305,7 @@ class Starter:
     ) -> Prepared:
         """Make ready what the container mounts and knows."""
         uid = pod.metadata.uid
-        around = await self._surroundings(pod, spec)
+        around = await self._lookup.surroundings(pod, spec, self._address(pod))
         variables = environment(pod, spec, around)
         message_path = spec.termination_message_path or "/dev/termination-log"
         bound = await self._bind(pod, spec, variables, volumes)
@@ -342,6 +322,7 @@ class Starter:
             bound=bound,
             launcher=str(self._files.launcher),
             secret_file=secret_file,
+            target=self._target(pod, spec),
         )
 
     async def _bind(
@@ -368,36 +349,16 @@ class Starter:
                 bound[mount.mount_path] = str(made)
         return bound
 
-    async def _surroundings(self, pod: Pod, spec: ContainerSpecOf) -> Surroundings:
-        config_maps: dict[str, ConfigMap | None] = {}
-        secrets: dict[str, Secret | None] = {}
-        namespace = pod.metadata.namespace
-        for reference in references(spec):
-            try:
-                found = await self._client.get(reference.kind, reference.name, namespace)
-            except NotFound:
-                continue
-            if isinstance(found, Secret):
-                secrets[reference.name] = found
-            else:
-                config_maps[reference.name] = found
-        return Surroundings(
-            config_maps=config_maps,
-            secrets=secrets,
-            services=self._service_variables(pod),
-            allocatable=self._host.allocatable or {},
-            host_ip=self._host.ip,
-            pod_ip=self._address(pod),
-        )
-
-    def _service_variables(self, pod: Pod) -> dict[str, str]:
-        namespace = pod.metadata.namespace
-        index = self._services.by_index
-        services = index(SERVICES_BY_NAMESPACE, namespace)
-        if namespace != MASTER_NAMESPACE:
-            services = [*services, *index(SERVICES_BY_NAMESPACE, MASTER_NAMESPACE)]
-        links = pod.spec.enable_service_links is not False
-        return service_variables(services, namespace, links=links)
+    def _target(self, pod: Pod, spec: ContainerSpecOf) -> str:
+        """Return the id of the container whose processes an ephemeral one is to see."""
+        name = spec.target_container_name if isinstance(spec, EphemeralContainer) else ""
+        if not name:
+            return ""
+        running = (c for c in self._cache.of(pod_key(pod)) if c.running and c.name == name)
+        found = next(running, None)
+        if found is None:
+            raise ConfigError(f'unable to find target container "{name}"')
+        return found.id
 
     def _address(self, pod: Pod) -> str:
         if pod.spec.host_network:

@@ -224,3 +224,17 @@ def test_watch_and_delete(kubectl: Kubectl) -> None:
 
 
 pytestmark = pytest.mark.integration
+
+
+def test_debug(kubectl: Kubectl) -> None:
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"},
+           "spec": {"containers": [{"name": "c", "image": "busybox:1"}]}}  # fmt: skip
+    kubectl("create", "-f", "-", given=pod)
+    kubectl("debug", "p", "--image=busybox:2", "--target=c", "--container=look", "--", "sleep", "9")
+    found = json.loads(kubectl("get", "pod", "p", "-o", "json"))["spec"]["ephemeralContainers"][0]
+    assert (found["name"], found["image"], found["command"]) == (
+        "look",
+        "busybox:2",
+        ["sleep", "9"],
+    )
+    assert found["targetContainerName"] == "c"

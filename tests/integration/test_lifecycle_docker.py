@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 import pytest
 
 from reconciler.model.config import Secret
+from reconciler.model.container import EphemeralContainer
 from reconciler.model.pod import Pod
+from reconciler.model.podstatus import ContainerStatus
 from tests.integration.realnode import SERVER, RealNode, docker, of_process
 from tests.unit.kubelet.node import ready
 
@@ -180,3 +183,39 @@ async def test_a_tty_and_standard_input_are_given(node: RealNode) -> None:
     assert (Path("/proc") / str(app.pid) / "fd/0").readlink().as_posix().startswith("/dev/pts")
     assert (Path("/proc") / str(app.pid) / "cwd").readlink().as_posix() == "/www"
     assert "TERM=xterm" in of_process(app.pid, "environ").split("\0")
+
+
+async def test_an_ephemeral_container_sees_its_target(node: RealNode) -> None:
+    await node.create(**VOLUME, container=shell(node, "app", "exec sleep 1234"))
+    pod = await node.until(ready)
+    look = {**shell(node, "look", "ps -o args >/d/seen"), "targetContainerName": "app"}
+    added = EphemeralContainer.model_validate_json(json.dumps(look))
+    spec = pod.spec.replace(ephemeral_containers=(added,))
+    await node.client.update(pod.replace(spec=spec), subresource="ephemeralcontainers")
+    pod = await node.until(lambda pod: _ended(pod.status.ephemeral_container_statuses))
+    assert "sleep 1234" in log(node, pod).with_name("seen").read_text()
+
+
+def _ended(statuses: tuple[ContainerStatus, ...]) -> bool:
+    return any(status.state.terminated is not None for status in statuses)
+
+
+async def test_a_container_that_fails_without_a_word_is_quoted(node: RealNode) -> None:
+    policy = {"terminationMessagePolicy": "FallbackToLogsOnError"}
+    script = "echo out; echo why it failed >&2; exit 3"
+    containers = [
+        shell(node, "app", script, **policy),
+        shell(node, "words", "echo own words >/words; echo x; exit 4", **policy,
+              terminationMessagePath="/words"),
+        shell(node, "well", "echo fine", **policy),
+        shell(node, "file", script),
+    ]  # fmt: skip
+    await node.create(**VOLUME, containers=containers, restartPolicy="Never")
+    pod = await node.until(lambda pod: pod.status.phase == "Failed")
+    said = {s.name: s.state.terminated.message for s in pod.status.container_statuses}
+    assert said == {
+        "app": "out\nwhy it failed\n",
+        "words": "own words\n",
+        "well": "",
+        "file": "",
+    }

@@ -219,11 +219,11 @@ class Api:
                 reply = await subresources.bind(self._registry, request, place)
             case "eviction", "POST":
                 reply = await subresources.evict(self._registry, request, place)
-            case "status", "GET":
+            case "status" | "ephemeralcontainers", "GET":
                 reply = self._get(request, place, of)
-            case "status" | "finalize", "PUT":
+            case "status" | "finalize" | "ephemeralcontainers", "PUT":
                 reply = await self._put(request, place, of)
-            case "status", "PATCH":
+            case "status" | "ephemeralcontainers", "PATCH":
                 reply = await self._patch(request, place, of)
             case _:
                 raise status.no_method()

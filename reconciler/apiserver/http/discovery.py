@@ -44,6 +44,7 @@ _OWN: dict[str, tuple[Subresource, ...]] = {
     "pods": (
         Subresource("attach", _OPEN, "PodAttachOptions", streamed=True),
         Subresource("binding", ("create",), "Binding"),
+        Subresource("ephemeralcontainers"),
         Subresource("eviction", ("create",), "Eviction", "policy", "v1"),
         Subresource("exec", _OPEN, "PodExecOptions", streamed=True),
         Subresource("log", ("get",), "Pod", streamed=True),

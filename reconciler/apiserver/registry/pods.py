@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from reconciler.admission.rules.ephemeral import ephemeral_update
 from reconciler.apiserver.registry import errors, podadmission
 from reconciler.apiserver.registry.deletion import DeleteOptions
 from reconciler.apiserver.registry.podadmission import NotAdmitted
@@ -12,6 +13,7 @@ from reconciler.model.container import Container
 from reconciler.model.pod import Pod, PodSpec
 from reconciler.model.podstatus import PodCondition, PodStatus
 
+EPHEMERAL = "ephemeralcontainers"
 _QUALITY_RESOURCES = ("cpu", "memory")
 
 
@@ -27,6 +29,24 @@ class PodStrategy(Strategy[Pod]):
         gated = (_gated(new.metadata.creation_timestamp),) if spec.scheduling_gates else ()
         status = PodStatus(phase="Pending", qos_class=quality(spec), conditions=gated)
         return new.replace(spec=spec, status=status)
+
+    self_checked = frozenset({EPHEMERAL})
+
+    def for_subresource(self, subresource: str, new: Pod, old: Pod) -> Pod:
+        """Return `old` with the status, or with the ephemeral containers, of `new`."""
+        if subresource != EPHEMERAL:
+            return super().for_subresource(subresource, new, old)
+        added = new.spec.ephemeral_containers
+        changed = old.replace(
+            metadata=old.metadata.replace(managed_fields=new.metadata.managed_fields),
+            spec=old.spec.replace(ephemeral_containers=added),
+        )
+        if added == old.spec.ephemeral_containers:
+            return old
+        faults = ephemeral_update(changed, old)
+        if faults:
+            raise errors.invalid(self.resource, old.metadata.name, faults)
+        return changed
 
     def for_update(self, new: Pod, old: Pod) -> Pod:
         """Keep the status, and the priority that admission gave."""

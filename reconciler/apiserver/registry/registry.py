@@ -159,7 +159,8 @@ class Registry:
 
         meta = obj.metadata
         pinned = meta.resource_version not in ("", "0")
-        target = _Target(strategy, meta.namespace, meta.name, not pinned, dry_run)
+        check = subresource not in strategy.self_checked
+        target = _Target(strategy, meta.namespace, meta.name, not pinned, dry_run, check)
         return await self._replace(target, successor)
 
     async def patch(
@@ -183,7 +184,8 @@ class Registry:
         def successor(record: Record, old: K) -> K:
             return succession.updated(strategy, apply_defaults(change(record)), old, by)
 
-        target = _Target(strategy, namespace, name, dry_run=dry_run)
+        check = subresource not in strategy.self_checked
+        target = _Target(strategy, namespace, name, dry_run=dry_run, check=check)
         return await self._replace(target, successor)
 
     async def apply(
@@ -210,7 +212,8 @@ class Registry:
         by = self._writer(strategy, manager, subresource)
         wanted = {key: value for key, value in manifest.items() if key not in by.ignored}
         expected = preconditions.of_manifest(wanted)
-        target = _Target(strategy, expected.namespace, expected.name, dry_run=dry_run)
+        check = subresource not in strategy.self_checked
+        target = _Target(strategy, expected.namespace, expected.name, dry_run=dry_run, check=check)
         for _ in range(_WRITE_ATTEMPTS):
             there = self._access.find(resource, expected.namespace, expected.name) is not None
             try:

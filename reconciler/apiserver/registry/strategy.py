@@ -44,6 +44,9 @@ class Strategy(Generic[K]):
     status_keeps_metadata = False
     """Whether a status write leaves labels and annotations alone, as a custom resource's does."""
 
+    self_checked: frozenset[str] = frozenset()
+    """Subresources whose writes `for_subresource` validates, by rules other than an update's."""
+
     def __init__(self, model: type[K]) -> None:
         self.model = model
         self.resource = kinds.of(model)

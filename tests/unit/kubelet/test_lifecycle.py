@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from reconciler.model.container import EphemeralContainer
 from reconciler.model.pod import Pod
 from reconciler.model.podstatus import ContainerStatus
 from tests.unit.kubelet.node import IMAGE, Node, ready
@@ -203,3 +204,24 @@ def test_a_sidecars_probes_are_asked(node: Node, play: Any) -> None:
         assert began(node).count("app") == 0
 
     play(scene())
+
+
+def test_an_ephemeral_container_runs_beside_the_others(node: Node, play: Any) -> None:
+    async def scene() -> None:
+        await node.create()
+        pod = await node.until(ready)
+        debug = EphemeralContainer(
+            name="debug", image=IMAGE, command=("sleep", "3"), target_container_name="app"
+        )
+        spec = pod.spec.replace(ephemeral_containers=(debug,))
+        await node.client.update(pod.replace(spec=spec), subresource="ephemeralcontainers")
+        pod = await node.until(lambda pod: _ended(pod.status.ephemeral_container_statuses))
+        assert ready(pod)
+        await asyncio.sleep(100)
+        assert began(node) == ["app", "debug"]
+
+    play(scene())
+
+
+def _ended(statuses: tuple[ContainerStatus, ...]) -> bool:
+    return any(status.state.terminated is not None for status in statuses)
