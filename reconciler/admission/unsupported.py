@@ -83,12 +83,6 @@ _CONTAINER: tuple[Row, ...] = (
     ("volume_devices", "volumeDevices", _given),
     ("resize_policy", "resizePolicy", _given),
 )
-_PROBE: tuple[Row, ...] = (("grpc", "grpc", _given),)
-_PROBES = (
-    ("liveness_probe", "livenessProbe"),
-    ("readiness_probe", "readinessProbe"),
-    ("startup_probe", "startupProbe"),
-)
 _VOLUME_SOURCES = (
     "empty_dir",
     "host_path",
@@ -161,8 +155,6 @@ def _container(container: Container, path: str) -> Errors:
     if container.resources.claims:
         yield FieldError(f"{path}.resources.claims", Reason.NOT_ACTED_ON, NOT_YET)
     yield from _rows(container.security_context, _CONTAINER_SECURITY, f"{path}.securityContext")
-    for attribute, field in _PROBES:
-        yield from _rows(getattr(container, attribute), _PROBE, f"{path}.{field}")
 
 
 def _volume(volume: Volume, path: str) -> Errors:

@@ -10,10 +10,11 @@ import ssl
 from urllib.parse import urljoin, urlsplit
 
 from reconciler.core.errors import ReconcilerError
+from reconciler.kubelet import grpcprobe
 from reconciler.kubelet.labels import PodContainer
 from reconciler.kubelet.runtime import ContainerRuntime, RuntimeFailure
 from reconciler.model.container import Container
-from reconciler.model.probe import HTTPGetAction, Probe, TCPSocketAction
+from reconciler.model.probe import GRPCAction, HTTPGetAction, Probe, TCPSocketAction
 
 _MOST_REDIRECTS = 10
 _OK, _MULTIPLE_CHOICES, _BAD_REQUEST = 200, 300, 400
@@ -46,8 +47,20 @@ async def _from_host(probe: Probe, container: Container, address: str) -> None:
         await _http(probe.http_get, _url(probe.http_get, container, address))
     elif probe.tcp_socket is not None:
         await connect(probe.tcp_socket, container, address)
+    elif probe.grpc is not None:
+        await _grpc(address, probe.grpc)
     else:
         raise ProbeFailed("missing probe handler")
+
+
+async def _grpc(address: str, action: GRPCAction) -> None:
+    try:
+        await grpcprobe.check(address, action.port, action.service or "")
+    except grpcprobe.NotServing as error:
+        raise ProbeFailed(str(error)) from error
+    except OSError as error:
+        where = f"{address}:{action.port}"
+        raise ProbeFailed(f'failed to connect service "{where}" within its time-out') from error
 
 
 async def connect(action: TCPSocketAction, container: Container, address: str) -> None:
