@@ -92,7 +92,6 @@ _VOLUME_SOURCES = (
     "downward_api",
     "projected",
 )
-_EMPTY_DIR: tuple[Row, ...] = (("size_limit", "sizeLimit", _given),)
 _PROJECTION: tuple[Row, ...] = (
     ("service_account_token", "serviceAccountToken", _given),
     ("cluster_trust_bundle", "clusterTrustBundle", _given),
@@ -158,7 +157,6 @@ def _container(container: Container, path: str) -> Errors:
 
 
 def _volume(volume: Volume, path: str) -> Errors:
-    yield from _rows(volume.empty_dir, _EMPTY_DIR, f"{path}.emptyDir")
     yield from _rows(volume, _UNSUPPORTED_SOURCES, path)
     for index, source in enumerate(volume.projected.sources if volume.projected else ()):
         yield from _rows(source, _PROJECTION, f"{path}.projected.sources[{index}]")

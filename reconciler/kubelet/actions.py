@@ -83,6 +83,11 @@ class UpdateVolumes:
 
 
 @dataclass(frozen=True, slots=True, order=True)
+class RemoveVolumes:
+    """Let go of the volumes of a pod that succeeded or failed; its last words stay."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
 class RemoveFiles:
     """Let go of the pod's volumes and remove its folders: nothing of it runs any more."""
 
@@ -102,6 +107,7 @@ Action = (
     | RemoveContainer
     | RemoveSandbox
     | UpdateVolumes
+    | RemoveVolumes
     | RemoveFiles
     | DeleteObject
 )

@@ -20,7 +20,10 @@ from reconciler.model.time import parse_time
 
 # Kubernetes' grace for a pod whose object is gone.
 ORPHAN_GRACE = timedelta(seconds=1)
+# Kubernetes' immediateEvictionGracePeriodSeconds.
+EVICTION_GRACE = timedelta(seconds=1)
 DEFAULT_GRACE = 30
+EVICTED = "Evicted"
 # Kubernetes' minimumGracePeriodInSeconds.
 LEAST_GRACE = timedelta(seconds=2)
 
@@ -49,6 +52,8 @@ def grace_of(pod: Pod | None) -> timedelta:
     """Return how long a pod's containers may take to end."""
     if pod is None:
         return ORPHAN_GRACE
+    if pod.status.reason == EVICTED:
+        return EVICTION_GRACE
     seconds = pod.metadata.deletion_grace_period_seconds
     if seconds is None:
         seconds = pod.spec.termination_grace_period_seconds

@@ -109,7 +109,7 @@ class PodFiles:
         file.chmod(0o444)  # the container's user need not be root; the folders above are 0700
         return file
 
-    def place(self, uid: str, kind: VolumeKind, name: str) -> Place:
+    def place(self, uid: str, kind: VolumeKind | type[VolumeKind], name: str) -> Place:
         """Return where a volume of the pod may keep what is its own; nothing is made."""
         return self._place(uid, kind.folder, name)
 
@@ -131,6 +131,12 @@ class PodFiles:
     def _place(self, uid: str, folder: str, name: str) -> Place:
         disk, memory = (root / uid / _VOLUMES / folder / name for root in self._roots)
         return Place(uid, name, disk, memory)
+
+    async def remove_volumes(self, uid: str) -> None:
+        """Remove all of a pod's volumes, and what is mounted of them."""
+        for root in self._roots:
+            for folder in (_BINDINGS, _VOLUMES):
+                await self._offload(remove_tree, root / uid / folder)
 
     async def remove(self, uid: str) -> None:
         """Remove all of a pod's folders."""

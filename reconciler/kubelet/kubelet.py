@@ -23,6 +23,7 @@ from reconciler.core.queue import Controller
 from reconciler.kubelet import sandboximage
 from reconciler.kubelet.addresses import AddressPool
 from reconciler.kubelet.cache import ContainerCache
+from reconciler.kubelet.eviction import Evictor
 from reconciler.kubelet.files import PodFiles
 from reconciler.kubelet.hooks import Hooks
 from reconciler.kubelet.images import Images
@@ -44,6 +45,7 @@ from reconciler.kubelet.starter import Host, Starter
 from reconciler.kubelet.volumes.feed import VolumeFeed
 from reconciler.kubelet.volumes.gitclone import GitLimits
 from reconciler.kubelet.volumes.kinds import kinds
+from reconciler.kubelet.volumes.protocol import VolumeError
 from reconciler.kubelet.volumes.volumes import Volumes
 from reconciler.kubelet.worker import PodWorker
 from reconciler.model.gitops import ProxyState
@@ -159,6 +161,7 @@ class Kubelet:
         self._feed = VolumeFeed(
             self._volumes, informers.pods, informers.objects, options.node_name, self._retry
         )
+        self._evictor = Evictor(client, files, recorder, clock, self._own_pods, self._retry)
 
     async def run(self) -> None:
         """Keep this node's pods until cancelled. Running pods outlive the call."""
@@ -173,6 +176,7 @@ class Kubelet:
             self._feed.start()
             self._informers.pods.subscribe(self._pod_changed)
             group.create_task(self._relist_regularly())
+            group.create_task(self._evictor.run())
             group.create_task(self._controller.run())
 
     def _all_informers(self) -> Iterable[Informer[Any]]:
@@ -272,12 +276,22 @@ class Kubelet:
         pods = self._cache.pods()
         alive = {key.uid for key in pods} | {pod.metadata.uid for pod in self._own_pods()}
         for uid in sorted(self._files.uids() - alive):
-            await self._files.remove(uid)
+            await self._remove_rests(uid)
         boxes = (box for key in pods for box in self._cache.of(key) if box.is_sandbox)
         wanted = {link_name(box.state.name) for box in boxes}
         for link in sorted(self._starter.links - wanted):
             await self._network.detach(link)
             self._starter.links.discard(link)
+
+    async def _remove_rests(self, uid: str) -> None:
+        """A volume that does not go must not keep the others' pods waiting: it stays, and is told.
+
+        The next start of the kubelet tries again.
+        """
+        try:
+            await self._volumes.teardown(uid)
+        except (VolumeError, OSError) as error:
+            self._log.warning("volumes.not_removed", uid=uid, reason=str(error))
 
     def _pod_changed(self, _kind: EventType, old: Pod | None, new: Pod | None) -> None:
         for pod in (old, new):

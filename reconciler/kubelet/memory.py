@@ -20,7 +20,7 @@ class Memory:
 
     `written`: the object as we wrote it last. `stopping` and `messages` (last words) go by
     container id; `waiting`, `held` (not before) and `failures` (in a row) by container name.
-    `let_go_by`: the end of the wait for the proxies. `files`: the pod may have folders.
+    `let_go_by`: the end of the wait for the proxies. `files`, `volumes`: the pod may have folders.
     `deleted`: its object is deleted, though the informer may not have heard.
     """
 
@@ -32,4 +32,5 @@ class Memory:
     messages: dict[str, str] = field(default_factory=dict)
     let_go_by: datetime | None = None
     files: bool = True
+    volumes: bool = True
     deleted: bool = False

@@ -44,7 +44,7 @@ class Observed:
     `started` (verdicts of startup probes). `held` goes by container name ("POD" for the sandbox):
     a failed start is not tried before that time. `let_go` is the end of the wait for the proxies
     to let go of a pod that ends; None: they have. `files`: folders of the pod are there.
-    `outdated`: its volumes may not hold what they should.
+    `outdated`: its volumes may not hold what they should; `volumes`: it may have some at all.
     """
 
     sandboxes: tuple[PodContainer, ...] = ()
@@ -58,6 +58,7 @@ class Observed:
     let_go: datetime | None = None
     files: bool = True
     outdated: bool = False
+    volumes: bool = False
 
     @property
     def live(self) -> PodContainer | None:

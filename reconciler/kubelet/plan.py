@@ -21,6 +21,7 @@ from reconciler.kubelet.actions import (
     RemoveContainer,
     RemoveFiles,
     RemoveSandbox,
+    RemoveVolumes,
     UpdateVolumes,
 )
 from reconciler.kubelet.ending import Step, Stop, overdue_at, stop, stop_all
@@ -73,10 +74,12 @@ def _end(pod: Pod | None, observed: Observed, now: datetime) -> Iterator[Step]:
 
 
 def _keep_results(pod: Pod, observed: Observed, now: datetime) -> Iterator[Step]:
-    """A pod that succeeded or failed keeps its dead containers, and no sandbox."""
+    """A pod that succeeded or failed keeps its dead containers, no sandbox and no volume."""
     yield from stop_all(pod, observed, now)
     if not observed.running:
         yield from (RemoveSandbox(box.id, box.address) for box in observed.sandboxes)
+        if observed.volumes:
+            yield RemoveVolumes()
 
 
 def _keep_running(pod: Pod, observed: Observed, now: datetime) -> Iterator[Step]:

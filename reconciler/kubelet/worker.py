@@ -30,6 +30,7 @@ from reconciler.kubelet.actions import (
     RemoveContainer,
     RemoveFiles,
     RemoveSandbox,
+    RemoveVolumes,
     StartContainer,
     StopContainer,
     UpdateVolumes,
@@ -176,6 +177,7 @@ class PodWorker:
             held=dict(memory.held),
             let_go=self._let_go_moment(pod, live, memory),
             files=memory.files,
+            volumes=pod is not None and bool(pod.spec.volumes) and memory.volumes,
             outdated=pod is not None and self._volumes.outdated(pod),
         )
 
@@ -237,8 +239,8 @@ class PodWorker:
                 box = next(b for b in observed.sandboxes if b.id == container)
                 await self._starter.remove_sandbox(key, box)
                 self._let_go.forget(address)
-            case RemoveFiles():
-                await self._remove_files(key, memory)
+            case RemoveVolumes() | RemoveFiles():
+                await self._remove_files(action, key, memory)
             case DeleteObject():
                 await self._delete_object(key, memory)
             case _:
@@ -253,7 +255,7 @@ class PodWorker:
     ) -> None:
         """Start something; a failure is told, and held until the next try."""
         name = _what(action)
-        memory.files = True
+        memory.files = memory.volumes = True
         try:
             await self._start_one(action, pod, observed)
         except StartFailed as error:
@@ -287,12 +289,16 @@ class PodWorker:
             case _:
                 assert_never(action)
 
-    async def _remove_files(self, key: PodKey, memory: Memory) -> None:
+    async def _remove_files(
+        self, action: RemoveVolumes | RemoveFiles, key: PodKey, memory: Memory
+    ) -> None:
+        volumes_only = isinstance(action, RemoveVolumes)
         try:
-            await self._volumes.teardown(key.uid)
+            await self._volumes.teardown(key.uid, volumes_only=volumes_only)
         except (VolumeError, OSError) as error:
             raise Retryable(f"the volumes of pod {key} stay: {error}") from error
-        memory.files = False
+        memory.volumes = False
+        memory.files = memory.files and volumes_only
 
     async def _start_container(self, action: StartContainer, pod: Pod, observed: Observed) -> None:
         member = roster.member(pod, action.name)

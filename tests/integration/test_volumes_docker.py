@@ -297,3 +297,24 @@ async def test_a_repository_is_cloned_before_the_pod_starts(node: RealNode, tmp_
     assert await run_in(node, "cat /g/file /f") == "hello\nhello\n"
     assert " 2000 " in await run_in(node, "ls -ln /g/file")
     assert "FailedMount" not in node.events.reasons()
+
+
+async def test_a_pod_that_fills_its_volume_is_evicted(node: RealNode) -> None:
+    await run(
+        node,
+        [{"name": "v", "emptyDir": {"sizeLimit": "1Mi"}}],
+        [{"name": "v", "mountPath": "/v"}],
+    )
+    await run_in(node, "head -c 3000000 /dev/zero >/v/big")
+    pod = await node.until(
+        lambda p: (
+            p.status.phase == "Failed"
+            and p.status.container_statuses[0].state.terminated is not None
+        ),
+        limit=30,
+    )
+    assert pod.status.reason == "Evicted"
+    assert 'EmptyDir volume "v" exceeds the limit "1Mi"' in pod.status.message
+    async with asyncio.timeout(10):
+        while list((node.root / "state" / "pods").rglob("big")):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)

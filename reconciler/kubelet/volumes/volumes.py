@@ -94,14 +94,17 @@ class Volumes:
         held = volume.__dict__
         return (kind for source, kind in self._by_source.items() if held[source] is not None)
 
-    async def teardown(self, uid: str) -> None:
-        """Let go of every volume of a pod and remove all its folders. Raises `VolumeError`."""
+    async def teardown(self, uid: str, *, volumes_only: bool = False) -> None:
+        """Let go of every volume of a pod and remove its folders: all of them, or the volumes'.
+
+        Raises `VolumeError` and `OSError`; doing it again goes on.
+        """
         async with self._locks[uid]:
             for folder, place in self._files.places(uid):
                 kind = self._by_folder.get(folder)
                 if kind is not None:
                     await kind.teardown(place)
-            await self._files.remove(uid)
+            await (self._files.remove_volumes if volumes_only else self._files.remove)(uid)
             self._current.discard(uid)
         self._locks.pop(uid, None)
 
