@@ -37,6 +37,7 @@ from reconciler.controllers.loadbalancer.plan import Ranges
 from reconciler.controllers.loadbalancer.pool import parse_pool
 from reconciler.controllers.namespace.loop import NamespaceController
 from reconciler.controllers.nodelifecycle.loop import NodeLifecycle
+from reconciler.controllers.quota.loop import QuotaController
 from reconciler.controllers.replication.loop import ReplicationLoop
 from reconciler.controllers.volumes.binder import Informers as VolumeInformers
 from reconciler.controllers.volumes.binder import VolumeBinder
@@ -147,6 +148,7 @@ class ControlPlane:
             ).run,
             "namespace": NamespaceController(client, informers[Namespace], pods, clock).run,
             "garbage": GarbageCollector(client, informers.of(_followed_kinds())).run,
+            "quota": QuotaController(client, informers.of(_followed_kinds())).run,
             "nodelifecycle": NodeLifecycle(client, nodes, pods, events, clock).run,
             "scheduler": Scheduler(client, pods, nodes, events, clock).run,
             "events": events.run,

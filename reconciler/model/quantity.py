@@ -7,6 +7,7 @@ A quantity travels as its canonical string ("500m", "64Mi"); nobody else takes i
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_UP, Context, Decimal
 from functools import lru_cache
@@ -197,3 +198,16 @@ def from_milli(milli: int) -> str:
 def from_bytes(count: int) -> str:
     """Return the canonical quantity of `count` bytes, in the binary family."""
     return _write_binary(Decimal(count))
+
+
+def total(texts: Iterable[str]) -> str:
+    """Return the sum in the family of the first that is not zero (Quantity.Add)."""
+    amounts = [parse(text) for text in texts]
+    form: Format = next((amount.format for amount in amounts if amount.value), "decimal")
+    value = sum((amount.value for amount in amounts), Decimal(0))
+    return _write(Amount(value, form, exact=False))
+
+
+def write(value: Decimal, like: str) -> str:
+    """Return a value in the family of the quantity `like`."""
+    return _write(Amount(value, parse(like).format, exact=False))

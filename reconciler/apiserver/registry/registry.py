@@ -31,6 +31,7 @@ from reconciler.apiserver.registry.access import Access
 from reconciler.apiserver.registry.deletion import DeleteOptions
 from reconciler.apiserver.registry.errors import StatusError
 from reconciler.apiserver.registry.namespaces import FIRST
+from reconciler.apiserver.registry.policies import Policies
 from reconciler.apiserver.registry.settings import RegistrySettings
 from reconciler.apiserver.registry.strategy import Strategy
 from reconciler.core.clock import Clock
@@ -81,6 +82,7 @@ class Registry:
             lambda: self.list(StorageClass),
             self._timestamp,
         )
+        self._policies = Policies(self._access)
         self._second: datetime | None = None
         self._second_text = ""
 
@@ -268,12 +270,16 @@ class Registry:
         self, strategy: Strategy[K], obj: K, *, dry_run: bool, valid: KubeObject | None = None
     ) -> K:
         """Make `obj`; `valid` is an object it was made from and that is known to be valid."""
-        new = self._born(strategy, obj)
-        self._check_place(strategy, new.metadata.namespace, new.metadata.name)
-        new, claim = strategy.claim(strategy.for_create(new), None)
+        born = self._born(strategy, obj)
+        self._check_place(strategy, born.metadata.namespace, born.metadata.name)
+        limited = self._policies.with_defaults(born)
+        if limited is not born:
+            valid = None
+        new, claim = strategy.claim(strategy.for_create(limited), None)
         try:
             _check(strategy, new, validate_restated(new, valid) if valid else validate(new))
             self._check_absent(strategy, new)
+            await self._policies.admit(new, dry_run=dry_run)
             if dry_run:
                 claim.cancel()
                 return new
@@ -361,6 +367,7 @@ class Registry:
         try:
             if target.check:
                 _check(strategy, new, validate_update(new, old))
+                await self._policies.admit(new, old, dry_run=target.dry_run)
             if target.dry_run:
                 claim.cancel()
                 return new

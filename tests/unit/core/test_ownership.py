@@ -14,7 +14,7 @@ from reconciler.core.ownership import (
     find_owner,
 )
 
-_NAME = f"reconciler-test-{os.getpid()}"
+_NAME = f"reconciler-test-{os.getpid()}"  # several runs may share a host
 
 
 def test_the_second_to_ask_learns_who_the_first_is():

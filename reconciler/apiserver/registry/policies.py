@@ -1,0 +1,78 @@
+"""What the objects of a namespace say of others: LimitRanges and ResourceQuotas, around a write.
+
+Called by the registry only. It reads them as they are stored, and adds to a quota's usage before
+the object is written: should that fail, the quota controller counts again.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from reconciler.apiserver.registry import errors, limits, quota
+from reconciler.apiserver.registry.access import Access
+from reconciler.model import kinds
+from reconciler.model.account import LimitRange, ResourceQuota
+from reconciler.model.claim import PersistentVolumeClaim
+from reconciler.model.meta import KubeObject
+from reconciler.model.pod import Pod
+from reconciler.model.service import Service
+from reconciler.store.protocol import Conflict
+
+K = TypeVar("K", bound=KubeObject)
+
+_ATTEMPTS = 5
+_LIMITED = (Pod, PersistentVolumeClaim)
+_RECOUNTED = (Service, PersistentVolumeClaim)  # an update of these may count for more
+
+
+class Policies:
+    """See the module."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+
+    def with_defaults(self, new: K) -> K:
+        """Return a new object with what LimitRanges give it; itself when they give nothing."""
+        if not isinstance(new, Pod):
+            return new
+        return limits.with_defaults(new, self._of(LimitRange, new.metadata.namespace))  # type: ignore[return-value]
+
+    async def admit(
+        self, new: KubeObject, old: KubeObject | None = None, *, dry_run: bool = False
+    ) -> None:
+        """Refuse a write that a policy forbids, else count it. Raises `StatusError` 403."""
+        space = new.metadata.namespace
+        if not space or (old is not None and not isinstance(new, _RECOUNTED)):
+            return None
+        if isinstance(new, _LIMITED) and (old is None or isinstance(new, PersistentVolumeClaim)):
+            told = limits.refusal(new, self._of(LimitRange, space))
+            if told:
+                raise self._forbidden(new, told)
+        for _ in range(_ATTEMPTS):
+            try:
+                return await self._charge(new, old, dry_run=dry_run)
+            except Conflict:
+                await self._access.settle()
+        raise errors.conflict(kinds.of(ResourceQuota), space)
+
+    async def _charge(self, new: KubeObject, old: KubeObject | None, *, dry_run: bool) -> None:
+        resource = kinds.of(ResourceQuota)
+        records = self._access.records(resource, new.metadata.namespace)
+        if not records:
+            return
+        known = {record.key.name: record for record in records}
+        quotas = [self._access.decode(ResourceQuota, record) for record in records]
+        try:
+            found = quota.charges(quotas, new, old)
+        except quota.Exceeded as error:
+            raise self._forbidden(new, str(error)) from error
+        for charge in found if not dry_run else ():
+            changed = charge.quota.replace(status=charge.quota.status.replace(used=charge.used))
+            await self._access.put(resource, changed, known[charge.quota.metadata.name])
+
+    def _of(self, model: type[K], namespace: str) -> list[K]:
+        records = self._access.records(kinds.of(model), namespace)
+        return [self._access.decode(model, record) for record in records]
+
+    def _forbidden(self, new: KubeObject, why: str) -> errors.StatusError:
+        return errors.forbidden(kinds.of(type(new)), new.metadata.name, why)
