@@ -75,12 +75,15 @@ class NamespaceOwnership:
             owner = find_owner(name) or Owner(0, "it ended just now")
             raise AlreadyOwned("this host's network", owner) from error
         self._socket.listen(8)
-        threading.Thread(target=self._answer, name="ownership", daemon=True).start()
+        self._thread = threading.Thread(target=self._answer, name="ownership", daemon=True)
+        self._thread.start()
 
     def close(self) -> None:
-        """Give the name back."""
+        """Give the name back; it is free when this returns."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
+        # The kernel keeps the socket, and so the name, as long as the thread waits in it.
+        self._thread.join(_TIMEOUT)
         self._socket.close()
 
     def _answer(self) -> None:
