@@ -27,11 +27,13 @@ from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.settings import Settings
 from reconciler.source.place import open_source
 from reconciler.source.snapshot import Snapshot, SourceProblem
+from reconciler.sync.hooks import marked
 from reconciler.sync.identity import source_of
 from reconciler.sync.inventory import followed_kinds
 from reconciler.sync.outcome import predict
 from reconciler.sync.plan import Situation, plan
 from reconciler.sync.report import describe, refusal_errors
+from reconciler.sync.waves import order_of, order_refusals
 from reconciler.sync.workloads import pod_effects
 
 DONE, FAILED, CHANGES, INVALID = 0, 1, 2, 3
@@ -66,10 +68,14 @@ def run_plan(settings: Settings, console: Console, *, output: str = "text") -> i
             console.print(Text(str(problem), "red"), soft_wrap=True)
         return INVALID
     owned = [key for key, obj in live.items() if source_of(obj) == settings.source_name]
-    situation = Situation(settings.source_name, desired.objects, live, owned, predict)
+    objects = marked(desired.objects)
+    situation = Situation(
+        settings.source_name, objects, live, owned, predict, now=SystemClock().now()
+    )
     planned = plan(situation)
-    if planned.refusals:
-        for error in refusal_errors(planned.refusals):
+    refusals = (*order_refusals(objects, order_of(objects)), *planned.refusals)
+    if refusals:
+        for error in refusal_errors(refusals):
             console.print(Text(describe(error), "red"), soft_wrap=True)
         return INVALID
     effects = pod_effects(planned, situation)

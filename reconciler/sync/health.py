@@ -15,6 +15,7 @@ from reconciler.model.namespace import Namespace
 from reconciler.model.pod import Pod
 from reconciler.model.podstatus import ContainerStatus
 from reconciler.model.replication import ReplicationController, ReplicationControllerCondition
+from reconciler.sync.hooks import is_hook
 
 
 class State(StrEnum):
@@ -86,8 +87,10 @@ def _pod(pod: Pod) -> Health:
         return HEALTHY
     if pod.status.phase == "Failed":
         return Health(State.FAILED, _sentence(pod.status.reason, pod.status.message) or "failed")
-    if is_ready(pod):
+    if is_ready(pod) and not is_hook(pod):
         return HEALTHY
+    if is_ready(pod):
+        return Health(State.PROGRESSING, "the hook has not ended yet")
     return Health(State.PROGRESSING, "; ".join(waiting_reasons(pod)) or "is not ready")
 
 

@@ -32,15 +32,18 @@ from reconciler.sync.actions import Await, Replace, Write
 from reconciler.sync.care import approved, hold_reason, plan_hash
 from reconciler.sync.casualties import casualties, controller_of, doom
 from reconciler.sync.comparison import Comparison
-from reconciler.sync.execute import Executor
+from reconciler.sync.execute import Executor, Failure
+from reconciler.sync.hooks import marked
 from reconciler.sync.identity import source_of
 from reconciler.sync.inventory import Inventory
 from reconciler.sync.journal import Journal
 from reconciler.sync.memory import Memory
 from reconciler.sync.plan import Plan
-from reconciler.sync.steering import Care, rolls_back, suspended
+from reconciler.sync.steering import Care, rolls_back, said, suspended
 from reconciler.sync.target import Target
 from reconciler.sync.verdict import Verdict
+from reconciler.sync.waves import Order, order_of, order_refusals, split
+from reconciler.sync.wayback import WayBack
 
 Load = Callable[[Snapshot], Awaitable[Desired]]
 """Reads and validates a snapshot whole; blocking work is done off the event loop."""
@@ -89,9 +92,9 @@ class Sync:
         self._clock = clock
         self._care = options.care
         self._own_key = ObjectKey(_SOURCE, "", name)
-        self._good: Target | None = None
         self._suspended = False
         self._journal = Journal(client, clock, name, options.spec, keep=options.keep)
+        self._back = WayBack(source, self._journal, self._loaded)
         self._verdict = Verdict(self._journal, clock)
         self._inventory = Inventory(name, informers, self._changed)
         self._comparison = Comparison(
@@ -107,6 +110,7 @@ class Sync:
         self._target: Target | None = None
         self._suspects: dict[ObjectKey, None] = {}
         self._awaiting: tuple[ObjectKey, ...] = ()
+        self._waiting: tuple[ObjectKey, ...] = ()
         self._all = False
         self._asked = False
         self._log = structlog.get_logger(component="sync", source=name)
@@ -193,10 +197,12 @@ class Sync:
             self._verdict.unreadable(record, snapshot.revision, desired.problems)
         else:
             self._verdict.validated(record)
+            objects = marked(desired.objects)
             self._candidate = Target(
                 snapshot.revision,
                 record,
-                desired.objects,
+                objects,
+                order=order_of(objects),
                 message=snapshot.message,
                 since=self._clock.now().replace(microsecond=0),
             )
@@ -210,7 +216,7 @@ class Sync:
     async def _quarantine(self, snapshot: Snapshot, record: str) -> None:
         """Stay with the last good revision: the newest failed before, and was undone."""
         if self._target is None:
-            self._candidate = await self._way_back(record, snapshot.revision)
+            self._candidate = await self._back.find(record, snapshot.revision)
         self._admitted = snapshot
         self._verdict.quarantined(
             f"{snapshot.revision[:12]} failed before; a new commit is awaited"
@@ -232,6 +238,9 @@ class Sync:
 
     async def _consider(self, candidate: Target) -> None:
         """Make the candidate the target, and follow its plan, when it can be followed."""
+        if wrong := order_refusals(candidate.desired, candidate.order):
+            self._verdict.refused(candidate, wrong)
+            return
         settled = self._target.desired if self._target is not None and not self._all else None
         suspects = (*self._suspects, *self._awaiting)
         planned = await self._comparison.plan(
@@ -266,6 +275,8 @@ class Sync:
         """Bring back what may differ, and judge the revision."""
         if self._all or self._suspects:
             everything, suspects = self._all, self._suspects
+            if self._waiting:  # they are planned together, or their order would be lost
+                suspects |= dict.fromkeys((*self._waiting, *self._awaiting))
             self._suspects = {}
             planned = await self._comparison.plan(target, everything=everything, keys=suspects)
             await self._perform(target, planned, everything=everything)
@@ -273,11 +284,11 @@ class Sync:
             return RequeueAfter(_REFUSED_AGAIN)
         if self._all or self._suspects or not self._still_newest():
             return Done()
-        if target.applied and target.failed and await self._rolled_back(target):
+        if (target.applied or self._waiting) and target.failed and await self._rolled_back(target):
             return RequeueAfter(0.01)
         later = self._verdict.judge(target)
         if target.applied and not target.unhealthy:
-            self._good = target
+            self._back.good = target
         return self._later(later)
 
     def _later(self, soon: float) -> Outcome:
@@ -293,33 +304,16 @@ class Sync:
         """Turn back to the last good revision when this one failed before it was ever Healthy."""
         source = self._inventory.live.get(self._own_key)
         known = source if isinstance(source, SourceObject) else None
-        if target.rollback or target is self._good or not rolls_back(known, self._care):
+        if target.rollback or target is self._back.good or not rolls_back(known, self._care):
             return False
         if self._journal.phase(target.record) == "Healthy":
             return False
-        back = await self._way_back(target.record, target.revision)
+        back = await self._back.find(target.record, target.revision)
         if back is None:
             return False
         self._verdict.rolled_back(target, back.revision, casualties(self._pods_of(target)))
         self._candidate = back
         return True
-
-    async def _way_back(self, failed: str, revision: str) -> Target | None:
-        """Return the last good revision as a target; None when there is none to be had."""
-        good = self._good
-        if good is not None and good.revision != revision:
-            found, desired = good.revision, good.desired
-        else:
-            found = self._journal.last_healthy(revision)
-            snapshot = await self._source.at(found) if found else None
-            if snapshot is None:
-                return None
-            read = await self._loaded(snapshot)
-            if read.problems:
-                return None
-            desired = read.objects
-        record = self._journal.roll_back(failed, found)
-        return Target(found, record, desired, rollback=True)
 
     def _pods_of(self, target: Target) -> list[Pod]:
         return [
@@ -335,8 +329,9 @@ class Sync:
         if planned.refusals:
             raise self._verdict.blocked(target, planned.refusals)
         awaiting = tuple(a.key for a in planned.actions if isinstance(a, Await | Replace))
-        self._awaiting = awaiting if everything else (*self._awaiting, *awaiting)
-        failures = await self._executor.execute(planned, self._still_newest)
+        kept = () if everything else self._awaiting
+        self._awaiting = tuple(dict.fromkeys((*kept, *awaiting)))
+        failures = await self._execute(target, planned)
         if failures:
             error = self._verdict.failed(target, failures)
             if any(failure.lasting for failure in failures):
@@ -345,9 +340,21 @@ class Sync:
         if not self._still_newest():
             return
         self._all = False
-        if not self._awaiting and not target.applied:
+        if not self._awaiting and not self._waiting and not target.applied:
             self._verdict.applied(target)
             target.applied = True
+
+    async def _execute(self, target: Target, planned: Plan) -> tuple[Failure, ...]:
+        """Perform what may be done now, wave by wave; the rest waits for health."""
+        actions, order = planned.actions, Order() if target.applied else target.order
+        while True:
+            now, later = split(order, actions, target.unhealthy)
+            failures = await self._executor.execute(Plan(now), self._still_newest)
+            self._waiting = tuple(action.key for action in later)
+            stuck = any(isinstance(action, Await | Replace) for action in now)
+            if failures or not later or not now or stuck or not self._still_newest():
+                return failures
+            actions = later
 
     def _still_newest(self) -> bool:
         return self._newest is self._admitted
@@ -359,7 +366,7 @@ class Sync:
 
     def _changed(self, key: ObjectKey, old: KubeObject | None, new: KubeObject | None) -> None:
         """Hear of a change; only those that may matter to the target wake the loop."""
-        if key == self._own_key or (key.kind == _REVISION and _said(old) != _said(new)):
+        if key == self._own_key or (key.kind == _REVISION and said(old) != said(new)):
             self._wake()
             return
         target = self._target
@@ -380,6 +387,8 @@ class Sync:
             self._suspects[key] = None
             news = True
         if news:
+            if self._waiting:
+                self._suspects[key] = None
             self._wake()
 
     def _doomed(self, target: Target, pod: Pod) -> bool:
@@ -388,8 +397,3 @@ class Sync:
         if owner is None or owner not in target.unhealthy or target.since is None:
             return False
         return target.doomed(owner, doom(pod, target.since))
-
-
-def _said(obj: KubeObject | None) -> object:
-    """What people say on an object, and what it asks of us."""
-    return obj.metadata.annotations if obj is not None else None

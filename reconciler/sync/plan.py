@@ -28,7 +28,8 @@ from reconciler.sync.actions import (
 )
 from reconciler.sync.blame import owner_of
 from reconciler.sync.claims import all_claims, claims_of
-from reconciler.sync.fields import FieldChange, changed_fields, path_of, redacted
+from reconciler.sync.fields import ABSENT, FieldChange, changed_fields, path_of, redacted
+from reconciler.sync.hooks import RUN_PATH, ran_for_another
 from reconciler.sync.identity import ON_PRUNE_ANNOTATION, manager_of, source_of
 from reconciler.sync.leeway import (
     break_glass,
@@ -234,6 +235,10 @@ def _compare(
     situation: Situation, wanted: DesiredObject, live: KubeObject, found: _Findings
 ) -> None:
     key, origin, digest = wanted.key, Origin(wanted.path, wanted.line), wanted.content
+    if ran_for_another(wanted, live) and source_of(live) == situation.source:
+        change = FieldChange(RUN_PATH, ABSENT, "the revision changes something")
+        found.actions.append(Replace(key, origin, live.metadata.uid, (change,), drift=False))
+        return
     manifest: Mapping[str, Any] = applied_manifest(wanted.manifest, situation.source, key)
     if (pointers := ignored_pointers(wanted)) and source_of(live) == situation.source:
         manifest = with_live_values(manifest, live.to_dict(), pointers)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from reconciler.model.gitops import Source
+from reconciler.model.meta import KubeObject
 
 ON_FAILURE_ANNOTATION = "reconciler.dev/on-failure"
 OnFailure = Literal["rollback", "hold"]
@@ -25,6 +26,11 @@ class Care:
 
     on_failure: OnFailure = "rollback"
     prune_threshold: int = 30
+
+
+def said(obj: KubeObject | None) -> object:
+    """Return what people say on an object, to tell their word from our own records."""
+    return obj.metadata.annotations if obj is not None else None
 
 
 def suspended(source: Source | None) -> bool:

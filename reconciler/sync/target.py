@@ -14,6 +14,7 @@ from heapq import nsmallest
 from reconciler.desired.objects import DesiredObject
 from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.sync.health import Health, State, health
+from reconciler.sync.waves import Order
 
 _SHOWN = 3
 
@@ -23,7 +24,8 @@ class Target:
     """A revision that passed validation.
 
     `record` is its Revision object's name; `applied` says that every write is done, `rollback` that
-    it undoes a failed one; `message` is the commit's; `since` is when it was begun. `unhealthy`
+    it undoes a failed one; `message` is the commit's; `since` is when it was begun, `order`
+    what waits for what. `unhealthy`
     has every declared object that is not healthy, or not there yet; `failed` those of them that
     are not expected to heal.
     """
@@ -35,6 +37,7 @@ class Target:
     rollback: bool = False
     message: str = ""
     since: datetime | None = None
+    order: Order = field(default_factory=Order)
     unhealthy: dict[ObjectKey, Health] = field(default_factory=dict)
     failed: dict[ObjectKey, Health] = field(default_factory=dict)
 

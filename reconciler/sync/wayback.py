@@ -1,0 +1,46 @@
+"""The last good revision as a target, for when the newest one fails. Held by the loop.
+
+It remembers the last Healthy target; after a restart it reads that revision from its source again.
+It decides nothing and writes only the Revision that tells of the roll back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from reconciler.desired.objects import Desired
+from reconciler.source.snapshot import Snapshot, Source
+from reconciler.sync.hooks import marked
+from reconciler.sync.journal import Journal
+from reconciler.sync.target import Target
+from reconciler.sync.waves import order_of
+
+
+class WayBack:
+    """Where to turn back to; `load` reads a snapshot, as the loop does."""
+
+    def __init__(
+        self, source: Source, journal: Journal, load: Callable[[Snapshot], Awaitable[Desired]]
+    ) -> None:
+        self._source = source
+        self._journal = journal
+        self._load = load
+        self.good: Target | None = None
+
+    async def find(self, failed: str, revision: str) -> Target | None:
+        """Return the last good revision as a target, None when there is none to be had.
+
+        `failed` is the name of the Revision to undo, `revision` the state that it stands for.
+        """
+        good = self.good
+        if good is not None and good.revision != revision:
+            found, desired = good.revision, good.desired
+        else:
+            found = self._journal.last_healthy(revision)
+            snapshot = await self._source.at(found) if found else None
+            read = await self._load(snapshot) if snapshot is not None else None
+            if read is None or read.problems:
+                return None
+            desired = marked(read.objects)
+        record = self._journal.roll_back(failed, found)
+        return Target(found, record, desired, rollback=True, order=order_of(desired))
