@@ -61,6 +61,10 @@ def build_parser() -> argparse.ArgumentParser:
     status = _add(commands, "status", _status, "show the source, its revision and each workload")
     status.add_argument("-w", "--watch", action="store_true", help="keep showing it, live")
     _add(commands, "history", _history, "list the revisions and what became of them")
+    explain = _add(
+        commands, "explain", _explain, "tell which line and commit ask for a pod or container"
+    )
+    explain.add_argument("target", metavar="POD|CONTAINER", help="[namespace/]pod, name or ID")
     _add(commands, "sync", _sync, "make the running daemon look at its source now")
     approve = _add(commands, "approve", _approve, "let a revision that is held go on")
     approve.add_argument("revision", metavar="REVISION", help="its name, or the start of its id")
@@ -158,6 +162,12 @@ def _sync(settings: Settings, _: argparse.Namespace) -> int:
     from reconciler.cli.sync import run_sync
 
     return run_sync(settings, _console())
+
+
+def _explain(settings: Settings, parsed: argparse.Namespace) -> int:
+    from reconciler.cli.explain import run_explain
+
+    return run_explain(settings, _console(), parsed.target)
 
 
 def _approve(settings: Settings, parsed: argparse.Namespace) -> int:

@@ -6,16 +6,17 @@ It reads the source and the daemon's store, and touches neither.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from rich.console import Console
 from rich.text import Text
 
-from reconciler.cli.planview import as_json, as_text
+from reconciler.cli.fit import misfits
+from reconciler.cli.planview import Warnings, as_json, as_text
 from reconciler.cli.reading import NoStore, World, open_world
 from reconciler.core.clock import SystemClock
 from reconciler.core.errors import ReconcilerError
@@ -24,9 +25,11 @@ from reconciler.desired.load import Loader
 from reconciler.desired.objects import Desired
 from reconciler.model.gitops import Source
 from reconciler.model.meta import KubeObject, ObjectKey
+from reconciler.model.node import Node
 from reconciler.settings import Settings
 from reconciler.source.place import open_source
 from reconciler.source.snapshot import Snapshot, SourceProblem
+from reconciler.sync.care import data_lost, hold_reason, plan_hash
 from reconciler.sync.hooks import marked
 from reconciler.sync.identity import source_of
 from reconciler.sync.inventory import followed_kinds
@@ -61,8 +64,8 @@ def run_plan(settings: Settings, console: Console, *, output: str = "text") -> i
 
     `output` is "text" or "json". Raises `NoSource`, `Unreadable`, `StoreUnavailable`.
     """
-    live, place = _live(settings)
-    desired = asyncio.run(_read(place, AgeKeys(settings.age_key_file)))
+    live, nodes, place = _live(settings)
+    desired = asyncio.run(read_source(place, AgeKeys(settings.age_key_file)))
     if desired.problems:
         for problem in desired.problems:
             console.print(Text(str(problem), "red"), soft_wrap=True)
@@ -79,38 +82,51 @@ def run_plan(settings: Settings, console: Console, *, output: str = "text") -> i
             console.print(Text(describe(error), "red"), soft_wrap=True)
         return INVALID
     effects = pod_effects(planned, situation)
+    warnings = Warnings(
+        held=hold_reason(planned, situation, settings.prune_threshold),
+        data_lost=data_lost(planned, situation),
+        misfits=misfits(effects, objects, live.values(), nodes),
+        digest=plan_hash(planned),
+    )
     if output == "json":
-        console.out(as_json(planned, effects), highlight=False)
+        console.out(as_json(planned, effects, warnings), highlight=False)
     else:
-        console.print(as_text(planned, effects, len(desired.objects)), soft_wrap=True)
+        console.print(as_text(planned, effects, len(desired.objects), warnings), soft_wrap=True)
     return CHANGES if planned.actions else DONE
 
 
-def _live(settings: Settings) -> tuple[Mapping[ObjectKey, KubeObject], Place]:
-    """Return the live objects, none without a store, and the place to read."""
+def _live(
+    settings: Settings,
+) -> tuple[Mapping[ObjectKey, KubeObject], Sequence[Node], Place]:
+    """Return the live objects and nodes, none without a store, and the place to read."""
     given = Place(settings.source or "", settings.branch or "", settings.path)
     try:
         with open_world(settings) as world:
-            return _objects(world), given if given.location else _followed(world, settings)
+            place = given
+            if not given.location:
+                place = followed(world, settings.source_name)
+                place = replace(place, branch=given.branch or place.branch)
+            return _objects(world), world.all(Node), place
     except NoStore as error:
         if not given.location:
             raise NoSource(f"{error}; name the source with --source") from error
-        return {}, given
+        return {}, (), given
 
 
 def _objects(world: World) -> dict[ObjectKey, KubeObject]:
     return {obj.key: obj for model in followed_kinds() for obj in world.all(model)}
 
 
-def _followed(world: World, settings: Settings) -> Place:
+def followed(world: World, name: str) -> Place:
+    """Return the place that the daemon follows as the source `name`; raises `NoSource`."""
     for source in world.all(Source):
-        if source.metadata.name == settings.source_name:
+        if source.metadata.name == name:
             spec = source.spec
             return Place(spec.url or spec.path, spec.branch, spec.sub_path)
-    raise NoSource(f"no source {settings.source_name!r} is known; name it with --source")
+    raise NoSource(f"no source {name!r} is known; name it with --source")
 
 
-async def _read(place: Place, keys: AgeKeys) -> Desired:
+async def read_source(place: Place, keys: AgeKeys) -> Desired:
     """Read the source once, with a mirror of its own where it needs one."""
     with TemporaryDirectory(prefix="reconciler-plan-") as scratch:
         source = open_source(

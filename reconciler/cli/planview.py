@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, assert_never
 
 from rich.text import Text
@@ -23,6 +24,22 @@ from reconciler.sync.plan import Plan
 from reconciler.sync.report import counts_of
 from reconciler.sync.workloads import PodEffect
 
+
+@dataclass(frozen=True, slots=True)
+class Warnings:
+    """What a person should know of a plan before it is followed.
+
+    `held` says why it would wait for approval, "" when it would not; `data_lost` are claims and
+    volumes, `misfits` pods that no node takes; `digest` is the plan's hash.
+    """
+
+    held: str = ""
+    data_lost: tuple[str, ...] = ()
+    misfits: tuple[str, ...] = ()
+    digest: str = ""
+
+
+_QUIET = Warnings()
 _VALUE_LENGTH = 100
 _VERBS: dict[type[Action], str] = {
     Create: "create",
@@ -51,8 +68,10 @@ _FATES = {
 }
 
 
-def as_text(plan: Plan, effects: Sequence[PodEffect], objects: int) -> Text:
-    """Return the plan as lines: objects with their fields, then pods, then a sum."""
+def as_text(
+    plan: Plan, effects: Sequence[PodEffect], objects: int, warnings: Warnings = _QUIET
+) -> Text:
+    """Return the plan as lines: objects with their fields, pods, warnings, then a sum."""
     text = Text()
     for action in plan.actions:
         _action_lines(text, action)
@@ -60,6 +79,12 @@ def as_text(plan: Plan, effects: Sequence[PodEffect], objects: int) -> Text:
         text.append("pods\n", "bold")
     for effect in effects:
         _effect_line(text, effect)
+    for key in warnings.data_lost:
+        text.append(f"data of {key} is lost\n", "bold red")
+    for sentence in warnings.misfits:
+        text.append(f"does not fit: {sentence}\n", "bold red")
+    if warnings.held:
+        text.append(f"waits for approval: {warnings.held}\n", "bold yellow")
     counts = counts_of(plan, objects)
     text.append(
         f"{counts.created} to create, {counts.updated} to change, {counts.pruned} to remove, "
@@ -68,11 +93,15 @@ def as_text(plan: Plan, effects: Sequence[PodEffect], objects: int) -> Text:
     return text
 
 
-def as_json(plan: Plan, effects: Sequence[PodEffect]) -> str:
-    """Return the plan as one JSON document: `actions` and `pods`."""
+def as_json(plan: Plan, effects: Sequence[PodEffect], warnings: Warnings = _QUIET) -> str:
+    """Return the plan as one JSON document: `actions`, `pods`, and what to know before."""
     document = {
         "actions": [_action_json(action) for action in plan.actions],
         "pods": [_effect_json(effect) for effect in effects],
+        "dataLost": list(warnings.data_lost),
+        "misfits": list(warnings.misfits),
+        "held": warnings.held,
+        "hash": warnings.digest,
     }
     return json.dumps(document, indent=2, ensure_ascii=False)
 

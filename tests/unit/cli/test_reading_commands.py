@@ -18,6 +18,7 @@ from reconciler.cli.status import run_status, workloads
 from reconciler.client.local import LocalClient
 from reconciler.core.clock import SystemClock
 from reconciler.core.ids import Ids
+from reconciler.model.claim import PersistentVolumeClaim
 from reconciler.model.gitops import (
     Revision,
     RevisionError,
@@ -28,7 +29,8 @@ from reconciler.model.gitops import (
     SourceSpec,
     SourceStatus,
 )
-from reconciler.model.meta import ObjectMeta
+from reconciler.model.meta import ObjectKey, ObjectMeta
+from reconciler.model.node import Node
 from reconciler.model.pod import Pod
 from reconciler.model.replication import ReplicationController
 from reconciler.settings import Settings
@@ -63,7 +65,7 @@ def declare(options: Settings, *manifests) -> None:
         Path(options.source, f"{number}.yaml").write_text(text)
 
 
-async def daemon_wrote(options: Settings, *manifests, objects=()) -> None:
+async def daemon_wrote(options: Settings, *manifests, objects=(), claims=()) -> None:
     """Write a store as a daemon that followed `manifests` leaves it."""
     options.state_dir.mkdir(exist_ok=True)
     store = await open_store(options.store_path)
@@ -76,6 +78,9 @@ async def daemon_wrote(options: Settings, *manifests, objects=()) -> None:
     for obj in objects:
         await client.create(obj.replace(status=type(obj.status)()))
         live = await client.get(type(obj), obj.metadata.name)
+        await client.update(live.replace(status=obj.status), subresource="status")
+    for obj in claims:
+        live = await client.create(obj.replace(status=type(obj.status)()))
         await client.update(live.replace(status=obj.status), subresource="status")
     await store.close()
 
@@ -113,6 +118,32 @@ def test_a_plan_as_json_is_one_document(options, console):
     assert [(each["action"], each["kind"]) for each in document["actions"]] == [
         ("create", "Namespace")
     ]
+
+
+def node(pods: str) -> Node:
+    room = {"cpu": "4", "memory": "8Gi", "pods": pods}
+    body = {"metadata": {"name": "n"}, "status": {"allocatable": room, "capacity": room}}
+    body["status"]["conditions"] = [{"type": "Ready", "status": "True"}]
+    return Node.model_validate_json(json.dumps(body))
+
+
+def test_a_plan_warns_of_what_does_not_fit_and_what_would_be_lost(options, console):
+    bound = {"metadata": {"name": "data"}, "status": {"phase": "Bound"}}
+    claim = manifest("PersistentVolumeClaim", "data", "default", spec={
+        "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}},
+    })  # fmt: skip
+    live = PersistentVolumeClaim.model_validate_json(json.dumps({**claim, **bound}))
+    signed = applied_manifest({}, "main", ObjectKey("PersistentVolumeClaim", "default", "data"))
+    notes = signed["metadata"]["annotations"]
+    live = live.replace(metadata=live.metadata.replace(annotations=notes, namespace="default"))
+    objects = (node("2"),)
+    asyncio.run(daemon_wrote(options, WEB, objects=objects, claims=(live,)))
+    declare(options, WEB, controller("c", 3))
+    assert run_plan(options, console) == 2
+    text = printed(console)
+    assert "data of PersistentVolumeClaim default/data is lost" in text
+    assert "does not fit: web/c-*: 0/1 nodes are available: 1 Too many pods." in text
+    assert "waits for approval: PersistentVolumeClaim default/data would be deleted" in text
 
 
 def test_an_invalid_tree_is_told_with_its_place(options, console):
