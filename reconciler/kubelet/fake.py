@@ -13,6 +13,7 @@ import hashlib
 import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
 from reconciler.core.clock import Clock
@@ -82,6 +83,7 @@ class FakeRuntime:
             raise NoSuchImage(f"No such image: {spec.image}")
         if any(c.name == spec.name for c in self._containers.values()):
             raise RuntimeConflict(f'The container name "/{spec.name}" is already in use')
+        _check_mounts(spec)
         self._made += 1
         made = hashlib.sha256(f"{self._made}".encode()).hexdigest()
         self._specs[made] = spec
@@ -266,6 +268,18 @@ class FakeRuntime:
         )
         for listener in self._listeners:
             listener.put_nowait(event)
+
+
+def _check_mounts(spec: ContainerSpec) -> None:
+    """Docker's own checks of mounts."""
+    seen: set[str] = set()
+    for mount in spec.mounts:
+        if mount.target in seen:
+            raise RuntimeFailure(f"Duplicate mount point: {mount.target}")
+        seen.add(mount.target)
+        bound = not mount.volume and not mount.tmpfs
+        if bound and not Path(mount.source).exists():
+            raise RuntimeFailure(f"bind source path does not exist: {mount.source}")
 
 
 def _ignores_sigterm(command: tuple[str, ...]) -> bool:

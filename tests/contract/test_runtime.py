@@ -6,6 +6,8 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,7 @@ from reconciler.kubelet.runtime import (
     ContainerRuntime,
     ContainerSpec,
     Happened,
+    Mount,
     NoSuchContainer,
     NoSuchImage,
     RuntimeConflict,
@@ -238,3 +241,29 @@ async def test_the_sandbox_image_is_made_without_a_registry(
         await runtime.remove_image(name)
     assert name not in await runtime.images("reconciler-test/pause")
     await runtime.remove_image(name)
+
+
+async def test_what_cannot_be_mounted_is_told_at_creation(
+    runtime: ContainerRuntime, label: str, tmp_path: Path
+) -> None:
+    absent = Mount(str(tmp_path / "absent"), "/a")
+    with pytest.raises(RuntimeFailure, match="bind source path does not exist"):
+        await runtime.create(replace(spec(label, "true"), mounts=(absent,)))
+    twice = (Mount(str(tmp_path), "/a"), Mount(str(tmp_path), "/a", read_only=True))
+    with pytest.raises(RuntimeFailure, match="Duplicate mount point"):
+        await runtime.create(replace(spec(label, "true"), mounts=twice))
+    assert await runtime.list(label) == ()
+
+
+async def test_every_kind_of_mount_is_taken(
+    runtime: ContainerRuntime, label: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    mounts = (
+        Mount(str(tmp_path), "/folder"),
+        Mount(str(tmp_path / "file"), "/file", read_only=True),
+        Mount("", "/memory", tmpfs=True, tmpfs_size=1 << 20),
+    )
+    made = await runtime.create(replace(spec(label, *POLITE), mounts=mounts))
+    await runtime.start(made)
+    assert (await runtime.inspect(made)).phase == "running"
