@@ -203,6 +203,10 @@ def _sync(settings: Settings, client: Client, clock: Clock, informers: Informers
         branch=settings.branch or "",
         sub_path=settings.path,
         interval=settings.interval,
+        tag=settings.tag or "",
+        commit=settings.commit or "",
+        semver=settings.semver or "",
+        access=settings.access,
     )
     loader = Loader(
         memory=_kept_file(settings, "declared", "admission", "desired", "model"),
@@ -215,6 +219,9 @@ def _sync(settings: Settings, client: Client, clock: Clock, informers: Informers
     spec = SourceSpec(
         url=settings.source,
         branch=settings.branch or "",
+        tag=settings.tag or "",
+        commit=settings.commit or "",
+        semver=settings.semver or "",
         sub_path=settings.path,
         interval=f"{settings.interval:g}s",
     )

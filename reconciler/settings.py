@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from reconciler.controllers.loadbalancer.pool import parse_pool
 from reconciler.core.errors import ReconcilerError
+from reconciler.source.access import Access
 
 OWNERSHIP = "reconciler"
 """The abstract socket that the daemon of a network namespace holds."""
@@ -76,6 +77,29 @@ class Settings(BaseModel):
         description="directory, local Git repository or Git URL that holds the manifests",
     )
     branch: str | None = Field(default=None, description="branch of the Git repository (its HEAD)")
+    tag: str | None = Field(default=None, description="tag to follow instead of a branch")
+    commit: str | None = Field(default=None, description="whole id of the one commit to run")
+    semver: str | None = Field(
+        default=None, description="range of versions; the highest tag in it is followed"
+    )
+    git_token_file: Path | None = Field(
+        default=None, description="token, or user:password, for a repository over https"
+    )
+    git_ca_file: Path | None = Field(
+        default=None, description="authorities that may vouch for a repository over https"
+    )
+    ssh_key_file: Path | None = Field(
+        default=None, description="private key for a repository over ssh"
+    )
+    known_hosts_file: Path | None = Field(
+        default=None, description="hosts that ssh may talk to, instead of the user's"
+    )
+    signers_file: Path | None = Field(
+        default=None, description="SSH keys (allowed signers) that have to sign each revision"
+    )
+    gpg_keys_file: Path | None = Field(
+        default=None, description="OpenPGP public keys that have to sign each revision"
+    )
     path: str = Field(
         default="", description="sub-directory of the source that holds the manifests"
     )
@@ -149,6 +173,18 @@ class Settings(BaseModel):
     log_level: str = Field(
         default="info", pattern="^(debug|info|warning|error)$", description="least level logged"
     )
+
+    @property
+    def access(self) -> Access:
+        """How a remote repository lets the daemon in, and whose signatures count."""
+        return Access(
+            token_file=self.git_token_file,
+            ssh_key_file=self.ssh_key_file,
+            known_hosts_file=self.known_hosts_file,
+            ca_file=self.git_ca_file,
+            signers_file=self.signers_file,
+            gpg_keys_file=self.gpg_keys_file,
+        )
 
     @property
     def store_path(self) -> Path:

@@ -14,7 +14,6 @@ from rich.console import Console
 from reconciler.cli.plan import Place, Unreadable, followed, read_source
 from reconciler.cli.reading import World, open_world
 from reconciler.core.errors import ReconcilerError
-from reconciler.desired.age import AgeKeys
 from reconciler.model.gitops import Revision
 from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.model.pod import Pod
@@ -130,7 +129,7 @@ def _origin(
     if place is None:
         return []
     try:
-        desired = asyncio.run(read_source(place, AgeKeys(settings.age_key_file)))
+        desired = asyncio.run(read_source(place, settings))
     except (Unreadable, ReconcilerError) as error:
         return [f"declared in source {source}, which cannot be read now: {error}"]
     key: ObjectKey = declared.key

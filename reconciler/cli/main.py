@@ -77,7 +77,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 _KEYS = ("age_key_file",)
-_SOURCE = ("source", "branch", "path", *_KEYS)
+_SOURCE = (
+    "source", "branch", "tag", "commit", "semver", "path", "git_token_file", "git_ca_file",
+    "ssh_key_file", "known_hosts_file", "signers_file", "gpg_keys_file", *_KEYS,
+)  # fmt: skip
 _DAEMON = (
     "source_name", "interval", "on_failure", "prune_threshold", "listen", "docker_socket",
     "node_name", "register_node", "pod_cidr",

@@ -57,6 +57,9 @@ class Place:
     location: str
     branch: str
     sub_path: str
+    tag: str = ""
+    commit: str = ""
+    semver: str = ""
 
 
 def run_plan(settings: Settings, console: Console, *, output: str = "text") -> int:
@@ -65,7 +68,7 @@ def run_plan(settings: Settings, console: Console, *, output: str = "text") -> i
     `output` is "text" or "json". Raises `NoSource`, `Unreadable`, `StoreUnavailable`.
     """
     live, nodes, place = _live(settings)
-    desired = asyncio.run(read_source(place, AgeKeys(settings.age_key_file)))
+    desired = asyncio.run(read_source(place, settings))
     if desired.problems:
         for problem in desired.problems:
             console.print(Text(str(problem), "red"), soft_wrap=True)
@@ -99,13 +102,18 @@ def _live(
     settings: Settings,
 ) -> tuple[Mapping[ObjectKey, KubeObject], Sequence[Node], Place]:
     """Return the live objects and nodes, none without a store, and the place to read."""
-    given = Place(settings.source or "", settings.branch or "", settings.path)
+    given = Place(
+        settings.source or "", settings.branch or "", settings.path,
+        settings.tag or "", settings.commit or "", settings.semver or "",
+    )  # fmt: skip
     try:
         with open_world(settings) as world:
             place = given
             if not given.location:
                 place = followed(world, settings.source_name)
-                place = replace(place, branch=given.branch or place.branch)
+                named = given.branch or given.tag or given.commit or given.semver
+                if named:
+                    place = replace(given, location=place.location, sub_path=place.sub_path)
             return _objects(world), world.all(Node), place
     except NoStore as error:
         if not given.location:
@@ -122,11 +130,12 @@ def followed(world: World, name: str) -> Place:
     for source in world.all(Source):
         if source.metadata.name == name:
             spec = source.spec
-            return Place(spec.url or spec.path, spec.branch, spec.sub_path)
+            location = spec.url or spec.path
+            return Place(location, spec.branch, spec.sub_path, spec.tag, spec.commit, spec.semver)
     raise NoSource(f"no source {name!r} is known; name it with --source")
 
 
-async def read_source(place: Place, keys: AgeKeys) -> Desired:
+async def read_source(place: Place, settings: Settings) -> Desired:
     """Read the source once, with a mirror of its own where it needs one."""
     with TemporaryDirectory(prefix="reconciler-plan-") as scratch:
         source = open_source(
@@ -135,12 +144,16 @@ async def read_source(place: Place, keys: AgeKeys) -> Desired:
             state_dir=Path(scratch),
             branch=place.branch,
             sub_path=place.sub_path,
+            tag=place.tag,
+            commit=place.commit,
+            semver=place.semver,
+            access=settings.access,
         )
         try:
             async with aclosing(source.snapshots()) as snapshots:  # type: ignore[type-var]
                 seen: Snapshot | SourceProblem = await anext(snapshots)
             if isinstance(seen, SourceProblem):
                 raise Unreadable(f"{seen.reason}: {seen.message}")
-            return await asyncio.to_thread(Loader(keys=keys).load, seen)
+            return await asyncio.to_thread(Loader(keys=AgeKeys(settings.age_key_file)).load, seen)
         finally:
             await source.close()

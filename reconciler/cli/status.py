@@ -123,7 +123,18 @@ def _of_pod(pod: Pod) -> Workload:
 
 def _source(source: Source, revisions: Sequence[Revision]) -> list[RenderableType]:
     status, spec = source.status, source.spec
-    place = " ".join(part for part in (spec.url or spec.path, spec.branch, spec.sub_path) if part)
+    place = " ".join(
+        part
+        for part in (
+            spec.url or spec.path,
+            spec.branch,
+            spec.tag,
+            spec.commit,
+            spec.semver,
+            spec.sub_path,
+        )
+        if part
+    )
     head = Text.assemble(
         ("source ", "bold"), source.metadata.name, f"  {place}  ",
         (status.phase or "Waiting", _STYLES.get(status.phase, "yellow")),

@@ -12,10 +12,12 @@ from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 from reconciler.core.errors import ReconcilerError
+from reconciler.source.semver import BadRange, highest
 
 _SCHEMES = ("https", "http", "ssh", "git", "file")
 _SCP_LIKE = re.compile(r"^(?:[\w.-]+@)?[\w.-]+:(?!/?/)[^\s]+$")
 _CREDENTIALS = re.compile(r"(://)[^/\s]*@")
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _CONTROL = re.compile(r"[\x00-\x20\x7f]")
 _BAD_REF = re.compile(r"^[-/]|[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|^\.|\.lock(/|$)|[/.]$|^@$")
 
@@ -28,17 +30,24 @@ class AddressError(ReconcilerError):
 class Address:
     """Which manifests of which repository: those below `sub_path` of `branch` (HEAD if empty).
 
+    Instead of a branch one of `tag`, `commit` (a whole id) and `semver` (a range; the highest
+    tag in it) may be named.
     `location` is a URL or a path of this host. Raises `AddressError` for what git must not get.
     """
 
     location: str
     branch: str = ""
     sub_path: str = ""
+    tag: str = ""
+    commit: str = ""
+    semver: str = ""
 
     def __post_init__(self) -> None:
         if self.remote:
             check_url(self.location)
         check_branch(self.branch)
+        check_branch(self.tag)
+        check_choice(self.branch, self.tag, self.commit, self.semver)
         object.__setattr__(self, "sub_path", check_sub_path(self.sub_path))
 
     @property
@@ -54,12 +63,24 @@ class Address:
     @property
     def ref(self) -> str:
         """The branch as Git names it in full."""
+        if self.commit:
+            return self.commit
+        if self.tag:
+            return f"refs/tags/{self.tag}"
         return f"refs/heads/{self.branch}" if self.branch else "HEAD"
+
+    @property
+    def moving(self) -> bool:
+        """Whether each state has to build on the one before; versions need not."""
+        return not self.semver and not self.commit
 
     @property
     def branch_shown(self) -> str:
         """The branch as messages name it."""
-        return f"branch {self.branch}" if self.branch else "HEAD"
+        for what in ("commit", "tag", "branch"):
+            if name := getattr(self, what):
+                return f"{what} {name}"
+        return f"a tag in {self.semver!r}" if self.semver else "HEAD"
 
 
 def is_remote(location: str) -> bool:
@@ -85,11 +106,29 @@ def check_url(url: str) -> str:
     return url
 
 
+def is_bad_ref(name: str) -> bool:
+    """Return whether a branch or tag may not be called so."""
+    return bool(_BAD_REF.search(name))
+
+
 def check_branch(branch: str) -> str:
     """Return `branch` if it is a branch name by git-check-ref-format; empty means HEAD."""
     if branch and _BAD_REF.search(branch):
         raise AddressError(f"branch {branch!r} is no valid branch name")
     return branch
+
+
+def check_choice(branch: str, tag: str, commit: str, semver: str) -> None:
+    """Raise `AddressError` unless at most one of them is named, and is one."""
+    if sum(map(bool, (branch, tag, commit, semver))) > 1:
+        raise AddressError("name one of branch, tag, commit and semver")
+    if commit and not _COMMIT.fullmatch(commit):
+        raise AddressError(f"commit {commit!r} is no whole commit id")
+    if semver:
+        try:
+            highest((), semver)
+        except BadRange as error:
+            raise AddressError(str(error)) from error
 
 
 def check_sub_path(sub_path: str) -> str:

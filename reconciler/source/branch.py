@@ -22,6 +22,7 @@ import watchfiles
 
 from reconciler.core.clock import Clock
 from reconciler.core.queue import Backoff
+from reconciler.source.access import Access
 from reconciler.source.address import Address
 from reconciler.source.announce import Announcer
 from reconciler.source.files import TreeLimits, is_kustomization
@@ -49,6 +50,7 @@ class GitOptions:
     rewatch: float = 10.0
     second_look: float = 1.0
     follow_rewrites: bool = False
+    access: Access = field(default_factory=Access)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ class GitSource:
         self._options = options or GitOptions()
         self._limits = limits or TreeLimits()
         self._revision = last_revision
+        self._verified = ""
         self._random = random or Random()  # noqa: S311 - jitter, not secrecy
         self._own_executor = None if executor else ThreadPoolExecutor(1, thread_name_prefix="git")
         self._executor = executor or self._own_executor
@@ -201,16 +204,18 @@ class GitSource:
         known = self._repository
         if known is not None and known.git_dir.is_dir():
             return known
-        timeout = self._options.timeout
+        timeout, access = self._options.timeout, self._options.access
         if self._address.remote:
-            self._repository = GitRepository.mirror(self._mirror, timeout)
+            self._repository = GitRepository.mirror(self._mirror, timeout, access)
         else:
-            self._repository = GitRepository.discover(Path(self._address.location), timeout)
+            self._repository = GitRepository.discover(Path(self._address.location), timeout, access)
         return self._repository
 
     def _present(self, repository: GitRepository) -> Commit:
         address = self._address
         ref = FETCHED if address.remote else address.ref
+        if address.semver and not address.remote:
+            ref = repository.version_here(address)
         commit = repository.commit(ref, address.sub_path)
         if commit is None:
             message = f"{address.branch_shown} has no commit in {address.shown}"
@@ -218,12 +223,16 @@ class GitSource:
         if not commit.tree:
             message = f"there is no directory {address.sub_path} in commit {commit.id[:12]}"
             raise SourceError("PathMissing", message)
+        if commit.id != self._verified:
+            repository.check_signature(ref)
+            self._verified = commit.id
         return commit
 
     def _check_history(self, repository: GitRepository, commit: Commit, asked: bool) -> None:
         """Hold when the branch no longer builds on the revision that was taken last."""
         old = self._revision
-        if not old or old == commit.id or asked or self._options.follow_rewrites:
+        free = asked or self._options.follow_rewrites or not self._address.moving
+        if not old or old == commit.id or free:
             return
         if not repository.is_ancestor(old, commit.id):
             raise SourceError(

@@ -10,15 +10,18 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import git
 
-from reconciler.source.address import Address, redact
+from reconciler.source.access import Access
+from reconciler.source.address import Address, is_bad_ref, redact
+from reconciler.source.semver import highest
 from reconciler.source.snapshot import SourceError
 
 # The ref of the mirror that holds what was fetched last.
@@ -28,11 +31,11 @@ _ENVIRONMENT = {
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_ASKPASS": "",
     "SSH_ASKPASS": "",
-    "GIT_SSH_COMMAND": "ssh -o BatchMode=yes -o ConnectTimeout=10",
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_NO_LAZY_FETCH": "1",
     "GIT_NO_REPLACE_OBJECTS": "1",
     "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh",
+    "GNUPGHOME": "/nonexistent",
 }
 _CONFIG = (
     "core.hooksPath=/dev/null",
@@ -74,15 +77,16 @@ class TreeEntry:
 class GitRepository:
     """One repository on this host: the user's own, which is only read, or our mirror."""
 
-    def __init__(self, git_dir: Path, timeout: float) -> None:
+    def __init__(self, git_dir: Path, timeout: float, access: Access | None = None) -> None:
         self.git_dir = git_dir
         self._timeout = timeout
+        self._access = access or Access()
         # GitPython ends a process whose wrapper is collected: hold both.
         self._running: dict[subprocess.Popen[bytes], git.Git.AutoInterrupt] = {}
         self._git = git.Git(str(git_dir if git_dir.is_dir() else git_dir.parent))
 
     @classmethod
-    def discover(cls, path: Path, timeout: float) -> GitRepository:
+    def discover(cls, path: Path, timeout: float, access: Access | None = None) -> GitRepository:
         """Open the repository at `path`: a work tree, a bare one or a linked one.
 
         Raises `SourceError` if there is none.
@@ -94,18 +98,18 @@ class GitRepository:
             arguments = [f"--git-dir={candidate}", "rev-parse", "--absolute-git-dir"]
             with suppress(SourceError):
                 found = probe._run(arguments, "RepositoryMissing", bare=True)
-                return cls(Path(os.fsdecode(found.rstrip(b"\n"))), timeout)
+                return cls(Path(os.fsdecode(found.rstrip(b"\n"))), timeout, access)
         raise SourceError("RepositoryMissing", f"{path} is not a Git repository")
 
     @classmethod
-    def mirror(cls, git_dir: Path, timeout: float) -> GitRepository:
+    def mirror(cls, git_dir: Path, timeout: float, access: Access | None = None) -> GitRepository:
         """Open the bare mirror at `git_dir`; make it when it is not there."""
         if not (git_dir / "HEAD").exists():
             git_dir.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             arguments = ["init", "--quiet", "--bare", "--template=", str(git_dir)]
             maker = cls(git_dir, timeout)
             maker._run(arguments, "MirrorFailed", bare=True)
-        return cls(git_dir, timeout)
+        return cls(git_dir, timeout, access)
 
     def common_dir(self) -> Path:
         """Return where the refs are: another place than `git_dir` for a linked work tree."""
@@ -121,18 +125,59 @@ class GitRepository:
         for lock in _DEAD_LOCKS:  # of a fetch that was killed; there is no other one
             (self.git_dir / lock).unlink(missing_ok=True)
         depth = [] if self._has(FETCHED) else ["--depth=1"]
+        environment = self._access.environment(address.location)
+        ref = self._version(address, environment) if address.semver else address.ref
         arguments = [
             "fetch", "--quiet", "--force", "--no-tags", "--no-auto-gc", "--no-write-fetch-head",
             "--no-recurse-submodules", *depth, "--end-of-options",
-            address.location, f"{address.ref}:{FETCHED}",
+            address.location, f"{ref}:{FETCHED}",
         ]  # fmt: skip
         try:
-            self._run(arguments, "Unreachable")
+            self._run(arguments, "Unreachable", environment=environment)
         except SourceError as error:
-            if "find remote ref" not in error.message:
+            if "find remote ref" not in error.message and "not our ref" not in error.message:
                 raise
             message = f"{address.branch_shown} does not exist in {address.shown}"
             raise SourceError("BranchMissing", message) from error
+
+    def version_here(self, address: Address) -> str:
+        """Return the tag of this repository with the highest version in the address' range."""
+        listed = self._run(["for-each-ref", "--format=%(refname)", "refs/tags"], "Unreadable")
+        return _highest(listed.decode("utf-8", "replace").split(), address)
+
+    def _version(self, address: Address, environment: Mapping[str, str]) -> str:
+        arguments = ["ls-remote", "--tags", "--refs", "--end-of-options", address.location]
+        listed = self._run(arguments, "Unreachable", bare=True, environment=environment)
+        return _highest(listed.decode("utf-8", "replace").split()[1::2], address)
+
+    def check_signature(self, ref: str) -> None:
+        """Raise `SourceError` unless a trusted key signed the tag at `ref`, or its commit."""
+        if not self._access.signed:
+            return
+        with TemporaryDirectory(prefix="reconciler-keys-") as home:
+            self._import_keys(home)
+            signers = self._access.signers_file or "/dev/null"
+            config = ["-c", f"gpg.ssh.allowedSignersFile={signers}"]
+            place = [*config, f"--git-dir={self.git_dir}"]
+            tagged = self._run(["cat-file", "-t", ref], "Unreadable").strip() == b"tag"
+            for verb in ("verify-tag", "verify-commit") if tagged else ("verify-commit",):
+                arguments = [*place, verb, ref if verb == "verify-tag" else f"{ref}^{{commit}}"]
+                status, _, _ = self._execute(arguments, None, {"GNUPGHOME": home})
+                if status == 0:
+                    return
+        raise SourceError(
+            "SignatureInvalid", "the revision has no valid signature of a key that is trusted"
+        )
+
+    def _import_keys(self, home: str) -> None:
+        keys = self._access.gpg_keys_file
+        if keys is None:
+            return
+        command = ["gpg", "--homedir", home, "--batch", "--quiet", "--import", str(keys)]
+        try:
+            subprocess.run(command, check=True, capture_output=True, timeout=self._timeout)  # noqa: S603 - our own arguments
+        except (OSError, subprocess.SubprocessError) as error:
+            raise SourceError("KeysUnreadable", f"gpg cannot import {keys}") from error
 
     def kill(self) -> None:
         """End the git processes that run now; called from another thread to close."""
@@ -207,17 +252,28 @@ class GitRepository:
         return self._run(["cat-file", mode], "Unreadable", stdin=names)
 
     def _run(
-        self, arguments: list[str], reason: str, *, bare: bool = False, stdin: bytes | None = None
+        self,
+        arguments: list[str],
+        reason: str,
+        *,
+        bare: bool = False,
+        stdin: bytes | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> bytes:
         """Return what git prints; raises `SourceError(reason)` with git's words if it fails."""
         place = [] if bare else [f"--git-dir={self.git_dir}"]
-        status, output, errors = self._execute([*place, *arguments], stdin)
+        status, output, errors = self._execute([*place, *arguments], stdin, environment)
         if status != 0:
             raise SourceError(reason, _first_line(errors))
         return output
 
-    def _execute(self, arguments: list[str], stdin: bytes | None) -> tuple[int, bytes, str]:
-        process = self._start(arguments, stdin is not None)
+    def _execute(
+        self,
+        arguments: list[str],
+        stdin: bytes | None,
+        environment: Mapping[str, str] | None = None,
+    ) -> tuple[int, bytes, str]:
+        process = self._start(arguments, stdin is not None, environment or {})
         try:
             output, errors = process.communicate(stdin, timeout=self._timeout)
         except subprocess.TimeoutExpired as error:
@@ -229,14 +285,16 @@ class GitRepository:
             self._running.pop(process, None)
         return process.returncode, output, errors.decode("utf-8", "replace")
 
-    def _start(self, arguments: list[str], with_input: bool) -> subprocess.Popen[bytes]:
+    def _start(
+        self, arguments: list[str], with_input: bool, environment: Mapping[str, str]
+    ) -> subprocess.Popen[bytes]:
         """Start git in a session of its own, so that its transport helpers die with it."""
         config = [word for pair in _CONFIG for word in ("-c", pair)]
         try:
             started = self._git.execute(
                 ["git", *config, *arguments],
                 istream=subprocess.PIPE if with_input else None,
-                env=_ENVIRONMENT,
+                env={**_ENVIRONMENT, **environment},
                 as_process=True,
                 start_new_session=True,
             )
@@ -249,6 +307,15 @@ class GitRepository:
             raise SourceError("GitFailed", "git did not start")
         self._running[process] = started
         return process
+
+
+def _highest(refs: Iterable[str], address: Address) -> str:
+    tags = [ref.removeprefix("refs/tags/") for ref in refs]
+    found = highest((tag for tag in tags if not is_bad_ref(tag)), address.semver)
+    if not found:
+        message = f"no tag of {address.shown} is in {address.semver!r}"
+        raise SourceError("BranchMissing", message)
+    return f"refs/tags/{found}"
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

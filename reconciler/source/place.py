@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from reconciler.core.clock import Clock
+from reconciler.source.access import Access
 from reconciler.source.address import Address, AddressError, check_sub_path, is_remote
 from reconciler.source.snapshot import Source
 
 
-def open_source(
+def open_source(  # noqa: PLR0913 - each is one setting of a source
     location: str,
     *,
     clock: Clock,
@@ -18,20 +19,32 @@ def open_source(
     sub_path: str = "",
     interval: float = 10.0,
     last_revision: str = "",
+    tag: str = "",
+    commit: str = "",
+    semver: str = "",
+    access: Access | None = None,
 ) -> Source:
     """Return the source at `location`: a Git URL, a local Git repository, or a plain directory.
 
     A local path is a repository if it holds `.git` or is a bare one; a directory inside a work
     tree is a plain directory, watched as it is on disk. Raises `AddressError`.
     """
-    if is_remote(location) or "://" in location or is_repository(Path(location)) or branch:
+    if (
+        is_remote(location)
+        or "://" in location
+        or is_repository(Path(location))
+        or branch
+        or tag
+        or commit
+        or semver
+    ):
         from reconciler.source.branch import GitOptions, GitSource  # noqa: PLC0415 - GitPython is heavy
 
         return GitSource(
-            Address(location, branch, sub_path),
+            Address(location, branch, sub_path, tag, commit, semver),
             clock=clock,
             state_dir=state_dir,
-            options=GitOptions(interval=interval),
+            options=GitOptions(interval=interval, access=access or Access()),
             last_revision=last_revision,
         )
     if location.startswith("-"):

@@ -1,0 +1,261 @@
+"""Sources on real Git servers: how they let us in, what is followed, what is refused."""
+
+import asyncio
+import subprocess
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+
+from reconciler.core.clock import SystemClock
+from reconciler.source.access import Access
+from reconciler.source.place import open_source
+from reconciler.source.snapshot import Snapshot, SourceProblem
+from tests.integration.gitservers import HttpsServer, Sshd, git_daemon
+from tests.unit.source.gitrepo import TestRepository
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def repository(tmp_path):
+    made = TestRepository(tmp_path / "repo")
+    made.commit("one", a="first: 1")
+    return made
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    return tmp_path
+
+
+def look(location, state, **options) -> Snapshot | SourceProblem:
+    """Return what a source yields first."""
+
+    async def once():
+        source = open_source(str(location), clock=SystemClock(), state_dir=state, **options)
+        try:
+            async with aclosing(source.snapshots()) as snapshots, asyncio.timeout(30):
+                return await anext(snapshots)
+        finally:
+            await source.close()
+
+    return asyncio.run(once())
+
+
+def paths(seen):
+    assert isinstance(seen, Snapshot), seen
+    return list(seen.files)
+
+
+def reason(seen):
+    assert isinstance(seen, SourceProblem), seen
+    return seen.reason
+
+
+@pytest.fixture
+def ssh(tmp_path, home):
+    folder = tmp_path / "ssh"
+    folder.mkdir()
+    server = Sshd(folder)
+    yield server
+    server.process.kill()
+    server.process.wait()
+
+
+def test_ssh_with_a_key_and_a_known_host(repository, ssh, tmp_path):
+    folder = tmp_path / "ssh"
+    access = Access(ssh_key_file=folder / "client", known_hosts_file=folder / "known_hosts")
+    assert paths(look(ssh.url(repository.path), tmp_path / "s", access=access)) == ["a.yaml"]
+
+
+def test_ssh_refuses_a_key_that_is_not_let_in(repository, ssh, tmp_path):
+    folder = tmp_path / "ssh"
+    access = Access(ssh_key_file=folder / "stranger", known_hosts_file=folder / "known_hosts")
+    assert reason(look(ssh.url(repository.path), tmp_path / "s", access=access)) == "Unreachable"
+
+
+@pytest.mark.parametrize("known", ["", "another"])
+def test_ssh_refuses_a_host_that_is_not_known_or_has_another_key(repository, ssh, tmp_path, known):
+    folder = tmp_path / "ssh"
+    line = f"[127.0.0.1]:{ssh.port} {(folder / 'stranger.pub').read_text()}" if known else ""
+    (folder / "others").write_text(line)
+    access = Access(ssh_key_file=folder / "client", known_hosts_file=folder / "others")
+    assert reason(look(ssh.url(repository.path), tmp_path / "s", access=access)) == "Unreachable"
+
+
+@pytest.fixture
+def https(tmp_path, home, request):
+    folder = tmp_path / "tls"
+    folder.mkdir()
+    server = HttpsServer(tmp_path, folder, getattr(request, "param", "x-access-token:secret-token"))
+    yield server
+    server.close()
+
+
+def test_https_with_a_token_and_a_test_authority(repository, https, tmp_path):
+    (tmp_path / "token").write_text("secret-token\n")
+    access = Access(token_file=tmp_path / "token", ca_file=https.ca)
+    assert paths(look(f"{https.url}/repo", tmp_path / "s", access=access)) == ["a.yaml"]
+
+
+@pytest.mark.parametrize("https", ["ada:pass:word"], indirect=True)
+def test_https_with_a_user_and_a_password(repository, https, tmp_path):
+    (tmp_path / "token").write_text("ada:pass:word")
+    access = Access(token_file=tmp_path / "token", ca_file=https.ca)
+    assert paths(look(f"{https.url}/repo", tmp_path / "s", access=access)) == ["a.yaml"]
+
+
+def test_https_refuses_a_wrong_token_and_shows_none(repository, https, tmp_path):
+    (tmp_path / "token").write_text("wrong-token")
+    access = Access(token_file=tmp_path / "token", ca_file=https.ca)
+    seen = look(f"{https.url}/repo", tmp_path / "s", access=access)
+    assert reason(seen) == "Unreachable"
+    assert "wrong-token" not in seen.message
+
+
+def test_https_refuses_an_authority_that_is_not_trusted(repository, https, tmp_path):
+    (tmp_path / "token").write_text("secret-token")
+    seen = look(f"{https.url}/repo", tmp_path / "s", access=Access(token_file=tmp_path / "token"))
+    assert reason(seen) == "Unreachable"
+    assert "certificate" in seen.message
+
+
+def test_a_token_file_that_is_missing_is_told(repository, https, tmp_path):
+    access = Access(token_file=tmp_path / "none", ca_file=https.ca)
+    assert reason(look(f"{https.url}/repo", tmp_path / "s", access=access)) == "CredentialsMissing"
+
+
+@pytest.fixture
+def daemon(tmp_path, home):
+    process, url = git_daemon(tmp_path)
+    yield url
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture
+def tagged(repository):
+    """The commits of the tags v1.0.0, v1.2.0 and v2.0.0, and of the branch."""
+    commits = {}
+    for tag in ("v1.0.0", "v1.2.0", "v2.0.0"):
+        commits[tag] = repository.commit(tag, **{tag.replace(".", "-"): "a: 1"})
+        repository.git("tag", tag)
+    commits["main"] = repository.commit("later", later="a: 1")
+    return commits
+
+
+@pytest.mark.parametrize("served", [True, False])
+@pytest.mark.parametrize(
+    ("options", "commit"),
+    [
+        ({"branch": "main"}, "main"),
+        ({"tag": "v1.0.0"}, "v1.0.0"),
+        ({"semver": "1.x"}, "v1.2.0"),
+        ({"semver": "*"}, "v2.0.0"),
+    ],
+)
+def test_what_may_be_followed(repository, tagged, daemon, tmp_path, options, commit, served):
+    location = f"{daemon}/repo" if served else repository.path
+    seen = look(location, tmp_path / "s", **options)
+    assert isinstance(seen, Snapshot), seen
+    assert seen.revision == tagged[commit]
+
+
+@pytest.mark.parametrize("served", [True, False])
+def test_one_commit_is_held(repository, tagged, daemon, tmp_path, served):
+    location = f"{daemon}/repo" if served else repository.path
+    seen = look(location, tmp_path / "s", commit=tagged["v1.0.0"])
+    assert seen.revision == tagged["v1.0.0"]
+
+
+@pytest.mark.parametrize(
+    "options", [{"tag": "v9"}, {"semver": ">=9"}, {"commit": "0" * 40}, {"branch": "none"}]
+)
+def test_what_is_not_there_is_told(repository, tagged, daemon, tmp_path, options):
+    assert reason(look(f"{daemon}/repo", tmp_path / "s", **options)) == "BranchMissing"
+
+
+class Signer:
+    """An SSH key that signs, and the file that trusts it."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.key = folder / name
+        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.key)]
+        subprocess.run(command, check=True)
+        self.trust = folder / f"{name}.signers"
+        self.trust.write_text(f"* {self.key.with_suffix('.pub').read_text()}")
+
+    def commit(self, repository, message):
+        repository.write(f"{message}.yaml", "a: 1")
+        repository.git("add", "--all")
+        repository.git(*self._config, "commit", "--quiet", "-S", "-m", message)
+        return repository.git("rev-parse", "HEAD")
+
+    def tag(self, repository, name):
+        repository.git(*self._config, "tag", "-s", "-m", name, name)
+
+    @property
+    def _config(self):
+        return ["-c", "gpg.format=ssh", "-c", f"user.signingkey={self.key}"]
+
+
+def test_a_commit_signed_by_a_trusted_ssh_key_is_taken(repository, tmp_path, home):
+    signer = Signer(tmp_path, "ada")
+    commit = signer.commit(repository, "signed")
+    seen = look(repository.path, tmp_path / "s", access=Access(signers_file=signer.trust))
+    assert seen.revision == commit
+
+
+def test_unsigned_and_untrusted_commits_are_refused(repository, tmp_path, home):
+    signer, stranger = Signer(tmp_path, "ada"), Signer(tmp_path, "eve")
+    access = Access(signers_file=signer.trust)
+    assert reason(look(repository.path, tmp_path / "s", access=access)) == "SignatureInvalid"
+    stranger.commit(repository, "by-eve")
+    assert reason(look(repository.path, tmp_path / "s", access=access)) == "SignatureInvalid"
+
+
+def test_a_signed_tag_vouches_for_an_unsigned_commit(repository, daemon, tmp_path):
+    signer = Signer(tmp_path, "ada")
+    signer.tag(repository, "v1.0.0")
+    access = Access(signers_file=signer.trust)
+    seen = look(f"{daemon}/repo", tmp_path / "s", semver="1.x", access=access)
+    assert isinstance(seen, Snapshot), seen
+    repository.git("tag", "v1.1.0")
+    seen = look(f"{daemon}/repo", tmp_path / "s", semver="1.x", access=access)
+    assert reason(seen) == "SignatureInvalid"
+
+
+def test_a_commit_signed_by_a_trusted_pgp_key_is_taken(repository, tmp_path, home):
+    gnupg = Path("/tmp/gpg-" + tmp_path.name)  # noqa: S108 - gpg-agent's socket has a short path
+    gnupg.mkdir(mode=0o700)
+    gpg = ["gpg", "--homedir", str(gnupg), "--batch", "--quiet", "--passphrase", ""]
+    try:
+        key = "ada@example.com"
+        subprocess.run([*gpg, "--quick-generate-key", key, "ed25519", "sign"], check=True)
+        (tmp_path / "keys.asc").write_bytes(
+            subprocess.run(
+                [*gpg, "--armor", "--export", key], check=True, capture_output=True
+            ).stdout
+        )
+        repository.git("config", "gpg.program", str(_wrapper(tmp_path, gnupg)))
+        repository.git(
+            "-c", f"user.signingkey={key}", "commit", "-q", "--allow-empty", "-S", "-m", "s"
+        )
+        commit = repository.git("rev-parse", "HEAD")
+        repository.git("config", "--unset", "gpg.program")
+        access = Access(gpg_keys_file=tmp_path / "keys.asc")
+        assert look(repository.path, tmp_path / "s", access=access).revision == commit
+        repository.commit("unsigned")
+        assert reason(look(repository.path, tmp_path / "s", access=access)) == "SignatureInvalid"
+    finally:
+        subprocess.run(["gpgconf", "--homedir", str(gnupg), "--kill", "all"], check=False)
+
+
+def _wrapper(folder, gnupg):
+    script = folder / "gpg"
+    script.write_text(f'#!/bin/sh\nexec gpg --homedir {gnupg} --batch --passphrase "" "$@"\n')
+    script.chmod(0o755)
+    return script
