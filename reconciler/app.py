@@ -68,9 +68,11 @@ from reconciler.model.service import Endpoints, Service
 from reconciler.model.storage import PersistentVolume
 from reconciler.model.storageclass import StorageClass
 from reconciler.scheduler.loop import Scheduler
-from reconciler.settings import OWNERSHIP, Settings
+from reconciler.settings import OWNERSHIP, Settings, SettingsError
 from reconciler.source.place import open_source
+from reconciler.source.receiver import Receiver
 from reconciler.source.snapshot import Snapshot
+from reconciler.source.webhook import Doorkeeper
 from reconciler.store.protocol import Store
 from reconciler.store.sqlite import open_store
 from reconciler.sync.loop import Sync, SyncOptions
@@ -123,6 +125,7 @@ class ControlPlane:
         self.client = LocalClient(self.registry)
         self.informers = Informers(self.client)
         self.events = EventRecorder(self.client, clock, ids)
+        self._settings = settings
         self.sync = _sync(settings, self.client, clock, self.informers)
         self._clock = clock
         self._ranges = load_balancer_ranges(settings)
@@ -157,6 +160,7 @@ class ControlPlane:
         loops |= self._volumes()
         if self.sync is not None:
             loops["sync"] = self.sync.run
+            loops |= _webhooks(self._settings, self.sync, clock)
         return {**loops, "informers": informers.run}
 
     def _volumes(self) -> dict[str, Part]:
@@ -191,6 +195,21 @@ def load_balancer_ranges(settings: Settings) -> Ranges:
 
 def _followed_kinds() -> list[type[KubeObject]]:
     return [each.model for each in kinds.RESOURCES if each.model not in _UNFOLLOWED]
+
+
+def _webhooks(settings: Settings, sync: Sync, clock: Clock) -> dict[str, Part]:
+    """Return the receiver of webhooks, when the settings want one."""
+    if settings.webhook_listen is None or settings.webhook_secret_file is None:
+        return {}
+    host, _, port = settings.webhook_listen.rpartition(":")
+    try:
+        secret = settings.webhook_secret_file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"webhook_secret_file: {error}") from error
+    if not secret:
+        raise SettingsError(f"webhook_secret_file: {settings.webhook_secret_file} is empty")
+    receiver = Receiver(host.strip("[]"), int(port), Doorkeeper(secret), sync.look, clock)
+    return {"webhooks": receiver.run}
 
 
 def _sync(settings: Settings, client: Client, clock: Clock, informers: Informers) -> Sync | None:

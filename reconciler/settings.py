@@ -77,6 +77,12 @@ class Settings(BaseModel):
         description="directory, local Git repository or Git URL that holds the manifests",
     )
     branch: str | None = Field(default=None, description="branch of the Git repository (its HEAD)")
+    webhook_listen: Listen | None = Field(
+        default=None, description="address and port on which webhooks of the forge are received"
+    )
+    webhook_secret_file: Path | None = Field(
+        default=None, description="secret or token that webhooks have to show"
+    )
     tag: str | None = Field(default=None, description="tag to follow instead of a branch")
     commit: str | None = Field(default=None, description="whole id of the one commit to run")
     semver: str | None = Field(
@@ -212,6 +218,8 @@ class Settings(BaseModel):
             network = ipaddress.IPv4Network(getattr(self, name))
             if any(each.overlaps(network) for each in parse_pool(self.load_balancer_pool).ranges):
                 raise ValueError(f"load_balancer_pool overlaps {name} {network}")
+        if self.webhook_listen and not self.webhook_secret_file:
+            raise ValueError("webhook_listen needs webhook_secret_file")
         if self.node_port_min > self.node_port_max:
             raise ValueError("node_port_min is greater than node_port_max")
         return self

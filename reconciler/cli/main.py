@@ -82,7 +82,8 @@ _SOURCE = (
     "ssh_key_file", "known_hosts_file", "signers_file", "gpg_keys_file", *_KEYS,
 )  # fmt: skip
 _DAEMON = (
-    "source_name", "interval", "on_failure", "prune_threshold", "listen", "docker_socket",
+    "source_name", "interval", "webhook_listen", "webhook_secret_file",
+    "on_failure", "prune_threshold", "listen", "docker_socket",
     "node_name", "register_node", "pod_cidr",
     "service_cidr", "cluster_dns", "cluster_domain", "node_port_min", "node_port_max",
     "node_port_addresses", "load_balancer_pool",

@@ -127,6 +127,10 @@ class GitSource:
         self._asked = True
         self._wake.set()
 
+    def look(self) -> None:
+        """Look now, because something may have moved."""
+        self._wake.set()
+
     async def at(self, revision: str) -> Snapshot | None:
         """Return the tree of an earlier commit, None when the repository has it no more."""
         loop = asyncio.get_running_loop()
@@ -195,9 +199,13 @@ class GitSource:
             commit = repository.commit(revision, self._address.sub_path)
             if commit is None or not commit.tree:
                 return None
-            files = self._whole(repository, commit.tree).files
+            shown = self._whole(repository, commit.tree)
+            tree = self._tree(repository, commit.root) if shown.kustomized else None
         contents = _BlobContents(repository)
-        return Snapshot(commit.id, commit.author, commit.time, commit.message, files, contents)
+        return Snapshot(
+            commit.id, commit.author, commit.time, commit.message, shown.files, contents,
+            tree=tree, scope=self._address.sub_path,
+        )  # fmt: skip
 
     def _open(self) -> GitRepository:
         """Return the repository; found anew while it was not there."""

@@ -94,6 +94,10 @@ class DirectorySource:
         self._full = True
         self._wake.set()
 
+    def look(self) -> None:
+        """Look at every file now."""
+        self.trigger()
+
     async def at(self, revision: str) -> Snapshot | None:
         """Return nothing: a directory has no past."""
         del revision

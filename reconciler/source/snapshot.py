@@ -99,6 +99,10 @@ class Source(Protocol):
         """Look now, as a person asks for it; also accepts a branch whose history was rewritten."""
         ...
 
+    def look(self) -> None:
+        """Look now, because something may have moved; a hint that is not to be believed."""
+        ...
+
     async def at(self, revision: str) -> Snapshot | None:
         """Return the source as it was at an earlier `revision`, None when it cannot be had."""
         ...

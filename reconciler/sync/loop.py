@@ -135,6 +135,10 @@ class Sync:
             self._comparison.keep()
             await self._source.close()
 
+    def look(self) -> None:
+        """Look at the source now, because a webhook says that it may have moved."""
+        self._source.look()
+
     def trigger(self) -> None:
         """Look at the source now and compare every object, because a person asks for it."""
         self._source.trigger()

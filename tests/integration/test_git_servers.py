@@ -1,7 +1,12 @@
 """Sources on real Git servers: how they let us in, what is followed, what is refused."""
 
 import asyncio
+import hashlib
+import hmac
+import shutil
 import subprocess
+import tempfile
+import time
 from contextlib import aclosing
 from pathlib import Path
 
@@ -10,7 +15,9 @@ import pytest
 from reconciler.core.clock import SystemClock
 from reconciler.source.access import Access
 from reconciler.source.place import open_source
+from reconciler.source.receiver import Receiver
 from reconciler.source.snapshot import Snapshot, SourceProblem
+from reconciler.source.webhook import Doorkeeper
 from tests.integration.gitservers import HttpsServer, Sshd, git_daemon
 from tests.unit.source.gitrepo import TestRepository
 
@@ -229,8 +236,7 @@ def test_a_signed_tag_vouches_for_an_unsigned_commit(repository, daemon, tmp_pat
 
 
 def test_a_commit_signed_by_a_trusted_pgp_key_is_taken(repository, tmp_path, home):
-    gnupg = Path("/tmp/gpg-" + tmp_path.name)  # noqa: S108 - gpg-agent's socket has a short path
-    gnupg.mkdir(mode=0o700)
+    gnupg = Path(tempfile.mkdtemp(prefix="gpg-"))  # gpg-agent's socket needs a short path
     gpg = ["gpg", "--homedir", str(gnupg), "--batch", "--quiet", "--passphrase", ""]
     try:
         key = "ada@example.com"
@@ -252,6 +258,39 @@ def test_a_commit_signed_by_a_trusted_pgp_key_is_taken(repository, tmp_path, hom
         assert reason(look(repository.path, tmp_path / "s", access=access)) == "SignatureInvalid"
     finally:
         subprocess.run(["gpgconf", "--homedir", str(gnupg), "--kill", "all"], check=False)
+        shutil.rmtree(gnupg, ignore_errors=True)
+
+
+async def test_a_webhook_shows_a_push_in_less_than_a_second(repository, daemon, tmp_path):
+    source = open_source(
+        f"{daemon}/repo", clock=SystemClock(), state_dir=tmp_path / "s", interval=3600.0
+    )
+    keeper = Doorkeeper("secret")
+    receiver = Receiver("127.0.0.1", 0, keeper, source.look, SystemClock())
+    listening = asyncio.create_task(receiver.run())
+    try:
+        async with aclosing(source.snapshots()) as snapshots, asyncio.timeout(30):
+            await anext(snapshots)
+            await receiver.ready.wait()
+            commit = repository.commit("pushed", pushed="a: 1")
+            started = time.monotonic()
+            assert await post(receiver.address, b'{"after": "x"}', "secret") == 202
+            seen = await anext(snapshots)
+            assert time.monotonic() - started < 1.0
+        assert seen.revision == commit
+    finally:
+        listening.cancel()
+        await source.close()
+
+
+async def post(address, body, secret):
+    reader, writer = await asyncio.open_connection(*address)
+    signature = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    head = f"POST / HTTP/1.1\r\nX-Hub-Signature-256: sha256={signature}\r\n"
+    writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    status = int((await reader.readline()).split()[1])
+    writer.close()
+    return status
 
 
 def _wrapper(folder, gnupg):

@@ -1,15 +1,18 @@
 """Sources with kustomizations: which are built, what follows a change, where errors are placed."""
 
 import subprocess
+from contextlib import aclosing
 
 import pytest
 
 from reconciler.core.clock import SystemClock
 from reconciler.desired.load import Loader
 from reconciler.source.offline import read_once
+from reconciler.source.place import open_source
 from reconciler.source.snapshot import Snapshot
 from reconciler.source.tree import DirectoryTree
 from tests.unit.desired.kustomize.corpus import CONFIG, NAMESPACE
+from tests.unit.source.gitrepo import TestRepository
 
 
 def config(name, **data):
@@ -202,3 +205,24 @@ def test_a_folder_of_a_work_tree_reaches_its_base_offline(tmp_path):
     desired = Loader().load(read_once([tmp_path / "prod"], SystemClock()))
     assert [key.name for key in desired.objects] == ["prod-a"]
     assert not desired.problems
+
+
+async def test_an_earlier_commit_is_built_with_what_it_refers_to(tmp_path):
+    repository = TestRepository(tmp_path / "repo")
+    repository.write("base/kustomization.yaml", "resources: [a.yaml]\n")
+    repository.write("base/a.yaml", config("a", k="v"))
+    repository.write("prod/kustomization.yaml", "resources: [../base]\nnamePrefix: old-\n")
+    earlier = repository.commit("one")
+    repository.write("prod/kustomization.yaml", "resources: [../base]\nnamePrefix: new-\n")
+    repository.commit("two")
+    source = open_source(
+        str(repository.path), clock=SystemClock(), state_dir=tmp_path / "s", sub_path="prod"
+    )
+    try:
+        async with aclosing(source.snapshots()) as snapshots:
+            now = await anext(snapshots)
+        assert [key.name for key in Loader().load(now).objects] == ["new-a"]
+        then = await source.at(earlier)
+        assert [key.name for key in Loader().load(then).objects] == ["old-a"]
+    finally:
+        await source.close()
