@@ -156,7 +156,7 @@ async def patch_object(
         manager=options.manager,
         dry_run=options.dry_run,
     )
-    return told(stored, last.warnings)
+    return told(registry, stored, last.warnings)
 
 
 def _decoded(
@@ -218,7 +218,7 @@ async def apply(
         stored = await _applied(registry, placed, target, options)
     except StatusError as error:
         raise _typed_error(error, manifest, of) from error
-    return told(stored), 201 if new else 200
+    return told(registry, stored), 201 if new else 200
 
 
 async def _applied(

@@ -53,7 +53,7 @@ async def create(registry: Registry, request: Request, target: Target, of: Resou
         raise status.plain_error("resourceVersion should not be set on objects to be created")
     placed = in_namespace(obj, of, target.namespace)
     stored = await registry.create(placed, manager=options.manager, dry_run=options.dry_run)
-    return told(stored, faults)
+    return told(registry, stored, faults)
 
 
 async def update(registry: Registry, request: Request, target: Target, of: Resource) -> Written:
@@ -62,14 +62,14 @@ async def update(registry: Registry, request: Request, target: Target, of: Resou
     sent = body.read(request, body.expected(of), options.validation)
     obj, faults = body.decode(sent, options.validation)
     try:
-        return told(await replace_object(registry, obj, target, of, options), faults)
+        return told(registry, await replace_object(registry, obj, target, of, options), faults)
     except StatusError as error:
         raise Warned(error, faults) from error
 
 
-def told(obj: Any, faults: Sequence[str] = ()) -> Written:
+def told(registry: Registry, obj: Any, faults: Sequence[str] = ()) -> Written:
     """Return a stored object with what its writer is warned of: of the body, then of the object."""
-    return Written(obj, (*faults, *warnings.warnings(obj)))
+    return Written(obj, (*faults, *warnings.warnings(obj), *registry.warnings(obj)))
 
 
 class Warned(StatusError):

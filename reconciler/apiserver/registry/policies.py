@@ -1,4 +1,4 @@
-"""What the objects of a namespace say of others: LimitRanges and ResourceQuotas, around a write.
+"""What a namespace says of its objects: its labels, LimitRanges and ResourceQuotas.
 
 Called by the registry only. It reads them as they are stored, and adds to a quota's usage before
 the object is written: should that fail, the quota controller counts again.
@@ -6,15 +6,19 @@ the object is written: should that fail, the quota controller counts again.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TypeVar
 
+from reconciler.admission.podsecurity import policy
 from reconciler.apiserver.registry import errors, limits, quota
 from reconciler.apiserver.registry.access import Access
 from reconciler.model import kinds
 from reconciler.model.account import LimitRange, ResourceQuota
 from reconciler.model.claim import PersistentVolumeClaim
-from reconciler.model.meta import KubeObject
-from reconciler.model.pod import Pod
+from reconciler.model.meta import KubeObject, ObjectMeta
+from reconciler.model.namespace import Namespace
+from reconciler.model.pod import Pod, PodSpec, PodTemplate
+from reconciler.model.replication import ReplicationController
 from reconciler.model.service import Service
 from reconciler.store.protocol import Conflict
 
@@ -23,6 +27,18 @@ K = TypeVar("K", bound=KubeObject)
 _ATTEMPTS = 5
 _LIMITED = (Pod, PersistentVolumeClaim)
 _RECOUNTED = (Service, PersistentVolumeClaim)  # an update of these may count for more
+
+
+def _pod_of(obj: KubeObject) -> tuple[ObjectMeta, PodSpec] | None:
+    """Return the pod that an object is or makes."""
+    match obj:
+        case Pod():
+            return obj.metadata, obj.spec
+        case ReplicationController() if obj.spec.template is not None:
+            return obj.spec.template.metadata, obj.spec.template.spec
+        case PodTemplate():
+            return obj.template.metadata, obj.template.spec
+    return None
 
 
 class Policies:
@@ -44,6 +60,8 @@ class Policies:
         space = new.metadata.namespace
         if not space or (old is not None and not isinstance(new, _RECOUNTED)):
             return None
+        if isinstance(new, Pod):
+            self._check_security(new, space)
         if isinstance(new, _LIMITED) and (old is None or isinstance(new, PersistentVolumeClaim)):
             told = limits.refusal(new, self._of(LimitRange, space))
             if told:
@@ -54,6 +72,33 @@ class Policies:
             except Conflict:
                 await self._access.settle()
         raise errors.conflict(kinds.of(ResourceQuota), space)
+
+    def _check_security(self, pod: Pod, space: str) -> None:
+        labels = self._labels(space)
+        told = policy.violation(labels, "enforce", pod.metadata, pod.spec) if labels else ""
+        if told:
+            raise self._forbidden(pod, told)
+
+    def security_warnings(self, obj: KubeObject) -> tuple[str, ...]:
+        """Return what a namespace warns of: a pod, or what makes pods, below a level.
+
+        What makes pods is warned of by the level that is enforced, too: its pods will be refused.
+        """
+        labels = self._labels(obj.metadata.namespace)
+        found = _pod_of(obj) if labels else None
+        if found is None:
+            return ()
+        meta, spec = found
+        modes: tuple[policy.Mode, ...] = ("warn",) if isinstance(obj, Pod) else ("warn", "enforce")
+        told = [policy.violation(labels, mode, meta, spec) for mode in modes]
+        first = next(filter(None, told), "")
+        return (first.replace("violates", "would violate", 1),) if first else ()
+
+    def _labels(self, space: str) -> Mapping[str, str]:
+        record = self._access.find(kinds.of(Namespace), "", space)
+        if record is None:
+            return {}
+        return self._access.decode(Namespace, record).metadata.labels
 
     async def _charge(self, new: KubeObject, old: KubeObject | None, *, dry_run: bool) -> None:
         resource = kinds.of(ResourceQuota)

@@ -120,6 +120,10 @@ class Registry:
         """Return the object of a record; readers of one record share one object."""
         return self._access.decode(model, record)
 
+    def warnings(self, obj: KubeObject) -> tuple[str, ...]:
+        """Return what the writer of a stored object is to be warned of by its namespace."""
+        return self._policies.security_warnings(obj) if obj.metadata.namespace else ()
+
     def watch(
         self, model: type[KubeObject], namespace: str = "", *, since: int
     ) -> AsyncIterator[Event]:
