@@ -36,6 +36,7 @@ from reconciler.kubelet.kubelet import Informers, Kubelet, KubeletOptions
 from reconciler.kubelet.labels import MANAGED
 from reconciler.kubelet.podnetwork import NetworkPlan
 from reconciler.kubelet.podspec import HostLimits
+from reconciler.model.config import Secret
 from reconciler.model.gitops import ProxyState
 from reconciler.model.pod import Pod
 from reconciler.model.service import Endpoints, Service
@@ -48,12 +49,26 @@ MEMORY = Path("/dev/shm")  # noqa: S108 - as the run directory, it must be in me
 PLAN = NetworkPlan("10.246.0.0/24", "10.98.0.0/16", "10.98.0.10")
 
 
+# What a pod may well have besides: a secret, a volume of its own and a probe of each sort. They are
+# asked from the host: an exec probe costs Docker as much as a start does.
+FULL = {
+    "command": ["httpd", "-f", "-p", "8080", "-h", "/www"],
+    "env": [{"name": "S", "valueFrom": {"secretKeyRef": {"name": "bench", "key": "key"}}}],
+    "volumeMounts": [{"name": "d", "mountPath": "/www"}, {"name": "s", "mountPath": "/s"}],
+    "startupProbe": {"tcpSocket": {"port": 8080}},
+    "livenessProbe": {"tcpSocket": {"port": 8080}},
+    "readinessProbe": {"tcpSocket": {"port": 8080}},
+}
+VOLUMES = [{"name": "d", "emptyDir": {}}, {"name": "s", "secret": {"secretName": "bench"}}]
+
+
 class Bench:
     """A kubelet with the real store, and questions to it."""
 
     def __init__(self, client: LocalClient, runtime: DockerRuntime, pods: Informer[Pod]) -> None:
         self.image = ensure_busybox()
         self.client, self.runtime, self.pods = client, runtime, pods
+        self.full = False
         self._changed = asyncio.Event()
         pods.subscribe(lambda *_: self._changed.set())
 
@@ -66,13 +81,12 @@ class Bench:
         return time.monotonic() - begin
 
     async def create(self, name: str) -> None:
-        manifest = {
-            "metadata": {"name": name, "namespace": "default"},
-            "spec": {
-                "nodeName": "bench",
-                "containers": [{"name": "app", "image": self.image, "command": SLEEPER}],
-            },
-        }
+        app = {"name": "app", "image": self.image, "command": SLEEPER}
+        spec = {"nodeName": "bench", "containers": [app]}
+        if self.full:
+            app |= FULL
+            spec |= {"volumes": VOLUMES, "terminationGracePeriodSeconds": 1}
+        manifest = {"metadata": {"name": name, "namespace": "default"}, "spec": spec}
         await self.client.create(Pod.model_validate_json(json.dumps(manifest)))
 
     async def start(self, count: int) -> tuple[float, float]:
@@ -176,12 +190,19 @@ async def main() -> None:
     raw.clean()
     with tempfile.TemporaryDirectory() as root:
         async with bench(Path(root)) as pods:
-            for _ in range(3):
+            secret = {
+                "metadata": {"name": "bench", "namespace": "default"},
+                "data": {"key": "c2U="},
+            }
+            await pods.client.create(Secret.model_validate_json(json.dumps(secret)))
+            for number in range(6):
+                pods.full = number % 2 == 1
                 bare, ids = await asyncio.to_thread(raw.start_joined, 2 * PODS)
                 bare_gone = await asyncio.to_thread(raw.remove, ids)
                 seconds, cpu = await pods.start(PODS)
+                kind = "full" if pods.full else "plain"
                 print(
-                    f"start {PODS} pods: {seconds:.2f} s, bare {bare:.2f} s, "
+                    f"start {PODS} {kind} pods: {seconds:.2f} s, bare {bare:.2f} s, "
                     f"ratio {seconds / bare:.2f}, own CPU {1000 * cpu / PODS:.1f} ms a pod"
                 )
                 died, started = await asyncio.to_thread(raw.die_and_start)
