@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.core.errors import ReconcilerError
-from reconciler.core.lean import import_without
+from reconciler.core.lean import import_without, share_one_heap
 from reconciler.settings import Settings, SettingsError, load
 
 if TYPE_CHECKING:
@@ -119,7 +119,9 @@ def _add_setting(parser: argparse.ArgumentParser, name: str) -> None:
 
 
 def _run(settings: Settings, _: argparse.Namespace) -> int:
+    share_one_heap()
     import_without("structlog", "rich")
+    import_without("requests", "charset_normalizer")
     from reconciler import app
 
     return app.main(settings)
