@@ -9,7 +9,7 @@ from reconciler.kubelet.volumes.content import ConfigMapVolume, DownwardVolume, 
 from reconciler.kubelet.volumes.emptydir import EmptyDir
 from reconciler.kubelet.volumes.gitclone import GitLimits
 from reconciler.kubelet.volumes.gitrepo import GitRepo, Spawn
-from reconciler.kubelet.volumes.hostpath import HostPath
+from reconciler.kubelet.volumes.hostpath import HostPath, host_root
 from reconciler.kubelet.volumes.payloads import Reader
 from reconciler.kubelet.volumes.projected import Projected
 from reconciler.kubelet.volumes.protocol import Offload, VolumeKind
@@ -32,7 +32,7 @@ def kinds(
     """
     reader = Reader(client, allocatable)
     yield EmptyDir(offload, to_int(allocatable.get("memory", "0")))
-    yield HostPath(offload)
+    yield HostPath(offload, host_root())
     yield GitRepo(offload, git, spawn, again)
     yield SecretVolume(offload, reader)
     yield ConfigMapVolume(offload, reader)

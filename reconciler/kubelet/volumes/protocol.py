@@ -65,12 +65,14 @@ class Ready:
     """What containers mount: the host's `path`, or the volume of the engine named `engine_volume`.
 
     With both, containers mount the engine's volume, and `path` is where this host sees it (for
-    subPath). `read_only` holds for every mount of it.
+    subPath). `read_only` holds for every mount of it. `foreign`: `path` is the host's own, which a
+    daemon in a container sees elsewhere or not at all.
     """
 
     path: Path | None = None
     engine_volume: str = ""
     read_only: bool = False
+    foreign: bool = False
 
 
 class VolumeKind(Protocol):

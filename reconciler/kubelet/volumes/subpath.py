@@ -61,10 +61,10 @@ def bind(volume: Ready, mount: VolumeMount, inside: str, target: Path) -> Path |
     None says that the volume itself is to be mounted: it cannot be had read-only to its last
     mount, and that was only wished for. Raises `VolumeError` and `OSError`.
     """
-    if volume.path is None:
+    if volume.path is None or volume.foreign:
         if mount.recursive_read_only == "IfPossible" and not inside:
             return None
-        raise VolumeError("its files are seen by containers only: no subPath, no recursiveReadOnly")
+        raise VolumeError("its files are not seen from here: no subPath, no recursiveReadOnly")
     source = _open(volume.path, inside)
     try:
         _make_target(target, folder=stat.S_ISDIR(os.fstat(source).st_mode))

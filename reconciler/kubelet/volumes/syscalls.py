@@ -21,7 +21,7 @@ _MNT_DETACH, _UMOUNT_NOFOLLOW = 2, 8
 _MS_NOSUID, _MS_NODEV = 2, 4
 _TRIES = 100
 
-NO_XDEV, NO_SYMLINKS, BENEATH = 1, 4, 8
+NO_XDEV, NO_SYMLINKS, BENEATH, IN_ROOT = 1, 4, 8, 16
 _NO_MAGICLINKS = 2
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -43,9 +43,11 @@ class _Attributes(ctypes.Structure):
 def open_below(folder: int, path: str, flags: int, *, resolve: int = BENEATH) -> int:
     """Open `path` below the open `folder`; nothing on the way may lead out of it (openat2).
 
-    Neither `..`, nor an absolute or magic link does, whoever moves folders meanwhile.
+    Neither `..`, nor an absolute or magic link does, whoever moves folders meanwhile. With
+    IN_ROOT the folder is what `/` means on the way, as in a chroot.
     """
-    how = _How(flags | os.O_CLOEXEC, 0, resolve | BENEATH | _NO_MAGICLINKS)
+    bound = resolve if resolve & IN_ROOT else resolve | BENEATH
+    how = _How(flags | os.O_CLOEXEC, 0, bound | _NO_MAGICLINKS)
     for _ in range(_TRIES):
         try:
             return _call(_OPENAT2, folder, os.fsencode(path), ctypes.byref(how), ctypes.sizeof(how))

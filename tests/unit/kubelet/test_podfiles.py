@@ -150,6 +150,24 @@ def test_host_paths_are_what_their_type_says(tmp_path: Path) -> None:
             check(name, kind)
 
 
+def test_a_host_path_is_looked_for_in_the_host_s_own_root(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var" / "run").symlink_to("/run")  # absolute in the host's eyes
+    (tmp_path / "run" / "file").touch()
+
+    def check(path: str, kind: str) -> Path:
+        return host_path(HostPathVolumeSource(path=path, type=kind), tmp_path)
+
+    assert check("/var/run/file", "File") == Path("/var/run/file")
+    assert check("/var/run/made/deep", "DirectoryOrCreate")
+    assert (tmp_path / "run" / "made" / "deep").is_dir()
+    assert check("/var/run/fresh", "FileOrCreate")
+    assert (tmp_path / "run" / "fresh").is_file()
+    with pytest.raises(VolumeError, match="/etc/passwd is not a File"):
+        check("/etc/passwd", "File")
+
+
 def test_addresses_are_given_in_turn_and_kept_by_their_owners() -> None:
     pool = AddressPool("10.0.0.0/29")
     assert pool.gateway == "10.0.0.1"
