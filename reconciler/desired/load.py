@@ -160,7 +160,7 @@ def _cache_key(ref: FileRef) -> tuple[str, bool, bool]:
 
 
 def _kept_key(ref: FileRef) -> str:
-    return ref.content + _JSON if ref.path.endswith(_JSON) else ref.content
+    return ":".join(map(str, _cache_key(ref)))
 
 
 def _at(result: FileResult, path: str) -> FileResult:

@@ -161,6 +161,14 @@ def test_a_restart_reads_only_what_changed(files: Files, tmp_path: Path) -> None
     assert sorted(files.read_paths) == ["b.yaml", "c.yaml", "moved/a.yaml"]
 
 
+def test_equal_bytes_of_another_format_are_not_recalled(files: Files, tmp_path: Path) -> None:
+    memory = tmp_path / "declared"
+    Loader(memory=KeptFile(memory, "code")).load(files.snapshot("1"))
+    files.texts["a.json"] = files.texts.pop("a.yaml")
+    desired = Loader(memory=KeptFile(memory, "code")).load(files.snapshot("2"))
+    assert [problem.path for problem in desired.problems] == ["a.json"]
+
+
 def test_a_recalled_file_still_clashes_with_a_new_one(files: Files, tmp_path: Path) -> None:
     memory = tmp_path / "declared"
     Loader(memory=KeptFile(memory, "code")).load(files.snapshot("1"))
