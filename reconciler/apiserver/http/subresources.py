@@ -16,7 +16,6 @@ from reconciler.apiserver.registry.deletion import DeleteOptions
 from reconciler.apiserver.registry.errors import StatusError, bad_request
 from reconciler.apiserver.registry.registry import Registry
 from reconciler.model import schema, selector
-from reconciler.model.pod import Pod
 from reconciler.model.replication import ReplicationController
 from reconciler.store.protocol import Record
 
@@ -188,5 +187,5 @@ async def evict(registry: Registry, request: Request, target: Target) -> Reply:
     asked = _member(sent, "deleteOptions")
     as_delete = Request("DELETE", request.path, request.query, {}, orjson.dumps(asked))
     options: DeleteOptions = writing.delete_options(as_delete)
-    await registry.delete(Pod, target.name, target.namespace, options)
+    await registry.evict(target.name, target.namespace, options)
     return status.success(code=201)

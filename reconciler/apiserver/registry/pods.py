@@ -74,6 +74,19 @@ def bound(pod: Pod, node: str, now: str) -> Pod:
     )
 
 
+def disrupted(pod: Pod, now: str) -> Pod:
+    """Return `pod` with the condition that says it is about to be evicted."""
+    condition = PodCondition(
+        type="DisruptionTarget",
+        status="True",
+        last_transition_time=now,
+        reason="EvictionByEvictionAPI",
+        message="Eviction API: evicting",
+    )
+    others = tuple(item for item in pod.status.conditions if item.type != condition.type)
+    return pod.replace(status=pod.status.replace(conditions=(*others, condition)))
+
+
 def _gated(now: str | None) -> PodCondition:
     return PodCondition(
         type="PodScheduled",

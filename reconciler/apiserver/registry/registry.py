@@ -8,7 +8,7 @@ It watches nothing and deletes no dependents: controllers do.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
@@ -256,6 +256,19 @@ class Registry:
             except Conflict:
                 await self._access.settle()
         raise errors.conflict(strategy.resource, name)
+
+    async def evict(self, name: str, namespace: str, options: DeleteOptions) -> None:
+        """Delete a pod that yields to others: the `eviction` subresource tells so on the pod."""
+        strategy: Strategy[Pod] = self._strategies[Pod]
+        now = self._timestamp()
+
+        def marked(_record: Record, pod: Pod) -> Pod:
+            preconditions.check_delete(strategy.resource, pod, options)
+            return pods.disrupted(pod, now)
+
+        if not options.dry_run:
+            await self._replace(_Target(strategy, namespace, name, check=False), marked)
+        await self.delete(Pod, name, namespace, replace(options, resource_version=""))
 
     async def bind(self, name: str, namespace: str, node: str, *, uid: str = "") -> Pod:
         """Assign a pod to a node: the `binding` subresource."""
