@@ -35,7 +35,7 @@ def apply(value: Any, operations: list[Any]) -> Any:
         if not isinstance(operation, dict):
             raise Inapplicable("an operation must be an object")
         name, path = operation.get("op"), operation.get("path")
-        if name not in _OPERATIONS or not isinstance(path, str):
+        if not isinstance(name, str) or name not in _OPERATIONS or not isinstance(path, str):
             raise Inapplicable(f"unexpected operation {name}")
         document = _OPERATIONS[name](document, path, operation)
     return document

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reconciler.desired.age import AgeKeys, Sealed
+from reconciler.desired.patterns import BadPattern, compiled
 
 KEY = "sops"
 _VALUE = re.compile(
@@ -114,13 +115,15 @@ class _Opener:
 
     def _should_be_encrypted(self, path: tuple[str, ...]) -> bool:
         (rule, pattern), *_ = self._rules.items()
+        if not isinstance(pattern, str):
+            raise Sealed(f"its {rule} is no text")
         if rule.endswith("suffix"):
             hit = any(step.endswith(pattern) for step in path)
         else:
             try:
-                hit = any(re.search(pattern, step) for step in path)
-            except re.error as error:
-                raise Sealed(f"its {rule} is no regular expression") from error
+                hit = any(compiled(pattern).search(step) for step in path)
+            except BadPattern as error:
+                raise Sealed(f"its {rule}: {error}") from error
         return not hit if rule.startswith("unencrypted") else hit
 
     def _decrypt(self, value: Any, additional: str) -> Any:

@@ -66,8 +66,7 @@ def build(folder: str, tree: Tree, reader: Reader, limits: ReadLimits) -> list[R
 
 
 def _is_local(each: Resource) -> bool:
-    annotations = each.metadata.get("annotations") or {}
-    return annotations.get(_LOCAL) not in (None, "false")
+    return each.pairs("annotations").get(_LOCAL) not in (None, "false")
 
 
 class _Build:

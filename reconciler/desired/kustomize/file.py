@@ -9,6 +9,7 @@ from reconciler.desired import yaml
 from reconciler.desired.hints import nearest
 from reconciler.desired.kustomize.resource import Bad, Json, Place, bad
 from reconciler.desired.limits import ReadLimits
+from reconciler.desired.patterns import BadPattern, compiled
 from reconciler.desired.positions import Positions
 from reconciler.desired.problem import Problem
 
@@ -166,23 +167,57 @@ class Kustomization:
         if key in ("configMapGenerator", "secretGenerator"):
             for name in ("files", "literals", "envs"):
                 self._strings(f"{field}.{name}", item.get(name))
-            self._expect(isinstance(item.get("env", ""), str), f"{field}.env", "a string")
-            behavior = item.get("behavior", "create")
+            for name in ("env", "type", "namespace"):
+                self._expect(isinstance(item.get(name) or "", str), f"{field}.{name}", "a string")
+            behavior = item.get("behavior") or "create"
             self._expect(
-                behavior in ("create", "merge", "replace", "unspecified"),
+                behavior in ["create", "merge", "replace", "unspecified"],
                 f"{field}.behavior", "create, merge or replace",
             )  # fmt: skip
             options = item.get("options") or {}
             self._expect(isinstance(options, dict), f"{field}.options", "a mapping")
             self._check_members("generatorOptions", f"{field}.options", options)
             self._check_options(f"{field}.options", options)
+        elif key.startswith("patches"):
+            self._check_patch(field, item)
+        elif key == "images":
+            self._texts(field, item)
+            self._check_pattern(f"{field}.name", item["name"])
         elif key == "labels":
+            self._check_fields(f"{field}.fields", item.get("fields"))
             self._expect(isinstance(item.get("pairs") or {}, dict), f"{field}.pairs", "a mapping")
             self._check_pairs(f"{field}.pairs", item.get("pairs") or {})
         elif key == "replicas":
             count = item.get("count", 0)
             number = isinstance(count, int) and not isinstance(count, bool)
             self._expect(number, f"{field}.count", "a number")
+
+    def _check_patch(self, field: str, item: Mapping[str, Any]) -> None:
+        for name in ("path", "patch"):
+            self._expect(isinstance(item.get(name) or "", str), f"{field}.{name}", "a string")
+        for name in ("target", "options"):
+            fits = item.get(name) is None or isinstance(item[name], dict)
+            self._expect(fits, f"{field}.{name}", "a mapping")
+        self._texts(f"{field}.target", item.get("target") or {})
+
+    def _check_pattern(self, field: str, text: str) -> None:
+        try:
+            compiled(text)
+        except BadPattern as error:
+            raise self.bad(field, str(error)) from error
+
+    def _check_fields(self, field: str, specs: Any) -> None:
+        self._expect(isinstance(specs or [], list), field, "a list")
+        for index, spec in enumerate(specs or ()):
+            place = f"{field}[{index}]"
+            fits = isinstance(spec, dict) and isinstance(spec.get("path"), str)
+            self._expect(fits, place, "a mapping with a path")
+            self._expect(isinstance(spec.get("kind") or "", str), f"{place}.kind", "a string")
+
+    def _texts(self, field: str, members: Mapping[str, Any]) -> None:
+        for name, value in members.items():
+            fits = value is None or isinstance(value, str)
+            self._expect(fits, f"{field}.{name}", "a string (quote it)")
 
     def _check_options(self, field: str, options: Mapping[str, Any]) -> None:
         for name in ("labels", "annotations"):

@@ -125,7 +125,7 @@ def _env_file(data: bytes, path: str) -> Iterator[tuple[str, bytes]]:
 def absorb(old: Resource, new: Resource, behavior: str) -> None:
     """Make `new` take the place of `old`: its data alone, or merged over the old one's."""
     for name in ("labels", "annotations"):
-        merged = {**(old.metadata.get(name) or {}), **(new.metadata.get(name) or {})}
+        merged = {**old.pairs(name), **new.pairs(name)}
         if merged:
             new.metadata[name] = merged
     new.metadata["name"] = old.metadata["name"]
@@ -135,6 +135,7 @@ def absorb(old: Resource, new: Resource, behavior: str) -> None:
     new.patches = [*old.patches, new.place]
     if behavior == "merge":
         for name in ("data", "binaryData"):
-            merged = {**(old.value.get(name) or {}), **(new.value.get(name) or {})}
+            before = old.value.get(name)
+            merged = {**(before if isinstance(before, dict) else {}), **new.value.get(name, {})}
             if merged:
                 new.value[name] = merged

@@ -10,6 +10,7 @@ from typing import Any
 from reconciler.core import jsonpatch
 from reconciler.desired.kustomize.merge import strategic
 from reconciler.desired.kustomize.resource import Id, Json, Place, Resource, bad
+from reconciler.desired.patterns import compiled
 
 _LABEL = re.compile(
     r"^\s*(?P<not>!)?(?P<key>[^\s=!,()]+)\s*(?:(?P<op>=|==|!=|\bin\b|\bnotin\b)\s*(?P<rest>.*))?$"
@@ -66,6 +67,8 @@ def _merge(target: Resource, patch: Patch) -> bool:
     merged = strategic(target.value, patch.content)
     if merged is None:
         return False
+    if not isinstance(merged.get("metadata") or {}, dict):
+        raise bad(patch.place, "metadata", "the patch leaves no metadata", name=str(before))
     metadata: Json = dict(merged.get("metadata") or {})
     if not patch.options.get("allowNameChange"):
         metadata["name"] = before.name
@@ -107,8 +110,6 @@ def select(
     """Return the objects that a target's group, version, kind, name, namespace and labels fit."""
     try:
         return [each for each in resources if _fits(each, target)]
-    except re.error as error:
-        raise bad(place, "target", f"{error.pattern!r} is no regular expression") from error
     except ValueError as error:
         raise bad(place, "target", str(error)) from error
 
@@ -116,8 +117,8 @@ def select(
 def _fits(each: Resource, target: Mapping[str, Any]) -> bool:
     return (
         any(_fits_id(one, target) for one in each.ids())
-        and _fits_pairs(each.metadata.get("labels"), target.get("labelSelector"))
-        and _fits_pairs(each.metadata.get("annotations"), target.get("annotationSelector"))
+        and _fits_pairs(each.pairs("labels"), target.get("labelSelector"))
+        and _fits_pairs(each.pairs("annotations"), target.get("annotationSelector"))
     )
 
 
@@ -125,7 +126,7 @@ def _fits_id(one: Id, target: Mapping[str, Any]) -> bool:
     group, _, version = one.api_version.rpartition("/")
     namespace = one.namespace or "default"
     return all(
-        not wanted or re.fullmatch(str(wanted), value)
+        not wanted or compiled(str(wanted)).fullmatch(value)
         for wanted, value in (
             (target.get("group"), group),
             (target.get("version"), version),
@@ -136,9 +137,8 @@ def _fits_id(one: Id, target: Mapping[str, Any]) -> bool:
     )
 
 
-def _fits_pairs(pairs: Any, selector: Any) -> bool:
+def _fits_pairs(have: Mapping[str, Any], selector: Any) -> bool:
     """Return whether labels meet a selector in Kubernetes' string form."""
-    have: Mapping[str, Any] = pairs if isinstance(pairs, dict) else {}
     return all(_meets(have, text) for text in _BETWEEN.split(str(selector)) if selector)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -86,6 +86,11 @@ class Resource:
         metadata: Json = self.value.setdefault("metadata", {})
         return metadata
 
+    def pairs(self, name: str) -> Json:
+        """Return the labels or annotations; what is no mapping counts as none."""
+        found = self.metadata.get(name)
+        return found if isinstance(found, dict) else {}
+
     @property
     def kind(self) -> str:
         """The object's kind."""
@@ -107,12 +112,14 @@ class Resource:
         self.former.append(self.id)
 
 
-def resource(value: Mapping[str, Any], place: Place) -> Resource:
+def resource(value: Any, place: Place) -> Resource:
     """Return an object of a build; raises `Bad` when it has no kind or no name."""
-    own = copy.deepcopy(dict(value))
+    if not isinstance(value, dict):
+        raise bad(place, "", "expected an object: a mapping")
+    own = copy.deepcopy(value)
     made = Resource(own, place)
-    if not isinstance(own.get("metadata", {}), dict):
-        raise bad(place, "metadata", "metadata must be a mapping")
+    if not isinstance(own.get("metadata"), dict):
+        raise bad(place, "metadata", "an object needs metadata: a mapping")
     if not made.kind:
         raise bad(place, "kind", "an object needs a kind")
     if not made.id.name:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from reconciler.desired.kustomize.fields import FieldSpec, change, specs_for
 from reconciler.desired.kustomize.resource import Json, Resource
+from reconciler.desired.patterns import compiled
 
 _TEMPLATES = (
     FieldSpec("spec/template/metadata/labels", "ReplicationController", create=True),
@@ -46,7 +46,11 @@ def set_pairs(
         return
     for each in resources:
         for spec in specs_for(specs, each.kind):
-            change(each.value, spec, lambda old: {**(old or {}), **pairs})
+            change(each.value, spec, lambda old: {**_mapping(old), **pairs})
+
+
+def _mapping(value: Any) -> Json:
+    return value if isinstance(value, dict) else {}
 
 
 def set_replicas(resources: Iterable[Resource], name: str, count: int) -> bool:
@@ -93,7 +97,7 @@ def new_image(old: str, image: Mapping[str, Any]) -> str:
     A new tag drops the old digest, a new digest the old tag.
     """
     name, tag, digest = split_image(old)
-    if not re.fullmatch(str(image["name"]), name):
+    if not compiled(str(image["name"])).fullmatch(name):
         return old
     new_tag, new_digest = str(image.get("newTag") or ""), str(image.get("digest") or "")
     if new_tag or new_digest:
