@@ -166,7 +166,7 @@ async def test_a_name_that_can_be_no_image_is_told(runtime: ContainerRuntime) ->
 async def test_the_end_of_a_container_can_be_read(runtime: ContainerRuntime, label: str) -> None:
     async with aclosing(runtime.events(label)) as events:
         await until(events, "resync")
-        made = await runtime.create(spec(label, "sh", "-c", "echo one; echo two >&2; exit 3"))
+        made = await runtime.create(spec(label, "sh", "-c", "echo one; echo two; exit 3"))
         await runtime.start(made)
         await until(events, "die", made)
     assert await runtime.logs(made, tail=80) == b"one\ntwo\n"

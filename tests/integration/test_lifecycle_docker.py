@@ -202,7 +202,7 @@ def _ended(statuses: tuple[ContainerStatus, ...]) -> bool:
 
 async def test_a_container_that_fails_without_a_word_is_quoted(node: RealNode) -> None:
     policy = {"terminationMessagePolicy": "FallbackToLogsOnError"}
-    script = "echo out; echo why it failed >&2; exit 3"
+    script = "echo out; echo why it failed; exit 3"
     containers = [
         shell(node, "app", script, **policy),
         shell(node, "words", "echo own words >/words; echo x; exit 4", **policy,
