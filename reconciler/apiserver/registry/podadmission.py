@@ -1,7 +1,7 @@
 """What Kubernetes' built-in admission plug-ins put into every pod. Pure.
 
-Called by the pod strategy before validation: Priority and DefaultTolerationSeconds. They are no
-defaults of the manifest: a pod's template never has them.
+Called by the pod strategy before validation: RuntimeClass, Priority, DefaultTolerationSeconds.
+They are no defaults of the manifest: a pod's template never has them.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ _TOLERATIONS = {
 
 
 class NotAdmitted(ValueError):
-    """The pod asks for a priority that it cannot have; the message is Kubernetes' own."""
+    """The pod asks for a priority or runtime that it cannot have; the message is Kubernetes'."""
 
 
 def for_create(spec: PodSpec) -> PodSpec:
     """Return the spec of a new pod with priority and tolerations; raises `NotAdmitted`."""
+    _check_runtime_class(spec)
     name = spec.priority_class_name
     if name and name not in _CLASSES:
         raise NotAdmitted(f"no PriorityClass with name {name} was found")
@@ -44,6 +45,16 @@ def for_create(spec: PodSpec) -> PodSpec:
         preemption_policy=spec.preemption_policy or _PREEMPTION,
         tolerations=_tolerations(spec),
     )
+
+
+def _check_runtime_class(spec: PodSpec) -> None:
+    """RuntimeClass: the engine has one runtime and there are no classes, so none is found."""
+    if spec.runtime_class_name:
+        raise NotAdmitted(f'pod rejected: RuntimeClass "{spec.runtime_class_name}" not found')
+    if spec.overhead:
+        raise NotAdmitted(
+            "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead"
+        )
 
 
 def for_update(spec: PodSpec, old: PodSpec) -> PodSpec:
