@@ -68,6 +68,7 @@ from reconciler.model.service import Endpoints, Service
 from reconciler.model.storage import PersistentVolume
 from reconciler.model.storageclass import StorageClass
 from reconciler.scheduler.loop import Scheduler
+from reconciler.scheduler.storage import Storage
 from reconciler.settings import OWNERSHIP, Settings, SettingsError
 from reconciler.source.place import open_source
 from reconciler.source.receiver import Receiver
@@ -153,7 +154,9 @@ class ControlPlane:
             "garbage": GarbageCollector(client, informers.of(_followed_kinds())).run,
             "quota": QuotaController(client, informers.of(_followed_kinds())).run,
             "nodelifecycle": NodeLifecycle(client, nodes, pods, events, clock).run,
-            "scheduler": Scheduler(client, pods, nodes, events, clock).run,
+            "scheduler": Scheduler(
+                client, pods, nodes, events, clock, storage=_storage(informers)
+            ).run,
             "events": events.run,
             "retention": EventRetention(client, clock).run,
         }
@@ -173,6 +176,12 @@ class ControlPlane:
             "volumeprotection": VolumeProtection(client, claims, volumes, pods).run,
             "ephemeral": EphemeralVolumes(client, pods, claims, events).run,
         }
+
+
+def _storage(informers: Informers) -> Storage:
+    return Storage(
+        informers[PersistentVolumeClaim], informers[PersistentVolume], informers[StorageClass]
+    )
 
 
 def api_settings(settings: Settings) -> ApiSettings:
@@ -325,7 +334,8 @@ def _host_parts(settings: Settings, plane: ControlPlane, clock: Clock) -> dict[s
         plane.informers[Service],
         plane.informers[Endpoints],
         plane.informers[ProxyState],
-        plane.informers.of((ConfigMap, Secret)),
+        plane.informers.of((ConfigMap, Secret, PersistentVolumeClaim)),
+        plane.informers[PersistentVolume],
     )
     recorder = plane.events.speaker("kubelet", settings.node_name)
     on = host.adapters(settings)

@@ -27,7 +27,9 @@ from reconciler.kubelet.podspec import HostLimits
 from reconciler.kubelet.resolver import ClusterDns
 from reconciler.kubelet.runtime import ContainerRuntime
 from reconciler.kubelet.streams import DockerStreams
+from reconciler.kubelet.volumes.engine import EngineVolumes
 from reconciler.kubelet.volumes.gitclone import GitLimits
+from reconciler.kubelet.volumes.provisioner import NodeVolumes
 from reconciler.model.streaming import NodeStreams
 from reconciler.proxy import rules
 from reconciler.proxy.dns import zone
@@ -82,6 +84,7 @@ def kubelet(
         limits=host_limits(),
         let_go_timeout=settings.let_go_timeout,
         git=GitLimits(settings.git_repo_timeout, settings.git_repo_size, settings.git_repo_file),
+        volume_drivers=settings.volume_drivers,
     )
     pods = Kubelet(
         client=client,
@@ -94,6 +97,11 @@ def kubelet(
         options=options,
     )
     parts: dict[str, Part] = {"kubelet": pods.run}
+    if informers.volumes is not None:
+        engine = EngineVolumes(on.files.offload, on.runtime, client, {}, options.scope)
+        parts["nodevolumes"] = NodeVolumes(
+            client, informers.volumes, on.runtime, engine, recorder, settings.node_name
+        ).run
     if settings.register_node:
         node = NodeOptions(settings.node_name, address, settings.pod_cidr)
         parts["node"] = NodeAgent(client, on.runtime, clock, host_facts(), node).run

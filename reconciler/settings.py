@@ -8,16 +8,26 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from reconciler.controllers.loadbalancer.pool import parse_pool
 from reconciler.core.errors import ReconcilerError
+from reconciler.kubelet.volumes.drivers import TYPES
 from reconciler.source.access import Access
 
 OWNERSHIP = "reconciler"
@@ -61,6 +71,26 @@ Address = Annotated[str, AfterValidator(_address)]
 Networks = Annotated[str, AfterValidator(_networks)]
 Pool = Annotated[str, AfterValidator(_pool)]
 Listen = Annotated[str, AfterValidator(_listen)]
+
+
+def _drivers(given: object) -> object:
+    """Read `TYPE=NAME,...`; a mapping, as in the YAML file, stays one."""
+    if not isinstance(given, str):
+        return given
+    pairs = (part.partition("=") for part in given.split(",") if part.strip())
+    return {kind.strip(): name.strip() for kind, _, name in pairs}
+
+
+def _known_types(drivers: dict[str, str]) -> dict[str, str]:
+    for kind, name in drivers.items():
+        if kind not in TYPES.values():
+            raise ValueError(f"{kind}: known types are {', '.join(sorted(TYPES.values()))}")
+        if not name:
+            raise ValueError(f"{kind}: expected the name of a Docker volume plugin")
+    return drivers
+
+
+VolumeDrivers = Annotated[dict[str, str], BeforeValidator(_drivers), AfterValidator(_known_types)]
 
 
 def _host_name() -> str:
@@ -158,6 +188,11 @@ class Settings(BaseModel):
         default="",
         description="addresses for load balancers without loadBalancerIP: networks, ranges "
         "(FIRST-LAST) and single addresses, separated by commas",
+    )
+    volume_drivers: VolumeDrivers = Field(
+        default_factory=dict,
+        description="Docker volume plugins by the type of volume that each serves: TYPE=NAME,"
+        " separated by commas",
     )
     let_go_timeout: float = Field(
         default=1.0,
@@ -258,7 +293,12 @@ def _from_file(path: Path) -> dict[str, Any]:
         return {}
     if not isinstance(content, dict):
         raise SettingsError(f"--config {path}: expected a mapping of settings")
-    return {str(name).replace("-", "_"): value for name, value in content.items()}
+    return {_snake(str(name)): value for name, value in content.items()}
+
+
+def _snake(name: str) -> str:
+    """Return the name of a setting: `volumeDrivers` and `volume-drivers` are volume_drivers."""
+    return re.sub("(?<=[a-z])([A-Z])", r"_\1", name).lower().replace("-", "_")
 
 
 def _explain(error: ValidationError) -> str:

@@ -29,6 +29,7 @@ from reconciler.kubelet.runtime import (
     Container,
     ContainerSpec,
     Credentials,
+    EngineVolume,
     ExecResult,
     Happened,
     Image,
@@ -187,6 +188,25 @@ class DockerRuntime:
         """See `ContainerRuntime.images`."""
         rows: Any = await self._call(partial(self._client.images, repository))
         return tuple(sorted(tag for row in rows for tag in row.get("RepoTags") or ()))
+
+    async def create_volume(self, volume: EngineVolume) -> str:
+        """See `ContainerRuntime.create_volume`."""
+        make = self._client.create_volume
+        options, labels = dict(volume.options), dict(volume.labels)
+        made: Any = await self._wait(partial(make, volume.name, volume.driver, options, labels))
+        return str(made.get("Mountpoint") or "")
+
+    async def remove_volume(self, name: str) -> None:
+        """See `ContainerRuntime.remove_volume`."""
+        with contextlib.suppress(NoSuchContainer):
+            await self._wait(partial(self._client.remove_volume, name))
+
+    async def volumes(self, label: str = "") -> tuple[EngineVolume, ...]:
+        """See `ContainerRuntime.volumes`."""
+        filters = {"label": label} if label else None
+        answer: Any = await self._call(partial(self._client.volumes, filters))
+        found = (dockerapi.volume(row) for row in answer.get("Volumes") or ())
+        return tuple(sorted(found, key=lambda each: each.name))
 
     async def events(self, label: str = "") -> AsyncIterator[Happened]:
         """See `ContainerRuntime.events`."""

@@ -12,6 +12,7 @@ from typing import Any
 from reconciler.kubelet.runtime import (
     Container,
     ContainerSpec,
+    EngineVolume,
     Happened,
     Image,
     Mount,
@@ -153,6 +154,12 @@ def _phase(state: Mapping[str, Any]) -> Phase:
 
 def _time(text: str) -> datetime | None:
     return None if text.startswith("0001-") else datetime.fromisoformat(text).astimezone(UTC)
+
+
+def volume(row: Mapping[str, Any]) -> EngineVolume:
+    """Read one row of `GET /volumes`."""
+    options = tuple(sorted((row.get("Options") or {}).items()))
+    return EngineVolume(row["Name"], row["Driver"], options, row.get("Labels") or {})
 
 
 def image(answer: Mapping[str, Any]) -> Image:

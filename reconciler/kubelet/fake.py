@@ -21,6 +21,7 @@ from reconciler.kubelet.runtime import (
     Container,
     ContainerSpec,
     Credentials,
+    EngineVolume,
     ExecResult,
     Happened,
     Image,
@@ -52,6 +53,7 @@ class FakeRuntime:
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._listeners: set[asyncio.Queue[Happened]] = set()
         self._made = 0
+        self._volumes: dict[str, EngineVolume] = {}
         self.registry: set[str] = set()
         self.accounts: dict[str, Credentials] = {}
         self.pulls: list[str] = []
@@ -223,6 +225,28 @@ class FakeRuntime:
     async def images(self, repository: str) -> tuple[str, ...]:
         """See `ContainerRuntime.images`."""
         return tuple(sorted(n for n in self._images if n.rpartition(":")[0] == repository))
+
+    async def create_volume(self, volume: EngineVolume) -> str:
+        """See `ContainerRuntime.create_volume`."""
+        self._reach()
+        there = self._volumes.setdefault(volume.name, volume)
+        if there.driver != volume.driver:
+            raise RuntimeConflict(f"conflict: volume {volume.name} has driver {there.driver}")
+        return ""
+
+    async def remove_volume(self, name: str) -> None:
+        """See `ContainerRuntime.remove_volume`."""
+        self._reach()
+        mounts = (mount for spec in self._specs.values() for mount in spec.mounts)
+        if any(mount.volume and mount.source == name for mount in mounts):
+            raise RuntimeConflict(f"remove {name}: volume is in use")
+        self._volumes.pop(name, None)
+
+    async def volumes(self, label: str = "") -> tuple[EngineVolume, ...]:
+        """See `ContainerRuntime.volumes`."""
+        name, _, value = label.partition("=")
+        found = [v for v in self._volumes.values() if not name or v.labels.get(name) == value]
+        return tuple(sorted(found, key=lambda each: each.name))
 
     async def events(self, label: str = "") -> AsyncIterator[Happened]:
         """See `ContainerRuntime.events`."""

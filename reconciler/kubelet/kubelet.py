@@ -42,10 +42,12 @@ from reconciler.kubelet.runtime import (
     RuntimeFailure,
 )
 from reconciler.kubelet.starter import Host, Starter
+from reconciler.kubelet.volumes.engine import EngineVolumes
 from reconciler.kubelet.volumes.feed import VolumeFeed
 from reconciler.kubelet.volumes.gitclone import GitLimits
 from reconciler.kubelet.volumes.kinds import kinds
 from reconciler.kubelet.volumes.protocol import VolumeError
+from reconciler.kubelet.volumes.storage import storage_kinds
 from reconciler.kubelet.volumes.volumes import Volumes
 from reconciler.kubelet.worker import PodWorker
 from reconciler.model.gitops import ProxyState
@@ -53,6 +55,7 @@ from reconciler.model.meta import KubeObject
 from reconciler.model.pod import Pod
 from reconciler.model.quantity import from_bytes
 from reconciler.model.service import Endpoints, Service
+from reconciler.model.storage import PersistentVolume
 
 _RETRY = 2.0
 
@@ -64,6 +67,7 @@ class KubeletOptions:
     `parallel` is how many pods are worked on at a time; more gain nothing on one engine.
     `relist` is the time between two full listings, which heal lost events.
     `scope` tells containers of several kubelets on one engine apart, as in tests.
+    `volume_drivers` are Docker's volume plugins by the type of volume that each serves.
     """
 
     node_name: str
@@ -76,6 +80,7 @@ class KubeletOptions:
     relist: float = 300.0
     git: GitLimits = field(default_factory=GitLimits)
     scope: str = SCOPE
+    volume_drivers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +95,7 @@ class Informers:
     endpoints: Informer[Endpoints]
     proxies: Informer[ProxyState]
     objects: Mapping[type[KubeObject], Informer[Any]] = field(default_factory=dict)
+    volumes: Informer[PersistentVolume] | None = None
 
 
 class Kubelet:
@@ -116,10 +122,10 @@ class Kubelet:
         self._cache = ContainerCache()
         host = _host(options)
         allocatable = host.allocatable or {}
-        self._volumes = Volumes(
-            files,
-            kinds(files.offload, client, allocatable, options.git, self._spawn, self._retry),
-        )
+        drivers, scope = options.volume_drivers, options.scope
+        engine = EngineVolumes(files.offload, runtime, client, drivers, scope)
+        own = kinds(files.offload, client, allocatable, options.git, self._spawn, self._retry)
+        self._volumes = Volumes(files, (*own, *storage_kinds(files.offload, client, engine)))
         narrator = Narrator(recorder)
         self._images = Images(runtime, clock, self._spawn, self._image_ready, narrator.pulling)
         self._starter = Starter(

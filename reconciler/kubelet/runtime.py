@@ -139,6 +139,16 @@ class Container:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineVolume:
+    """A volume of the engine's own, by its driver; `options` are the driver's."""
+
+    name: str
+    driver: str = "local"
+    options: tuple[tuple[str, str], ...] = ()
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Image:
     """What the kubelet must know of an image: its id and what a container of it runs by default.
 
@@ -263,6 +273,21 @@ class ContainerRuntime(Protocol):
 
     async def images(self, repository: str) -> tuple[str, ...]:
         """Return the local names ("repository:tag") of a repository."""
+        ...
+
+    async def create_volume(self, volume: EngineVolume) -> str:
+        """Make a volume unless it is there; return its folder on the host, "" when it has none.
+
+        Raises `RuntimeConflict` when one of that name has another driver.
+        """
+        ...
+
+    async def remove_volume(self, name: str) -> None:
+        """Remove a volume with its data; absence is success, use raises `RuntimeConflict`."""
+        ...
+
+    async def volumes(self, label: str = "") -> tuple[EngineVolume, ...]:
+        """Return the volumes that have the label ("name=value"), by name."""
         ...
 
     def events(self, label: str = "") -> AsyncIterator[Happened]:

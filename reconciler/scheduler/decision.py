@@ -16,6 +16,7 @@ from reconciler.scheduler.demand import demand_of
 from reconciler.scheduler.filters import Reasons, Request, refuse
 from reconciler.scheduler.scores import Candidates, total
 from reconciler.scheduler.snapshot import NodeUse
+from reconciler.scheduler.volumes import NONE, PodVolumes
 
 NO_NODES = "no nodes available to schedule pods"
 
@@ -37,9 +38,12 @@ class Refused:
 Decision = Placed | Refused
 
 
-def decide(pod: Pod, nodes: Sequence[NodeUse], seed: int) -> Decision:
-    """Choose one of `nodes` for `pod`."""
-    request = Request(pod, demand_of(pod))
+def decide(pod: Pod, nodes: Sequence[NodeUse], seed: int, volumes: PodVolumes = NONE) -> Decision:
+    """Choose one of `nodes` for `pod`, whose claims mean `volumes`."""
+    request = Request(pod, demand_of(pod), volumes)
+    known = sum(use.node is not None for use in nodes)
+    if volumes.fault and known:
+        return Refused(f"0/{known} nodes are available: {volumes.fault}.")
     fitting: list[tuple[NodeUse, Node]] = []
     refusals: list[Reasons] = []
     for use in nodes:

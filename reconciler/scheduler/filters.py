@@ -15,6 +15,7 @@ from reconciler.model.pod import Pod
 from reconciler.scheduler.affinity import selects, tolerates
 from reconciler.scheduler.demand import Demand, ports_clash
 from reconciler.scheduler.snapshot import NodeUse
+from reconciler.scheduler.volumes import NONE, PodVolumes, refusal
 
 _UNSCHEDULABLE = Taint(key="node.kubernetes.io/unschedulable", effect="NoSchedule")
 _REFUSING = ("NoSchedule", "NoExecute")
@@ -26,6 +27,7 @@ class Request:
 
     pod: Pod
     demand: Demand
+    volumes: PodVolumes = NONE
 
 
 Reasons = tuple[str, ...]
@@ -70,7 +72,14 @@ def resources(request: Request, use: NodeUse, _node: Node) -> Reasons:
     return tuple(reasons)
 
 
-FILTERS: tuple[Filter, ...] = (unschedulable, taints, node_affinity, host_ports, resources)
+def volumes(request: Request, _use: NodeUse, node: Node) -> Reasons:
+    """Refuse a node that the pod's claims cannot be had on (VolumeBinding, VolumeRestrictions)."""
+    return refusal(request.volumes, node) if request.volumes is not NONE else ()
+
+
+FILTERS: tuple[Filter, ...] = (
+    unschedulable, taints, node_affinity, host_ports, resources, volumes
+)  # fmt: skip
 
 
 def refuse(request: Request, use: NodeUse, node: Node) -> Reasons:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from random import Random
-from typing import assert_never
+from typing import Any, assert_never
 
 import structlog
 
@@ -26,7 +26,10 @@ from reconciler.model.pod import Pod
 from reconciler.model.podstatus import PodCondition
 from reconciler.model.time import format_time
 from reconciler.scheduler.decision import Placed, Refused, decide
+from reconciler.scheduler.reserve import reserve
 from reconciler.scheduler.snapshot import Snapshot, effective_taints
+from reconciler.scheduler.storage import Storage
+from reconciler.scheduler.volumes import NONE, PodVolumes, reservations
 
 SCHEDULER_NAME = "default-scheduler"
 _PARALLEL_BINDINGS = 64
@@ -55,6 +58,7 @@ class Scheduler:
         events: EventRecorder,
         clock: Clock,
         *,
+        storage: Storage | None = None,
         seed: int = 0,
         random: Random | None = None,
     ) -> None:
@@ -64,6 +68,7 @@ class Scheduler:
         self._events = events.speaker("default-scheduler")
         self._clock = clock
         self._seed = seed
+        self._storage = storage
         self._snapshot = Snapshot()
         self._waiting: dict[PodKey, str] = {}
         self._log = structlog.get_logger(component="scheduler")
@@ -72,10 +77,15 @@ class Scheduler:
         )
         nodes.subscribe(self._node_changed)
         pods.subscribe(self._pod_changed)
+        if storage is not None:
+            storage.watch(pods, self._retry_waiting)
 
     async def run(self) -> None:
         """Place pods until cancelled."""
-        await asyncio.gather(self._nodes.synced.wait(), self._pods.synced.wait())
+        informers: list[Informer[Any]] = [self._nodes, self._pods]
+        if self._storage is not None:
+            informers += self._storage.informers()
+        await asyncio.gather(*(informer.synced.wait() for informer in informers))
         await self._controller.run()
 
     def _node_changed(self, event: EventType, old: Node | None, new: Node | None) -> None:
@@ -115,8 +125,11 @@ class Scheduler:
         if pod is None or not _is_ours(pod) or self._snapshot.placed_on(pod.metadata.uid):
             self._waiting.pop(key, None)
             return Done()
-        decision = decide(pod, self._snapshot.nodes(), self._seed)
+        volumes = self._storage.of(pod, self._pods) if self._storage is not None else NONE
+        decision = decide(pod, self._snapshot.nodes(), self._seed, volumes)
         match decision:
+            case Placed(node) if volumes.waiting:
+                await self._reserve(pod, volumes, node)
             case Placed(node):
                 await self._bind(pod, node)
             case Refused(message):
@@ -124,6 +137,16 @@ class Scheduler:
             case _:
                 assert_never(decision)
         return Done()
+
+    async def _reserve(self, pod: Pod, volumes: PodVolumes, node: str) -> None:
+        """Have the pod's claims bound on the node; it is bound itself when they are."""
+        self._waiting.setdefault(_key(pod), "")
+        known = self._nodes.get(node)
+        found = reservations(volumes, known) if known is not None else None
+        try:
+            await reserve(self._client, found or (), node)
+        except ApiError as error:
+            raise Retryable(f"volumes of {_key(pod)}: {error}") from error
 
     async def _bind(self, pod: Pod, node: str) -> None:
         meta = pod.metadata
