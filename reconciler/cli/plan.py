@@ -29,7 +29,8 @@ from reconciler.model.node import Node
 from reconciler.settings import Settings
 from reconciler.source.place import open_source
 from reconciler.source.snapshot import Snapshot, SourceProblem
-from reconciler.sync.care import data_lost, hold_reason, plan_hash
+from reconciler.sync.care import hold_reason, plan_hash
+from reconciler.sync.data import data_effects
 from reconciler.sync.hooks import marked
 from reconciler.sync.identity import source_of
 from reconciler.sync.inventory import followed_kinds
@@ -87,7 +88,7 @@ def run_plan(settings: Settings, console: Console, *, output: str = "text") -> i
     effects = pod_effects(planned, situation)
     warnings = Warnings(
         held=hold_reason(planned, situation, settings.prune_threshold),
-        data_lost=data_lost(planned, situation),
+        data=data_effects(planned, situation),
         misfits=misfits(effects, objects, live.values(), nodes),
         digest=plan_hash(planned),
     )

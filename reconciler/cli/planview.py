@@ -19,6 +19,7 @@ from reconciler.sync.actions import (
     Release,
     Replace,
 )
+from reconciler.sync.data import DataEffect
 from reconciler.sync.fields import ABSENT, REDACTED, FieldChange
 from reconciler.sync.plan import Plan
 from reconciler.sync.report import counts_of
@@ -29,12 +30,12 @@ from reconciler.sync.workloads import PodEffect
 class Warnings:
     """What a person should know of a plan before it is followed.
 
-    `held` says why it would wait for approval, "" when it would not; `data_lost` are claims and
-    volumes, `misfits` pods that no node takes; `digest` is the plan's hash.
+    `held` says why it would wait for approval, "" when it would not; `data` says what becomes of
+    volumes' data, `misfits` pods that no node takes; `digest` is the plan's hash.
     """
 
     held: str = ""
-    data_lost: tuple[str, ...] = ()
+    data: tuple[DataEffect, ...] = ()
     misfits: tuple[str, ...] = ()
     digest: str = ""
 
@@ -79,8 +80,8 @@ def as_text(
         text.append("pods\n", "bold")
     for effect in effects:
         _effect_line(text, effect)
-    for key in warnings.data_lost:
-        text.append(f"data of {key} is lost\n", "bold red")
+    for loss in warnings.data:
+        _data_line(text, loss)
     for sentence in warnings.misfits:
         text.append(f"does not fit: {sentence}\n", "bold red")
     if warnings.held:
@@ -98,7 +99,7 @@ def as_json(plan: Plan, effects: Sequence[PodEffect], warnings: Warnings = _QUIE
     document = {
         "actions": [_action_json(action) for action in plan.actions],
         "pods": [_effect_json(effect) for effect in effects],
-        "dataLost": list(warnings.data_lost),
+        "data": [_data_json(each) for each in warnings.data],
         "misfits": list(warnings.misfits),
         "held": warnings.held,
         "hash": warnings.digest,
@@ -156,6 +157,23 @@ def _effect_line(text: Text, effect: PodEffect) -> None:
     text.append(f"{effect.namespace}/{effect.pod}{many}", "bold")
     text.append(f" [{', '.join(effect.containers)}]")
     text.append(f"  {effect.cause}{' (with a gap)' if effect.gap else ''}\n", "dim")
+
+
+def _data_line(text: Text, effect: DataEffect) -> None:
+    sign, style = ("-", "red") if effect.fate == "wipe" else (".", "cyan")
+    text.append(f"{sign} {effect.fate:8}", style)
+    text.append(f"volume {effect.volume}", "bold")
+    text.append(f" of claim {effect.claim}  reclaim policy {effect.policy}; {effect.cause} goes\n")
+
+
+def _data_json(effect: DataEffect) -> dict[str, str]:
+    return {
+        "fate": effect.fate,
+        "volume": effect.volume,
+        "claim": effect.claim,
+        "policy": effect.policy,
+        "cause": str(effect.cause),
+    }
 
 
 def _action_json(action: Action) -> dict[str, Any]:

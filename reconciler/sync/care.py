@@ -35,12 +35,6 @@ def hold_reason(plan: Plan, situation: Situation, threshold: int) -> str:
     return "; ".join(reasons)
 
 
-def data_lost(plan: Plan, situation: Situation) -> tuple[str, ...]:
-    """Return the volumes and claims whose data the plan gives up, as `Kind namespace/name`."""
-    pruned = [action for action in plan.actions if isinstance(action, Prune)]
-    return tuple(str(a.key) for a in pruned if _holds_data(situation.live.get(a.key)))
-
-
 def plan_hash(plan: Plan) -> str:
     """Return a hash of what the plan does and to which incarnations, the same for equal plans."""
     lines = sorted(_fingerprint(action) for action in plan.actions)

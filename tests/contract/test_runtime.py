@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.kubelet.fake import FakeRuntime
 from reconciler.kubelet.runtime import (
     ContainerRuntime,
     ContainerSpec,
+    EngineVolume,
     Happened,
     Mount,
     NoSuchContainer,
@@ -267,3 +269,30 @@ async def test_every_kind_of_mount_is_taken(
     made = await runtime.create(replace(spec(label, *POLITE), mounts=mounts))
     await runtime.start(made)
     assert (await runtime.inspect(made)).phase == "running"
+
+
+async def test_a_volume_is_made_once_and_kept_while_it_is_used(
+    runtime: ContainerRuntime, label: str
+) -> None:
+    key, _, value = label.partition("=")
+    name = f"contract-{uuid.uuid4().hex[:12]}"
+    wanted = EngineVolume(name, labels={key: value})
+    await runtime.create_volume(wanted)
+    await runtime.create_volume(wanted)
+    assert [each.name for each in await runtime.volumes(label)] == [name]
+    user = replace(spec(label, *POLITE), mounts=(Mount(name, "/data", volume=True),))
+    made = await runtime.create(user)
+    with pytest.raises(RuntimeConflict):
+        await runtime.remove_volume(name)
+    await runtime.remove(made)
+    assert [each.driver for each in await runtime.volumes(label)] == ["local"]
+    await runtime.remove_volume(name)
+    await runtime.remove_volume(name)
+    assert await runtime.volumes(label) == ()
+
+
+async def test_an_unknown_volume_driver_is_refused_in_its_words(runtime: ContainerRuntime) -> None:
+    if isinstance(runtime, FakeRuntime):
+        pytest.skip("the simulated engine knows every driver")
+    with pytest.raises(RuntimeFailure, match="nosuchdriver"):
+        await runtime.create_volume(EngineVolume("contract-none", "nosuchdriver"))

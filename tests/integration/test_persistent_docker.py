@@ -1,0 +1,266 @@
+"""Claims, volumes and their data on real Docker, with the real daemon fed from Git."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.model.event import Event
+from reconciler.model.meta import KubeObject
+from tests.integration.conftest import Launch
+from tests.integration.harness import (
+    Daemon,
+    Engine,
+    Manifests,
+    namespace_manifest,
+    wait_for,
+)
+from tests.integration.images import ensure_busybox
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(200)]
+
+PLUGIN = "reconcilertest"
+APPROVED = "reconciler.dev/approve: prune"
+WAIT = "trap 'exit 0' TERM; while :; do sleep 1 & wait $!; done"
+
+
+def claim(name: str = "data", **spec: Any) -> str:
+    body = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}, **spec}
+    meta = {"name": name, "namespace": "test"}
+    return json.dumps(
+        {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": meta, "spec": body}
+    )
+
+
+def pod(name: str, image: str, script: str, source: dict[str, Any], **spec: Any) -> str:
+    main = {
+        "name": "main",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["sh", "-c", f"{script}; {WAIT}"],
+        "volumeMounts": [{"name": "v", "mountPath": "/data"}],
+    }
+    body = {
+        "terminationGracePeriodSeconds": 1,
+        "containers": [main],
+        "volumes": [{"name": "v", **source}],
+        **spec,
+    }
+    meta = {"name": name, "namespace": "test"}
+    return json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": body})
+
+
+CLAIM = {"persistentVolumeClaim": {"claimName": "data"}}
+
+
+@pytest.fixture
+def busybox(host: None) -> str:
+    return ensure_busybox()
+
+
+@pytest.fixture
+def git(manifests: Manifests) -> Manifests:
+    manifests.write("namespace.yaml", namespace_manifest("test"))
+    return manifests
+
+
+def volumes() -> set[str]:
+    command = ["docker", "volume", "ls", "--quiet", "--filter", "label=reconciler.dev/managed"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return {name for name in done.stdout.split() if name.startswith("pvc-")}
+
+
+def shown(engine: Engine, pod: str, path: str = "/data/log") -> str:
+    running = engine.running(pod, "test")
+    return engine.execute(running[pod], "cat", path) if pod in running else ""
+
+
+def test_data_outlive_pods_and_daemons_and_go_with_the_claim_alone(
+    git: Manifests, launch: Launch, engine: Engine, busybox: str
+) -> None:
+    before = volumes()
+    git.write("claim.yaml", claim())
+    git.write("pod.yaml", pod("writer", busybox, "echo first >> /data/log", CLAIM))
+    git.commit("Keep data")
+    daemon = launch(git.folder)
+    wait_for(lambda: shown(engine, "writer") == "first\n", "the writer's line")
+    (made,) = volumes() - before
+
+    git.delete("pod.yaml")
+    git.write("reader.yaml", pod("reader", busybox, "echo second >> /data/log", CLAIM))
+    git.commit("Another pod")
+    wait_for(lambda: shown(engine, "reader") == "first\nsecond\n", "the data in another pod")
+    daemon.kill()
+    daemon.start()
+    wait_for(lambda: shown(engine, "reader") == "first\nsecond\n", "the data after a crash")
+    assert volumes() - before == {made}
+
+    git.delete("reader.yaml")
+    git.delete("claim.yaml")
+    daemon.stop()
+    git.commit(f"Give the data up\n\n{APPROVED}")
+    plan = daemon.command("plan", "--source", str(git.folder), check=False)
+    assert f"wipe    volume {made} of claim test/data" in plan.stdout, plan.stdout
+    daemon.start()
+    wait_for(lambda: not volumes() - before, "the volume to go with its claim")
+
+
+def test_a_retained_volume_on_the_host_keeps_its_data(
+    git: Manifests, launch: Launch, engine: Engine, busybox: str, tmp_path: Path
+) -> None:
+    place = tmp_path / "disk"
+    place.mkdir()
+    spec = {
+        "capacity": {"storage": "2Gi"},
+        "accessModes": ["ReadWriteOnce"],
+        "hostPath": {"path": str(place), "type": "Directory"},
+    }
+    volume = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "disk"}}
+    git.write("volume.yaml", json.dumps({**volume, "spec": spec}))
+    git.write("claim.yaml", claim(storageClassName=""))
+    script = "echo here > /data/log; touch /data/sub || true"
+    git.write("pod.yaml", pod("writer", busybox, script, CLAIM))
+    git.commit("Use a folder")
+    daemon = launch(git.folder)
+    wait_for(lambda: shown(engine, "writer") == "here\n", "the pod on the host's folder")
+    git.delete("pod.yaml")
+    git.delete("claim.yaml")
+    git.commit(f"Give the claim up\n\n{APPROVED}")
+    plan = daemon.command("plan", "--source", str(git.folder), check=False)
+    wait_for(lambda: not engine.containers("test"), "the pod to go")
+    wait_for(lambda: _phase(daemon, "disk") == "Released", "the volume to be released")
+    assert (place / "log").read_text() == "here\n"
+    if plan.returncode == 2:  # the sync may have been faster
+        assert "keep    volume disk of claim test/data" in plan.stdout
+
+
+def _phase(daemon: Daemon, name: str) -> str:
+    from reconciler.model.storage import PersistentVolume
+
+    found = [v for v in _objects(daemon, PersistentVolume) if v.metadata.name == name]
+    return found[0].status.phase if found else ""
+
+
+def _objects(daemon: Daemon, kind: type[KubeObject]) -> list[Any]:
+    from reconciler.cli.reading import open_world
+    from reconciler.settings import load
+
+    with open_world(load({"state_dir": str(daemon.state_dir)})) as world:
+        return list(world.all(kind))
+
+
+def _messages(daemon: Daemon, reason: str) -> list[str]:
+    return [event.message for event in _objects(daemon, Event) if event.reason == reason]
+
+
+def test_an_ephemeral_volume_lives_and_ends_with_its_pod(
+    git: Manifests, launch: Launch, engine: Engine, busybox: str
+) -> None:
+    before = volumes()
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    source = {"ephemeral": {"volumeClaimTemplate": {"spec": spec}}}
+    own = {"securityContext": {"runAsUser": 1000, "fsGroup": 2000}}
+    git.write("pod.yaml", pod("scratch", busybox, "echo mine > /data/log", source, **own))
+    git.commit("Use scratch space")
+    launch(git.folder)
+    wait_for(lambda: shown(engine, "scratch") == "mine\n", "a user's write by its fsGroup")
+    assert len(volumes() - before) == 1
+    git.delete("pod.yaml")
+    git.commit("Done")
+    wait_for(lambda: not volumes() - before, "the volume to end with its pod")
+
+
+class Plugin:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def asked(self, verb: str) -> list[dict[str, Any]]:
+        log = self.folder / "asked"
+        lines = log.read_text().splitlines() if log.exists() else []
+        return [body for path, body in map(json.loads, lines) if path == f"/VolumeDriver.{verb}"]
+
+
+@pytest.fixture
+def plugin(host: None, tmp_path: Path) -> Iterator[Plugin]:
+    folder = tmp_path / "plugin"
+    folder.mkdir()
+    socket = Path(f"/run/docker/plugins/{PLUGIN}.sock")
+    program = Path(__file__).with_name("volumeplugin.py")
+    process = subprocess.Popen([sys.executable, str(program), str(socket), str(folder)])
+    try:
+        wait_for(socket.exists, "the plugin's socket")
+        yield Plugin(folder)
+    finally:
+        command = ["docker", "volume", "ls", "--quiet", "--filter", f"driver={PLUGIN}"]
+        names = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        for name in names.split():
+            subprocess.run(["docker", "volume", "rm", name], capture_output=True, check=False)
+        process.terminate()
+        process.wait()
+        socket.unlink(missing_ok=True)
+
+
+def disk(name: str) -> dict[str, Any]:
+    return {"awsElasticBlockStore": {"volumeID": name, "fsType": "ext4", "partition": 1}}
+
+
+def test_a_plugin_is_asked_for_the_disk_as_the_template_says(
+    git: Manifests, launch: Launch, engine: Engine, busybox: str, plugin: Plugin
+) -> None:
+    git.write("pod.yaml", pod("disk", busybox, "echo on-disk > /data/log", disk("vol-1")))
+    git.write("refused.yaml", pod("refused", busybox, "true", disk("refuse")))
+    source = {"rbd": {"monitors": ["a:6789"], "image": "i"}}
+    git.write("unset.yaml", pod("unset", busybox, "true", source))
+    git.commit("Use disks")
+    daemon = launch(git.folder, "--volume-drivers", f"awsElasticBlockStore={PLUGIN}")
+    wait_for(lambda: shown(engine, "disk") == "on-disk\n", "the pod on the plugin's disk")
+    (made,) = [each for each in plugin.asked("Create") if each["Opts"]["volumeID"] == "vol-1"]
+    assert made["Opts"] == {"volumeID": "vol-1", "fsType": "ext4", "partition": "1"}
+    assert [each["Name"] for each in plugin.asked("Mount")] == [made["Name"]]
+    setting = "volumeDrivers: {rbd: NAME}"
+    wait_for(
+        lambda: any(setting in text for text in _messages(daemon, "FailedMount")),
+        "an event that names the setting",
+    )
+    wait_for(
+        lambda: any("no such disk" in text for text in _messages(daemon, "FailedMount")),
+        "the plugin's own words on the pod",
+    )
+    git.delete("pod.yaml")
+    git.commit("Leave the disk")
+    wait_for(lambda: plugin.asked("Unmount"), "the disk to be unmounted")
+    wait_for(lambda: not engine.running("disk", "test"), "the pod to go")
+    assert plugin.asked("Remove") == []
+
+
+def test_docker_is_asked_for_nfs_and_its_refusal_is_told(
+    git: Manifests, launch: Launch, engine: Engine, busybox: str
+) -> None:
+    source = {"nfs": {"server": "127.0.0.1", "path": "/export", "readOnly": True}}
+    git.write("pod.yaml", pod("files", busybox, "true", source))
+    git.commit("Use NFS")
+    daemon = launch(git.folder)
+    name = wait_for(_nfs_volume, "Docker's volume")
+    inspected = subprocess.run(
+        ["docker", "volume", "inspect", name], capture_output=True, text=True, check=True
+    )
+    (made,) = json.loads(inspected.stdout)
+    assert made["Options"] == {"type": "nfs", "o": "addr=127.0.0.1,ro", "device": ":/export"}
+    wait_for(
+        lambda: any("failed to mount local volume" in text for text in _messages(daemon, "Failed")),
+        "Docker's refusal on the pod",
+    )
+    git.delete("pod.yaml")
+    git.commit("Without NFS")
+    wait_for(lambda: not _nfs_volume(), "the volume to go")
+
+
+def _nfs_volume() -> str:
+    command = ["docker", "volume", "ls", "--quiet", "--filter", "name=k8s_nfs_"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
