@@ -42,6 +42,12 @@ def run_down(settings: Settings, console: Console) -> int:
         f"{settings.state_dir} and {settings.run_dir}",
         soft_wrap=True,
     )
+    if removed.kept:
+        names = " ".join(removed.kept)
+        console.print(
+            f"kept {len(removed.kept)} volumes with data; docker volume rm {names} removes them",
+            soft_wrap=True,
+        )
     return 0
 
 

@@ -20,11 +20,15 @@ from reconciler.kubelet.sandboximage import REPOSITORY
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What was removed: how many containers and links, and the names of images."""
+    """What was removed: how many containers and links, and the names of images.
+
+    `kept` are the engine's volumes with data, which nobody but their owner may throw away.
+    """
 
     containers: int
     links: int
     images: tuple[str, ...]
+    kept: tuple[str, ...] = ()
 
 
 async def down(
@@ -41,6 +45,7 @@ async def down(
     """
     containers = await runtime.list(f"{MANAGED}={scope}")
     await asyncio.gather(*(runtime.remove(container.id) for container in containers))
+    kept = await _volumes(runtime, f"{MANAGED}={scope}")
     links = await network.links()
     await network.remove()
     await _close_firewall(firewall)
@@ -48,7 +53,18 @@ async def down(
     for image in images:
         await runtime.remove_image(image)
     await files.remove_all()
-    return Removed(len(containers), len(links), images)
+    return Removed(len(containers), len(links), images, kept)
+
+
+async def _volumes(runtime: ContainerRuntime, label: str) -> tuple[str, ...]:
+    """Remove what only stands for an NFS export; return the volumes that hold data."""
+    kept = []
+    for volume in await runtime.volumes(label):
+        if volume.driver == "local" and ("type", "nfs") in volume.options:
+            await runtime.remove_volume(volume.name)
+        else:
+            kept.append(volume.name)
+    return tuple(kept)
 
 
 async def _close_firewall(firewall: ForwardAccept) -> None:

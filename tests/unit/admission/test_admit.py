@@ -68,11 +68,14 @@ def test_what_is_not_acted_on_is_named_for_sources_only() -> None:
     spec = {
         "containers": [{**CONTAINER, "lifecycle": {"preStop": {"exec": {"command": ["x"]}}},
                         "volumeMounts": [{"name": "v", "mountPath": "/v", "subPath": "a"}]}],
-        "volumes": [{"name": "v", "nfs": {"server": "s", "path": "/"}}],
+        "volumes": [{"name": "v", "flexVolume": {"driver": "example.com/x"}}],
         "hostUsers": False,
     }  # fmt: skip
     pod = admit(manifest("Pod", spec=spec))
-    assert {error.path for error in unsupported(pod)} >= {"spec.hostUsers", "spec.volumes[0].nfs"}
+    assert {error.path for error in unsupported(pod)} >= {
+        "spec.hostUsers",
+        "spec.volumes[0].flexVolume",
+    }
     assert all(str(error).endswith("not supported yet") for error in unsupported(pod))
     plain = admit(manifest("Pod", spec={"containers": [CONTAINER]}))
     assert unsupported(plain) == ()
