@@ -33,6 +33,7 @@ from reconciler.model.meta import ObjectKey, ObjectMeta
 from reconciler.model.node import Node
 from reconciler.model.pod import Pod
 from reconciler.model.replication import ReplicationController
+from reconciler.model.storage import PersistentVolume
 from reconciler.settings import Settings
 from reconciler.store.sqlite import open_store
 from reconciler.sync.identity import manager_of
@@ -127,21 +128,31 @@ def node(pods: str) -> Node:
     return Node.model_validate_json(json.dumps(body))
 
 
+def docker_volume(name: str) -> PersistentVolume:
+    source = {"driver": "docker.reconciler.dev", "volumeHandle": name}
+    spec = {"csi": source, "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"]}
+    body = {**spec, "persistentVolumeReclaimPolicy": "Delete"}
+    return PersistentVolume.model_validate_json(
+        json.dumps({"metadata": {"name": name}, "spec": body})
+    )
+
+
 def test_a_plan_warns_of_what_does_not_fit_and_what_would_be_lost(options, console):
     bound = {"metadata": {"name": "data"}, "status": {"phase": "Bound"}}
     claim = manifest("PersistentVolumeClaim", "data", "default", spec={
         "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}},
+        "volumeName": "pvc-1",
     })  # fmt: skip
     live = PersistentVolumeClaim.model_validate_json(json.dumps({**claim, **bound}))
     signed = applied_manifest({}, "main", ObjectKey("PersistentVolumeClaim", "default", "data"))
     notes = signed["metadata"]["annotations"]
     live = live.replace(metadata=live.metadata.replace(annotations=notes, namespace="default"))
-    objects = (node("2"),)
+    objects = (node("2"), docker_volume("pvc-1"))
     asyncio.run(daemon_wrote(options, WEB, objects=objects, claims=(live,)))
     declare(options, WEB, controller("c", 3))
     assert run_plan(options, console) == 2
     text = printed(console)
-    assert "data of PersistentVolumeClaim default/data is lost" in text
+    assert "- wipe    volume pvc-1 of claim default/data" in text
     assert "does not fit: web/c-*: 0/1 nodes are available: 1 Too many pods." in text
     assert "waits for approval: PersistentVolumeClaim default/data would be deleted" in text
 
