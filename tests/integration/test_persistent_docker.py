@@ -94,7 +94,7 @@ def test_data_outlive_pods_and_daemons_and_go_with_the_claim_alone(
 
     git.delete("pod.yaml")
     git.write("reader.yaml", pod("reader", busybox, "echo second >> /data/log", CLAIM))
-    git.commit("Another pod")
+    git.commit(f"Another pod\n\n{APPROVED}")
     wait_for(lambda: shown(engine, "reader") == "first\nsecond\n", "the data in another pod")
     daemon.kill()
     daemon.start()
@@ -172,7 +172,7 @@ def test_an_ephemeral_volume_lives_and_ends_with_its_pod(
     wait_for(lambda: shown(engine, "scratch") == "mine\n", "a user's write by its fsGroup")
     assert len(volumes() - before) == 1
     git.delete("pod.yaml")
-    git.commit("Done")
+    git.commit(f"Done\n\n{APPROVED}")
     wait_for(lambda: not volumes() - before, "the volume to end with its pod")
 
 
@@ -233,7 +233,7 @@ def test_a_plugin_is_asked_for_the_disk_as_the_template_says(
         "the plugin's own words on the pod",
     )
     git.delete("pod.yaml")
-    git.commit("Leave the disk")
+    git.commit(f"Leave the disk\n\n{APPROVED}")
     wait_for(lambda: plugin.asked("Unmount"), "the disk to be unmounted")
     wait_for(lambda: not engine.running("disk", "test"), "the pod to go")
     assert plugin.asked("Remove") == []
@@ -257,7 +257,7 @@ def test_docker_is_asked_for_nfs_and_its_refusal_is_told(
         "Docker's refusal on the pod",
     )
     git.delete("pod.yaml")
-    git.commit("Without NFS")
+    git.commit(f"Without NFS\n\n{APPROVED}")
     wait_for(lambda: not _nfs_volume(), "the volume to go")
 
 
