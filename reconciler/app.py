@@ -58,7 +58,7 @@ from reconciler.model import kinds
 from reconciler.model.claim import PersistentVolumeClaim
 from reconciler.model.config import ConfigMap, Secret
 from reconciler.model.event import Event
-from reconciler.model.gitops import ProxyState, SourceSpec
+from reconciler.model.gitops import ProxyState, Revision, SourceSpec
 from reconciler.model.meta import KubeObject
 from reconciler.model.namespace import Namespace
 from reconciler.model.node import Node
@@ -164,7 +164,27 @@ class ControlPlane:
         if self.sync is not None:
             loops["sync"] = self.sync.run
             loops |= _webhooks(self._settings, self.sync, clock)
+        loops |= self._notifier()
         return {**loops, "informers": informers.run}
+
+    def _notifier(self) -> dict[str, Part]:
+        """Return the part that tells others of revisions, when somebody is to be told."""
+        told = self._settings
+        if not (
+            told.notify_webhook or told.notify_slack or told.notify_email or told.commit_status
+        ):
+            return {}
+        from reconciler.sync.notify import Channels, Notifier  # noqa: PLC0415 - smtplib, urllib
+
+        channels = Channels(
+            webhook=told.notify_webhook,
+            slack=told.notify_slack,
+            email=told.notify_email,
+            forge=told.commit_status or None,
+            status_url=told.commit_status_url,
+            status_token=told.commit_status_token_file,
+        )
+        return {"notify": Notifier(self.informers[Revision], channels).run}
 
     def _volumes(self) -> dict[str, Part]:
         client, informers, events = self.client, self.informers, self.events

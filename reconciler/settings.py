@@ -157,6 +157,29 @@ class Settings(BaseModel):
         le=100,
         description="percent of a source's objects above which deletions wait for approval",
     )
+    notify_webhook: str = Field(
+        default="", pattern="^(https?://.*)?$", description="URL that gets each outcome as JSON"
+    )
+    notify_slack: str = Field(
+        default="",
+        pattern="^(https?://.*)?$",
+        description="URL of an incoming webhook of Slack, or of one like it",
+    )
+    notify_email: str = Field(
+        default="",
+        pattern="^(smtp://[^?]+[?](from=[^&]+&to=|to=[^&]+&from=).+)?$",
+        description="smtp://HOST:PORT/?from=ADDRESS&to=ADDRESS[&user=NAME&password-file=FILE]",
+    )
+    commit_status: Literal["", "github", "gitlab", "gitea", "generic"] = Field(
+        default="",
+        description="forge that is told how commits fare: github, gitlab, gitea, generic",
+    )
+    commit_status_url: str = Field(
+        default="", pattern="^(https?://.*)?$", description="URL of the repository in its API"
+    )
+    commit_status_token_file: Path | None = Field(
+        default=None, description="file with the token for it"
+    )
 
     state_dir: Path = Field(default=Path("/var/lib/reconciler"), description="where state is kept")
     run_dir: Path = Field(default=Path("/run/reconciler"), description="run-time files, on tmpfs")
@@ -255,6 +278,8 @@ class Settings(BaseModel):
                 raise ValueError(f"load_balancer_pool overlaps {name} {network}")
         if self.webhook_listen and not self.webhook_secret_file:
             raise ValueError("webhook_listen needs webhook_secret_file")
+        if self.commit_status and not self.commit_status_url:
+            raise ValueError("commit_status needs commit_status_url")
         if self.node_port_min > self.node_port_max:
             raise ValueError("node_port_min is greater than node_port_max")
         return self

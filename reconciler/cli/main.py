@@ -83,7 +83,9 @@ _SOURCE = (
 )  # fmt: skip
 _DAEMON = (
     "source_name", "interval", "webhook_listen", "webhook_secret_file",
-    "on_failure", "prune_threshold", "listen", "docker_socket",
+    "on_failure", "prune_threshold",
+    "notify_webhook", "notify_slack", "notify_email",
+    "commit_status", "commit_status_url", "commit_status_token_file", "listen", "docker_socket",
     "node_name", "register_node", "pod_cidr",
     "service_cidr", "cluster_dns", "cluster_domain", "node_port_min", "node_port_max",
     "node_port_addresses", "load_balancer_pool", "volume_drivers",
