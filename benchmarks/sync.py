@@ -32,7 +32,8 @@ from reconciler.model.gitops import SourceSpec
 from reconciler.source.snapshot import FileRef, Snapshot, SourceProblem
 from reconciler.store.memory import MemoryStore
 from reconciler.sync.inventory import followed_kinds
-from reconciler.sync.loop import Sync, SyncOptions
+from reconciler.sync.loop import Sync
+from reconciler.sync.steering import SyncOptions
 
 _CONTROLLER = """apiVersion: v1
 kind: ReplicationController

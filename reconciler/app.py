@@ -76,8 +76,8 @@ from reconciler.source.snapshot import Snapshot
 from reconciler.source.webhook import Doorkeeper
 from reconciler.store.protocol import Store
 from reconciler.store.sqlite import open_store
-from reconciler.sync.loop import Sync, SyncOptions
-from reconciler.sync.steering import Care
+from reconciler.sync.loop import Sync
+from reconciler.sync.steering import Care, SyncOptions
 
 FAILED = 1
 

@@ -7,11 +7,11 @@ by waiting.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from reconciler.model.gitops import RevisionCasualty
-from reconciler.model.meta import ObjectKey
+from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.model.pod import Pod
 from reconciler.model.podstatus import ContainerStateTerminated, ContainerStatus
 from reconciler.model.time import parse_time
@@ -43,6 +43,12 @@ def doom(pod: Pod, since: datetime) -> str:
         if reason := _hopeless(status):
             return f"pod {pod.metadata.name}: container {status.name}: {reason}"
     return ""
+
+
+def pods_behind(live: Iterable[KubeObject], keys: Collection[ObjectKey]) -> list[Pod]:
+    """Return the pods that `keys` name, or that the controllers among them made."""
+    pods = (obj for obj in live if isinstance(obj, Pod))
+    return [pod for pod in pods if pod.key in keys or controller_of(pod) in keys]
 
 
 def casualties(pods: Iterable[Pod]) -> tuple[RevisionCasualty, ...]:

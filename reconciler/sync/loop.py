@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
@@ -22,7 +21,7 @@ from reconciler.core.errors import Retryable
 from reconciler.core.queue import Backoff, Controller, Done, Outcome, RequeueAfter
 from reconciler.desired.objects import Desired
 from reconciler.model import kinds
-from reconciler.model.gitops import Revision, SourceSpec
+from reconciler.model.gitops import Revision
 from reconciler.model.gitops import Source as SourceObject
 from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.model.pod import Pod
@@ -30,7 +29,7 @@ from reconciler.source.snapshot import Snapshot, SourceError, SourceProblem
 from reconciler.source.snapshot import Source as Watched
 from reconciler.sync.actions import Await, Replace, Write
 from reconciler.sync.care import approved, hold_reason, plan_hash
-from reconciler.sync.casualties import casualties, controller_of, doom
+from reconciler.sync.casualties import casualties, controller_of, doom, pods_behind
 from reconciler.sync.comparison import Comparison
 from reconciler.sync.execute import Executor, Failure
 from reconciler.sync.hooks import marked
@@ -39,11 +38,12 @@ from reconciler.sync.inventory import Inventory
 from reconciler.sync.journal import Journal
 from reconciler.sync.memory import Memory
 from reconciler.sync.plan import Plan
-from reconciler.sync.steering import Care, rolls_back, said, suspended
+from reconciler.sync.steering import SyncOptions, rolls_back, said, suspended
 from reconciler.sync.target import Target
 from reconciler.sync.verdict import Verdict
 from reconciler.sync.waves import Order, order_of, order_refusals, split
 from reconciler.sync.wayback import WayBack
+from reconciler.sync.windows import paused_until
 
 Load = Callable[[Snapshot], Awaitable[Desired]]
 """Reads and validates a snapshot whole; blocking work is done off the event loop."""
@@ -51,20 +51,6 @@ Load = Callable[[Snapshot], Awaitable[Desired]]
 _REFUSED_AGAIN = 10.0
 _BACKOFF = Backoff(base=0.05, cap=30.0)
 _SOURCE, _REVISION = kinds.of(SourceObject).key_kind, kinds.of(Revision).key_kind
-
-
-@dataclass(frozen=True, slots=True)
-class SyncOptions:
-    """How a source is followed.
-
-    `name` is the Source object's, `spec` what that object says of it; `keep` revisions are
-    remembered; `care` says what waits for approval, and what becomes of a failed revision.
-    """
-
-    spec: SourceSpec
-    name: str = "main"
-    keep: int = 50
-    care: Care = field(default_factory=Care)
 
 
 class Sync:
@@ -105,6 +91,7 @@ class Sync:
             "sync", self._reconcile, backoff=_BACKOFF, random=random
         )
         self._newest: Snapshot | None = None
+        self._waiting_room: Snapshot | None = None
         self._admitted: Snapshot | None = None
         self._candidate: Target | None = None
         self._target: Target | None = None
@@ -152,11 +139,29 @@ class Sync:
                     self._journal.problem(seen)
                     self._log.warning("source.held", reason=seen.reason, message=seen.message)
                 case Snapshot():
-                    self._missed(self._newest)
-                    self._newest = seen
+                    self._missed(self._waiting_room or self._newest)
+                    self._waiting_room = seen
+                    self._take_up()
                     self._journal.fetched(seen.revision)
                     self._log.info("revision.fetched", revision=seen.revision, author=seen.author)
                     self._wake()
+
+    def _take_up(self) -> float:
+        """Let the revision that waits in, unless a pause holds; return for how many seconds."""
+        waits, now = self._waiting_room, self._clock.now()
+        if waits is None:
+            return 0.0
+        until = paused_until(self._own_source(), now)
+        known = waits.revision == self._journal.source.status.applied_revision
+        if until is not None and not self._asked and not known:
+            self._verdict.paused(waits.revision, until)
+            return (until - now).total_seconds() + 0.01
+        self._newest, self._waiting_room = waits, None
+        return 0.0
+
+    def _own_source(self) -> SourceObject | None:
+        source = self._inventory.live.get(self._own_key)
+        return source if isinstance(source, SourceObject) else None
 
     def _missed(self, passed: Snapshot | None) -> None:
         """Open the record of a revision that a newer one overtakes before it was looked at."""
@@ -180,6 +185,11 @@ class Sync:
     async def _pass(self) -> Outcome:
         if self._is_suspended():
             return Done()
+        pause = self._take_up()
+        outcome = await self._follow_newest()
+        return RequeueAfter(pause) if pause and isinstance(outcome, Done) else outcome
+
+    async def _follow_newest(self) -> Outcome:
         if self._newest is not None and self._newest is not self._admitted:
             await self._admit(self._newest)
         if self._candidate is not None:
@@ -228,8 +238,7 @@ class Sync:
         self._log.warning("revision.quarantined", revision=snapshot.revision)
 
     def _is_suspended(self) -> bool:
-        source = self._inventory.live.get(self._own_key)
-        now = suspended(source if isinstance(source, SourceObject) else None)
+        now = suspended(self._own_source())
         if now != self._suspended:
             self._suspended = now
             if now:
@@ -300,32 +309,23 @@ class Sync:
         if over := self._comparison.expired():
             self._suspects.update(dict.fromkeys(over))
             return RequeueAfter(0.01)
-        wait = self._comparison.next_expiry()
-        waits = [each for each in (soon or None, wait) if each is not None]
+        waits = [each for each in (soon or None, self._comparison.next_expiry()) if each]
         return RequeueAfter(min(waits)) if waits else Done()
 
     async def _rolled_back(self, target: Target) -> bool:
         """Turn back to the last good revision when this one failed before it was ever Healthy."""
-        source = self._inventory.live.get(self._own_key)
-        known = source if isinstance(source, SourceObject) else None
-        if target.rollback or target is self._back.good or not rolls_back(known, self._care):
+        settled = target.rollback or target is self._back.good
+        if settled or not rolls_back(self._own_source(), self._care):
             return False
         if self._journal.phase(target.record) == "Healthy":
             return False
         back = await self._back.find(target.record, target.revision)
         if back is None:
             return False
-        self._verdict.rolled_back(target, back.revision, casualties(self._pods_of(target)))
+        lost = casualties(pods_behind(self._inventory.live.values(), target.failed))
+        self._verdict.rolled_back(target, back.revision, lost)
         self._candidate = back
         return True
-
-    def _pods_of(self, target: Target) -> list[Pod]:
-        return [
-            obj
-            for obj in self._inventory.live.values()
-            if isinstance(obj, Pod)
-            and (obj.key in target.failed or controller_of(obj) in target.failed)
-        ]
 
     async def _perform(self, target: Target, planned: Plan, *, everything: bool) -> None:
         """Do what was planned; raises `Retryable` when not all of it could be done."""

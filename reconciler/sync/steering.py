@@ -1,4 +1,4 @@
-"""What people ask of a source: to pause, to hold after a failure. Pure.
+"""How a source is followed, and what people ask of it: to pause, to hold after a failure. Pure.
 
 Called by the loop. The words stand on the Source object, so that kubectl and the command line can
 say them, and survive a restart; settings say what holds without them.
@@ -6,10 +6,10 @@ say them, and survive a restart; settings say what holds without them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from reconciler.model.gitops import Source
+from reconciler.model.gitops import Source, SourceSpec
 from reconciler.model.meta import KubeObject
 
 ON_FAILURE_ANNOTATION = "reconciler.dev/on-failure"
@@ -26,6 +26,20 @@ class Care:
 
     on_failure: OnFailure = "rollback"
     prune_threshold: int = 30
+
+
+@dataclass(frozen=True, slots=True)
+class SyncOptions:
+    """How a source is followed.
+
+    `name` is the Source object's, `spec` what that object says of it; `keep` revisions are
+    remembered; `care` says what waits for approval, and what becomes of a failed revision.
+    """
+
+    spec: SourceSpec
+    name: str = "main"
+    keep: int = 50
+    care: Care = field(default_factory=Care)
 
 
 def said(obj: KubeObject | None) -> object:

@@ -7,6 +7,7 @@ newest revision is rejected, what runs is an older one, and the source says so.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 import structlog
 
@@ -38,6 +39,7 @@ class Verdict:
         self._journal = journal
         self._clock = clock
         self._rejected = False
+        self._paused: tuple[str, datetime] | None = None
         self._next_word = 0.0
         self._log = structlog.get_logger(component="sync", source=journal.name)
 
@@ -84,6 +86,14 @@ class Verdict:
         """The newest revision is not followed, for it failed before."""
         self._rejected = True
         self._journal.judged("RolledBack", message)
+
+    def paused(self, revision: str, until: datetime) -> None:
+        """A new revision waits for the end of a pause window."""
+        word = (revision, until)
+        if self._paused != word:
+            self._paused = word
+            self._log.info("revision.paused", revision=revision, until=until.isoformat())
+        self._journal.judged("Paused", f"{revision[:12]} waits until {until.isoformat()}")
 
     def suspended(self) -> None:
         """Nothing is done for the source until it is resumed."""

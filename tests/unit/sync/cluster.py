@@ -28,9 +28,9 @@ from reconciler.source.snapshot import FileRef, Snapshot, SourceProblem
 from reconciler.store.memory import MemoryStore
 from reconciler.store.protocol import Store
 from reconciler.sync.inventory import followed_kinds
-from reconciler.sync.loop import Sync, SyncOptions
+from reconciler.sync.loop import Sync
 from reconciler.sync.memory import Memory
-from reconciler.sync.steering import Care
+from reconciler.sync.steering import Care, SyncOptions
 
 FATES = ("Healthy", "Rejected", "Failed", "Progressing", "Held", "RolledBack")
 TRUSTING = Care(prune_threshold=100)

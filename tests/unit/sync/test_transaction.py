@@ -341,3 +341,44 @@ def test_a_broken_glass_holds_until_it_expires(run):
         assert data(cluster, "a") == {"key": "1"}
 
     run(scenario)
+
+
+def test_a_pause_window_keeps_new_revisions_waiting_and_drift_is_put_back(run):
+    async def scenario(cluster):
+        await healthy(cluster, settings("a", key="1"))
+        now = cluster.clock.now()
+        end = now + timedelta(minutes=10)
+        source = cluster.registry.get(Source, "main")
+        notes = {"reconciler.dev/pause-windows": f"{now:%H:%M}-{end:%H:%M}"}
+        await cluster.client.update(
+            source.replace(metadata=source.metadata.replace(annotations=notes))
+        )
+        await asyncio.sleep(1)
+        shown = cluster.feed.show(WEB, settings("a", key="2"))
+        assert (await cluster.source("Paused")).status.observed_revision == shown.revision
+        await cluster.client.delete(ConfigMap, "a", "web")
+        await until(lambda: cluster.registry.list(ConfigMap, "web"))
+        await asyncio.sleep(400)
+        assert data(cluster, "a") == {"key": "1"}
+        await asyncio.sleep(300)
+        assert data(cluster, "a") == {"key": "2"}
+
+    run(scenario)
+
+
+def test_a_person_may_sync_during_a_pause(run):
+    async def scenario(cluster):
+        await healthy(cluster, settings("a", key="1"))
+        source = cluster.registry.get(Source, "main")
+        notes = {"reconciler.dev/pause-windows": "00:00-24:00"}
+        await cluster.client.update(
+            source.replace(metadata=source.metadata.replace(annotations=notes))
+        )
+        await asyncio.sleep(1)
+        shown = cluster.feed.show(WEB, settings("a", key="2"))
+        await cluster.source("Paused")
+        cluster.sync.trigger()
+        await cluster.revision(shown.revision, "Healthy")
+        assert data(cluster, "a") == {"key": "2"}
+
+    run(scenario)
