@@ -79,7 +79,21 @@ def _pod_template(obj: PodTemplate) -> PodTemplate:
 
 def _service(obj: Service) -> Service:
     changes = _service_changes(obj.spec)
-    return obj.replace(spec=obj.spec.replace(**changes)) if changes else obj
+    defaulted = obj.replace(spec=obj.spec.replace(**changes)) if changes else obj
+    return _with_ip_modes(defaulted) if defaulted.spec.type == "LoadBalancer" else defaulted
+
+
+def _with_ip_modes(obj: Service) -> Service:
+    """A load balancer's address is one that packets keep (LoadBalancerIPMode's default VIP)."""
+    balancer = obj.status.load_balancer
+    if not any(entry.ip and entry.ip_mode is None for entry in balancer.ingress):
+        return obj
+    ingress = tuple(
+        entry.replace(ip_mode="VIP") if entry.ip and entry.ip_mode is None else entry
+        for entry in balancer.ingress
+    )
+    status = obj.status.replace(load_balancer=balancer.replace(ingress=ingress))
+    return obj.replace(status=status)
 
 
 def _service_changes(spec: ServiceSpec) -> dict[str, Any]:

@@ -68,3 +68,23 @@ def test_templates_get_no_service_links_and_no_requests() -> None:
     pod = defaulted("Pod", **template)
     assert pod.spec.enable_service_links is True
     assert pod.spec.containers[0].resources.requests == {"cpu": "1"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "entry", "mode"),
+    [
+        ("LoadBalancer", {"ip": "192.0.2.7"}, "VIP"),
+        ("LoadBalancer", {"ip": "192.0.2.7", "ipMode": "Proxy"}, "Proxy"),
+        ("LoadBalancer", {"hostname": "lb.example"}, None),
+        ("NodePort", {"ip": "192.0.2.7"}, None),
+    ],
+)
+def test_a_load_balancers_address_is_one_that_packets_keep(
+    kind: str, entry: dict[str, str], mode: str | None
+) -> None:
+    service = defaulted(
+        "Service",
+        spec={"type": kind, "ports": [{"port": 80}]},
+        status={"loadBalancer": {"ingress": [entry]}},
+    )
+    assert service.status.load_balancer.ingress[0].ip_mode == mode

@@ -48,7 +48,6 @@ ELSEWHERE = {
     "binding/no-target": "the Binding body is the REST face's",
     "finalizer/add-while-deleting": "Kubernetes tells this fault twice, we once",
     "immutable/pod-image-space": "we tell the image's fault and not also the changed pull policy",
-    "status/service": "ipMode is not defaulted yet",
     "node/minimal": "no taint at birth: a node registers with its conditions",
     "namespace/delete-kube-public": "there is no such namespace here",
     "delete/pvc-has-finalizer": "protection finalizers come with their controllers",
