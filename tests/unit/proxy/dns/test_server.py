@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -76,7 +77,7 @@ class World:
         )
 
     def _sockets(self) -> Sockets:
-        opened = open_sockets("127.0.0.1", 0)
+        opened = next(filter(None, (_free_port() for _ in range(100))))
         self.port = opened[0].getsockname()[1]
         return opened
 
@@ -91,6 +92,16 @@ class World:
                 answer = await self.ask("cluster.local.", "SOA")
                 if answer.rcode() == dns.rcode.NOERROR:
                     return
+
+
+def _free_port() -> Sockets | None:
+    """Open a port that is free for both protocols; None when one drawn for UDP has a TCP user."""
+    try:
+        return open_sockets("127.0.0.1", 0)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        return None
 
 
 @asynccontextmanager
