@@ -10,6 +10,7 @@ from typing import Any
 
 from reconciler.admission.create import validate
 from reconciler.admission.errors import Errors, FieldError, GoValue, forbidden, go_value, invalid
+from reconciler.admission.rules.cluster import security_labels
 from reconciler.admission.rules.meta import annotation_map, labels, owners
 from reconciler.admission.rules.podupdate import pod_update
 from reconciler.admission.rules.statuses import pod_status, replication_status, service_status
@@ -20,6 +21,7 @@ from reconciler.model.base import Model
 from reconciler.model.claim import PersistentVolumeClaim
 from reconciler.model.config import ConfigMap, Secret
 from reconciler.model.meta import KubeObject, ObjectMeta
+from reconciler.model.namespace import Namespace
 from reconciler.model.pod import Pod
 from reconciler.model.replication import ReplicationController
 from reconciler.model.service import Service
@@ -50,6 +52,8 @@ def _errors(new: KubeObject, old: KubeObject) -> Errors:
         yield from validate(_as_created(new))
         if type(new) in _AFTER:
             yield from _AFTER[type(new)](new, old)
+    elif isinstance(new, Namespace) and isinstance(old, Namespace):
+        yield from security_labels(new, old)
     if "status" in changed and type(new) in _STATUS:
         yield from _STATUS[type(new)](new)
 

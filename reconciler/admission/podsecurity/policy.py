@@ -1,13 +1,14 @@
 """What a namespace's labels demand of pods, and what a pod lacks. Pure.
 
 Kubernetes' admission plug-in PodSecurity: the labels `pod-security.kubernetes.io/enforce`, `warn`
-and `audit` name a level. The checks are the newest ones: a version label other than "latest" is
-shown in messages, as Kubernetes shows it, and asks for no older ones.
+and `audit` name a level, and `-version` the minor version of Kubernetes whose checks count. What a
+check demands is the newest: an older version leaves out the checks that it did not have.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from typing import Literal
 
 from reconciler.admission.podsecurity import baseline, restricted
@@ -16,6 +17,7 @@ from reconciler.model.meta import ObjectMeta
 from reconciler.model.pod import PodSpec
 
 Mode = Literal["enforce", "warn", "audit"]
+Check = Callable[[ObjectMeta, PodSpec], Iterator[Fault]]
 
 _PREFIX = "pod-security.kubernetes.io/"
 _BASELINE = (
@@ -41,7 +43,24 @@ _RESTRICTED = (
     restricted.run_as_user,
     restricted.seccomp,
 )
-_LEVELS = {"privileged": (), "baseline": _BASELINE, "restricted": _RESTRICTED}
+# The version that brought a check, where it was not the first one.
+_SINCE: dict[Check, int] = {
+    restricted.allow_privilege_escalation: 8,
+    restricted.capabilities: 22,
+    restricted.run_as_user: 23,
+    restricted.seccomp: 19,
+    baseline.seccomp: 19,
+}
+# Before restricted said it more strictly, what baseline says held there.
+_UNTIL: dict[Check, int] = {baseline.capabilities: 22}
+_LATEST = 10_000
+_VERSION = re.compile(r"v1\.(0|[1-9][0-9]{0,3})")
+_MODES = ("enforce", "audit", "warn")
+_LEVELS: dict[str, tuple[Check, ...]] = {
+    "privileged": (),
+    "baseline": _BASELINE,
+    "restricted": _RESTRICTED,
+}
 
 
 def violation(labels: Mapping[str, str], mode: Mode, meta: ObjectMeta, spec: PodSpec) -> str:
@@ -51,12 +70,42 @@ def violation(labels: Mapping[str, str], mode: Mode, meta: ObjectMeta, spec: Pod
     """
     level = labels.get(_PREFIX + mode, "privileged")
     version = labels.get(f"{_PREFIX}{mode}-version", "latest")
-    faults = list(_faults(level if level in _LEVELS else "restricted", meta, spec))
+    minor = _minor(version)
+    faults = list(
+        _faults(
+            level if level in _LEVELS else "restricted",
+            meta,
+            spec,
+            _LATEST if minor is None else minor,
+        )
+    )
     if not faults:
         return ""
     return f'violates PodSecurity "{level}:{version}": {", ".join(map(str, faults))}'
 
 
-def _faults(level: str, meta: ObjectMeta, spec: PodSpec) -> Iterator[Fault]:
+def label_faults(labels: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    """Yield (label, value, why) for each label that names no level or version."""
+    for mode in _MODES:
+        level, version = _PREFIX + mode, f"{_PREFIX}{mode}-version"
+        if labels.get(level, "privileged") not in _LEVELS:
+            yield level, labels[level], "must be one of privileged, baseline, restricted"
+        if _minor(labels.get(version, "latest")) is None:
+            yield version, labels[version], 'must be "latest" or "v1.x"'
+
+
+def _minor(version: str) -> int | None:
+    if version == "latest":
+        return _LATEST
+    found = _VERSION.fullmatch(version)
+    return int(found[1]) if found else None
+
+
+def _faults(level: str, meta: ObjectMeta, spec: PodSpec, minor: int) -> Iterator[Fault]:
+    if level == "restricted":
+        for earlier, until in _UNTIL.items():
+            if minor < until:
+                yield from earlier(meta, spec)
     for check in _LEVELS[level]:
-        yield from check(meta, spec)
+        if minor >= _SINCE.get(check, 0):
+            yield from check(meta, spec)

@@ -12,6 +12,7 @@ from reconciler.admission.errors import (
     not_supported,
     required,
 )
+from reconciler.admission.podsecurity.policy import label_faults
 from reconciler.admission.rules import names
 from reconciler.admission.rules.meta import kube_finalizer, label_name, validate_meta
 from reconciler.admission.rules.resources import amount
@@ -31,6 +32,15 @@ def namespace(obj: Namespace) -> Errors:
     for finalizer in obj.spec.finalizers:
         yield from label_name(finalizer, "spec.finalizers")
         yield from kube_finalizer(finalizer, "spec.finalizers")
+    yield from security_labels(obj)
+
+
+def security_labels(obj: Namespace, old: Namespace | None = None) -> Errors:
+    """Pod Security labels must name a level and a version; what was wrong before may stay."""
+    known = tuple(label_faults(old.metadata.labels)) if old is not None else ()
+    for label, value, why in label_faults(obj.metadata.labels):
+        if (label, value, why) not in known:
+            yield invalid(f"metadata.labels[{label}]", value, why)
 
 
 def node(obj: Node) -> Errors:
