@@ -176,3 +176,16 @@ def sysctls(_meta: ObjectMeta, spec: PodSpec) -> Iterator[Fault]:
     bad = [each.name for each in given if each.name not in _SYSCTLS]
     if bad:
         yield Fault(f"forbidden sysctl{'s' if len(bad) > 1 else ''}", ", ".join(bad))
+
+
+def windows_host_process(_meta: ObjectMeta, spec: PodSpec) -> Iterator[Fault]:
+    """No process of a Windows host."""
+    pod = spec.security_context.windows_options if spec.security_context else None
+    setters = ["pod"] if pod is not None and pod.host_process else []
+    names = offenders(
+        spec, lambda each: bool(each.windows_options and each.windows_options.host_process)
+    )
+    setters += [containers(names)] if names else []
+    if setters:
+        text = "must not set securityContext.windowsOptions.hostProcess=true"
+        yield Fault("hostProcess", f"{' and '.join(setters)} {text}")

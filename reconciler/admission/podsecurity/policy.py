@@ -31,6 +31,7 @@ _BASELINE = (
     baseline.se_linux,
     baseline.seccomp,
     baseline.sysctls,
+    baseline.windows_host_process,
 )
 # Those of baseline that restricted says more strictly.
 _REPLACED = (baseline.capabilities, baseline.host_path_volumes, baseline.seccomp)

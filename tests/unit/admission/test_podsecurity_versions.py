@@ -74,3 +74,10 @@ def test_a_label_that_names_nothing_known_is_invalid(label: str, value: str, why
         f"metadata.labels[{PREFIX}{label.replace('_', '-')}]"
     ]
     assert validate_update(wrong.replace(metadata=wrong.metadata.replace()), wrong) == ()
+
+
+def test_a_windows_host_process_is_refused() -> None:
+    assert told("latest", windowsOptions={"hostProcess": True}) == (
+        'violates PodSecurity "restricted:latest": hostProcess (container "a" must not set'
+        " securityContext.windowsOptions.hostProcess=true)"
+    )
