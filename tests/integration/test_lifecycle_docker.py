@@ -40,8 +40,11 @@ def log(node: RealNode, pod: Pod) -> Path:
 
 async def test_containers_run_and_end_in_their_order(node: RealNode) -> None:
     always = {"restartPolicy": "Always"}
+    # The host's own folder: an emptyDir goes with the pod's last container.
+    kept = node.root / "kept"
+    kept.mkdir()
     await node.create(
-        **VOLUME,
+        volumes=[{"name": "d", "hostPath": {"path": str(kept)}}],
         initContainers=[
             shell(node, "first", "echo first >>/d/log"),
             shell(node, "one", "echo one >>/d/log; " + POLITE.format(name="one-ends"), **always),
@@ -54,7 +57,7 @@ async def test_containers_run_and_end_in_their_order(node: RealNode) -> None:
         restartPolicy="Never",
     )  # fmt: skip
     pod = await node.until(lambda pod: pod.status.phase == "Succeeded", limit=40)
-    said = log(node, pod).read_text().split()
+    said = (kept / "log").read_text().split()
     assert said == ["first", "one", "two", "last", "app", "two-ends", "one-ends"]
     assert all(s.ready for s in pod.status.init_container_statuses[::3])
 
