@@ -81,30 +81,41 @@ def test_a_reader_never_sees_a_mix(tmp_path: Path) -> None:
     over = threading.Event()
 
     def change() -> None:
-        for number in range(1, 200):
+        number = 0
+        while not over.is_set():
+            number += 1
             atomic.write(tmp_path, payload(number))
-        over.set()
 
     thread = threading.Thread(target=change)
     thread.start()
     seen: set[str] = set()
-    while not over.is_set():
-        # A reader that wants both resolves `..data` once.
-        folder = os.open(tmp_path / "..data", os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            pair = []
-            for name in ("a", "b"):
-                descriptor = os.open(name, os.O_RDONLY, dir_fd=folder)
-                pair.append(os.read(descriptor, 9).decode())
-                os.close(descriptor)
-            assert pair[0] == pair[1]
-            seen.add(pair[0])
-        except FileNotFoundError:
-            continue  # the old folder is removed after the switch: the reader opens anew
-        finally:
-            os.close(folder)
-    thread.join()
-    assert len(seen) > 1
+    try:
+        while len(seen) < 20:
+            seen |= _pair(tmp_path)
+    finally:
+        over.set()
+        thread.join()
+
+
+def _pair(tmp_path: Path) -> set[str]:
+    """Read both files as one who resolves `..data` once; nothing when the switch was faster."""
+    folder = os.open(tmp_path / "..data", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        pair = [_read(name, folder) for name in ("a", "b")]
+    except FileNotFoundError:
+        return set()  # the old folder is removed after the switch: the reader opens anew
+    finally:
+        os.close(folder)
+    assert pair[0] == pair[1]
+    return {pair[0]}
+
+
+def _read(name: str, folder: int) -> str:
+    descriptor = os.open(name, os.O_RDONLY, dir_fd=folder)
+    try:
+        return os.read(descriptor, 9).decode()
+    finally:
+        os.close(descriptor)
 
 
 @pytest.mark.parametrize("path", ["../x", "a/../../x", "/etc/x", "..data", "..x/y", ""])
