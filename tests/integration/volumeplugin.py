@@ -1,6 +1,6 @@
 """A volume plugin for Docker: speaks its protocol on a Unix socket and keeps what it was asked.
 
-Run as a program by `test_persistent_docker.py`: SOCKET FOLDER. Each request is a line of
+Run as a program by `test_volumes_plugin.py`: SOCKET FOLDER. Each request is a line of
 FOLDER/asked; each volume is a folder below FOLDER.
 """
 
