@@ -44,7 +44,10 @@ def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
 def git_daemon(base: Path) -> tuple[subprocess.Popen[bytes], str]:
     """Serve the repositories in `base` by the git protocol."""
     port = free_port()
-    command = ["git", "daemon", "--export-all", f"--base-path={base}", "--reuseaddr",
+    # Not by `git daemon`, which would leave this child of its own behind when it is ended.
+    folder = subprocess.run(["git", "--exec-path"], capture_output=True, text=True, check=True)
+    program = Path(folder.stdout.strip()) / "git-daemon"
+    command = [str(program), "--export-all", f"--base-path={base}", "--reuseaddr",
                f"--listen={HOST}", f"--port={port}", str(base)]  # fmt: skip
     process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
     wait_for(port, process)
