@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reconciler.apiserver.http.api import Api
@@ -104,6 +104,7 @@ async def test_warnings_cannot_break_the_header() -> None:
     assert answer.warnings
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # hosts are slow at times
 @given(
     st.sampled_from(("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")),
     st.lists(
