@@ -34,6 +34,7 @@ from reconciler.sync.comparison import Comparison
 from reconciler.sync.execute import Executor, Failure
 from reconciler.sync.hooks import marked
 from reconciler.sync.identity import source_of
+from reconciler.sync.intake import Intake
 from reconciler.sync.inventory import Inventory
 from reconciler.sync.journal import Journal
 from reconciler.sync.memory import Memory
@@ -43,7 +44,6 @@ from reconciler.sync.target import Target
 from reconciler.sync.verdict import Verdict
 from reconciler.sync.waves import Order, order_of, order_refusals, split
 from reconciler.sync.wayback import WayBack
-from reconciler.sync.windows import paused_until
 
 Load = Callable[[Snapshot], Awaitable[Desired]]
 """Reads and validates a snapshot whole; blocking work is done off the event loop."""
@@ -90,9 +90,7 @@ class Sync:
         self._controller: Controller[str] = Controller(
             "sync", self._reconcile, backoff=_BACKOFF, random=random
         )
-        self._newest: Snapshot | None = None
-        self._waiting_room: Snapshot | None = None
-        self._admitted: Snapshot | None = None
+        self._intake = Intake(name, clock, self._verdict)
         self._candidate: Target | None = None
         self._target: Target | None = None
         self._suspects: dict[ObjectKey, None] = {}
@@ -139,37 +137,19 @@ class Sync:
                     self._journal.problem(seen)
                     self._log.warning("source.held", reason=seen.reason, message=seen.message)
                 case Snapshot():
-                    self._missed(self._waiting_room or self._newest)
-                    self._waiting_room = seen
+                    self._intake.show(seen)
                     self._take_up()
                     self._journal.fetched(seen.revision)
                     self._log.info("revision.fetched", revision=seen.revision, author=seen.author)
                     self._wake()
 
     def _take_up(self) -> float:
-        """Let the revision that waits in, unless a pause holds; return for how many seconds."""
-        waits, now = self._waiting_room, self._clock.now()
-        if waits is None:
-            return 0.0
-        until = paused_until(self._own_source(), now)
-        known = waits.revision == self._journal.source.status.applied_revision
-        if until is not None and not self._asked and not known:
-            self._verdict.paused(waits.revision, until)
-            return (until - now).total_seconds() + 0.01
-        self._newest, self._waiting_room = waits, None
-        return 0.0
+        applied = self._journal.source.status.applied_revision
+        return self._intake.take_up(self._own_source(), asked=self._asked, applied=applied)
 
     def _own_source(self) -> SourceObject | None:
         source = self._inventory.live.get(self._own_key)
         return source if isinstance(source, SourceObject) else None
-
-    def _missed(self, passed: Snapshot | None) -> None:
-        """Open the record of a revision that a newer one overtakes before it was looked at."""
-        if passed is None or passed is self._admitted:
-            return
-        if not self._journal.quarantined(passed.revision):
-            self._verdict.begin(passed)
-            self._log.info("revision.superseded", revision=passed.revision)
 
     def _wake(self) -> None:
         self._controller.queue.add(self.name)
@@ -190,8 +170,8 @@ class Sync:
         return RequeueAfter(pause) if pause and isinstance(outcome, Done) else outcome
 
     async def _follow_newest(self) -> Outcome:
-        if self._newest is not None and self._newest is not self._admitted:
-            await self._admit(self._newest)
+        if (unseen := self._intake.unseen) is not None:
+            await self._admit(unseen)
         if self._candidate is not None:
             await self._consider(self._candidate)
         if self._target is None:
@@ -205,7 +185,7 @@ class Sync:
             return
         record = self._verdict.begin(snapshot)
         desired = await self._loaded(snapshot)
-        self._admitted = snapshot
+        self._intake.admitted = snapshot
         self._candidate = None
         if desired.problems:
             self._verdict.unreadable(record, snapshot.revision, desired.problems)
@@ -231,7 +211,7 @@ class Sync:
         """Stay with the last good revision: the newest failed before, and was undone."""
         if self._target is None:
             self._candidate = await self._back.find(record, snapshot.revision)
-        self._admitted = snapshot
+        self._intake.admitted = snapshot
         self._verdict.quarantined(
             f"{snapshot.revision[:12]} failed before; a new commit is awaited"
         )
@@ -361,7 +341,7 @@ class Sync:
             actions = later
 
     def _still_newest(self) -> bool:
-        return self._newest is self._admitted
+        return self._intake.current
 
     def _written(self, action: Write, obj: KubeObject) -> None:
         self._comparison.written(action, obj)

@@ -49,6 +49,16 @@ class Verdict:
         self._journal.reach(record, "Fetched")
         return record
 
+    def overtaken(self, snapshot: Snapshot) -> bool:
+        """Open the record of a revision that a newer one takes over from; say whether it has one.
+
+        One that is quarantined has had its record before.
+        """
+        if self._journal.quarantined(snapshot.revision):
+            return False
+        self.begin(snapshot)
+        return True
+
     def validated(self, record: str) -> None:
         """Every file was read, decoded and found valid."""
         self._rejected = False
