@@ -66,13 +66,16 @@ class KeptResults:
         if not any(mark in data for mark in _ENCRYPTED):
             self._fresh[content] = _encode(result.objects)
 
-    def flush(self, used: Iterable[str]) -> None:
-        """Keep what was noted, and forget what is not `used` when that is most of it."""
+    def flush(self, used: Iterable[str], count: int) -> None:
+        """Keep what was noted, and forget what is not `used` when that is most of it.
+
+        `count` is about how many are used: `used` itself is asked for only then.
+        """
         self._before = None
         if self._memory is None or not self._fresh:
             return
-        wanted = set(used)
-        if self._count + len(self._fresh) > 2 * len(wanted) + _SPARE:
+        if self._count + len(self._fresh) > 2 * count + _SPARE:
+            wanted = set(used)
             known = {key: each for key, each in self._memory.read().items() if key in wanted}
             self._memory.replace({**known, **self._fresh})
             self._count = len(known) + len(self._fresh)
@@ -89,6 +92,7 @@ def _encode(objects: Iterable[DesiredObject]) -> bytes:
     return orjson.dumps(
         [
             (*each.key, each.content, each.line, each.column, each.document, each.within,
+             each.annotated,
              orjson.dumps(each.manifest, option=orjson.OPT_SORT_KEYS).decode())
             for each in objects
         ]
@@ -98,7 +102,7 @@ def _encode(objects: Iterable[DesiredObject]) -> bytes:
 def _decode(encoded: bytes, path: str) -> tuple[DesiredObject, ...]:
     return tuple(
         Recalled(ObjectKey(kind, namespace, name), content, path, line, column, document, within,
-                 manifest)
-        for kind, namespace, name, content, line, column, document, within, manifest
+                 manifest, annotated=annotated)
+        for kind, namespace, name, content, line, column, document, within, annotated, manifest
         in orjson.loads(encoded)
     )  # fmt: skip

@@ -87,7 +87,8 @@ class Loader:
                 result = read_file(ref.path, data, self._namespace, self._limits, self._keys)
                 self._by_content[_cache_key(ref)] = result
                 self._kept.note(_kept_key(ref), data, result)
-        self._kept.flush(_kept_key(ref) for ref in snapshot.files.values() if not ref.refused)
+        used = (_kept_key(ref) for ref in snapshot.files.values() if not ref.refused)
+        self._kept.flush(used, len(snapshot.files))
 
     def _recall(self, unseen: dict[tuple[str, bool, bool], FileRef]) -> None:
         """Take what an earlier run read out of `unseen`."""

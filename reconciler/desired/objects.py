@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -23,6 +23,7 @@ class DesiredObject:
     admitted, with defaults. `content` is a hash of `manifest`: equal for equal meaning, whatever
     the file's order, comments and form. `line` and `column` count from 1, `document` from 0;
     `within` is the path of the object in its document ("items[2]" in a List), mostly empty.
+    `annotated` says that it has annotations, the one question that each commit asks of each object.
     """
 
     key: ObjectKey
@@ -34,6 +35,11 @@ class DesiredObject:
     column: int
     document: int
     within: str = ""
+    annotated: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Look once: 10,000 objects that are asked again cost each commit their cache misses."""
+        object.__setattr__(self, "annotated", bool(self.obj.metadata.annotations))
 
     @property
     def place(self) -> str:
@@ -66,11 +72,13 @@ class Recalled(DesiredObject):
         document: int,
         within: str,
         encoded: str,
+        *,
+        annotated: bool,
     ) -> None:
         for name, value in (
             ("key", key), ("content", content), ("path", path), ("line", line),
             ("column", column), ("document", document), ("within", within),
-            ("_encoded", encoded), ("_manifest", None), ("_obj", None),
+            ("_encoded", encoded), ("annotated", annotated), ("_manifest", None), ("_obj", None),
         ):  # fmt: skip
             object.__setattr__(self, name, value)
 
@@ -96,7 +104,7 @@ class Recalled(DesiredObject):
         """See `DesiredObject`."""
         return Recalled(
             self.key, self.content, path, self.line, self.column, self.document, self.within,
-            self._encoded,
+            self._encoded, annotated=self.annotated,
         )  # fmt: skip
 
 

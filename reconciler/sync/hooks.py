@@ -30,7 +30,7 @@ def is_hook(obj: KubeObject) -> bool:
 
 def run_of(desired: Mapping[ObjectKey, DesiredObject]) -> str:
     """Return the mark of a tree, the same for equal declarations; "" without any hook."""
-    if not any(is_hook(each.obj) for each in desired.values() if each.obj.metadata.annotations):
+    if not any(is_hook(each.obj) for each in desired.values() if each.annotated):
         return ""
     contents = "".join(sorted(each.content for each in desired.values()))
     return hashlib.blake2b(contents.encode(), digest_size=8).hexdigest()

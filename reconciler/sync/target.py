@@ -55,10 +55,10 @@ class Target:
         `before` saw every change of its objects until now.
         """
         if before is None:
-            fresh = set(self.desired)
+            fresh = list(self.desired)
         else:
             wanted = self.desired
-            fresh = wanted.keys() - before.desired.keys()
+            fresh = [key for key in wanted if key not in before.desired]
             self.unhealthy = {k: h for k, h in before.unhealthy.items() if k in wanted}
             self.failed = {k: h for k, h in before.failed.items() if k in wanted}
         for key in fresh:

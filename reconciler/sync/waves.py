@@ -46,9 +46,9 @@ def order_of(desired: Mapping[ObjectKey, DesiredObject]) -> Order:
     waves: dict[ObjectKey, int] = {}
     dependencies: dict[ObjectKey, tuple[ObjectKey, ...]] = {}
     for key, each in desired.items():
-        notes = each.obj.metadata.annotations
-        if not notes:
+        if not each.annotated:
             continue
+        notes = each.obj.metadata.annotations
         if key.kind != "Namespace" and (number := _wave(notes)):
             waves[key] = number
         if text := notes.get(DEPENDS_ANNOTATION):
@@ -89,7 +89,7 @@ def split(
 
 def order_refusals(desired: Mapping[ObjectKey, DesiredObject], order: Order) -> list[Refusal]:
     """Return what is wrong with the order that a revision asks for."""
-    found = [refusal for each in desired.values() for refusal in _faults(each)]
+    found = [fault for each in desired.values() if each.annotated for fault in _faults(each)]
     for key, needed in order.dependencies.items():
         found += [
             _refuse(desired[key], DEPENDS_ANNOTATION, f"{other} is not declared here")
@@ -134,8 +134,6 @@ _CLUSTER = frozenset(("Namespace", "PersistentVolume"))
 
 def _faults(each: DesiredObject) -> Iterator[Refusal]:
     notes = each.obj.metadata.annotations
-    if not notes:
-        return
     text, hook = notes.get(WAVE_ANNOTATION), notes.get(HOOK_ANNOTATION)
     if text is not None and not _is_wave(text):
         yield _refuse(each, WAVE_ANNOTATION, f'"{text}" is not a whole number up to {_FARTHEST}')
