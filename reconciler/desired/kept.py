@@ -101,8 +101,8 @@ def _encode(objects: Iterable[DesiredObject]) -> bytes:
 
 def _decode(encoded: bytes, path: str) -> tuple[DesiredObject, ...]:
     return tuple(
-        Recalled(ObjectKey(kind, namespace, name), content, path, line, column, document, within,
-                 manifest, annotated=annotated)
+        Recalled(ObjectKey(kind, namespace, name), content, path, (line, column, document),
+                 within, manifest, annotated=annotated)
         for kind, namespace, name, content, line, column, document, within, annotated, manifest
         in orjson.loads(encoded)
     )  # fmt: skip

@@ -54,7 +54,7 @@ class DesiredObject:
 class Recalled(DesiredObject):
     """A declared object that an earlier run admitted: decoded when somebody asks, which few do.
 
-    `encoded` is the canonical JSON of its manifest.
+    `place` is its line, column and document; `encoded` the canonical JSON of its manifest.
     """
 
     __slots__ = ("_encoded", "_manifest", "_obj")
@@ -67,14 +67,13 @@ class Recalled(DesiredObject):
         key: ObjectKey,
         content: str,
         path: str,
-        line: int,
-        column: int,
-        document: int,
+        place: tuple[int, int, int],
         within: str,
         encoded: str,
         *,
         annotated: bool,
     ) -> None:
+        line, column, document = place
         for name, value in (
             ("key", key), ("content", content), ("path", path), ("line", line),
             ("column", column), ("document", document), ("within", within),
@@ -103,7 +102,7 @@ class Recalled(DesiredObject):
     def at(self, path: str) -> DesiredObject:
         """See `DesiredObject`."""
         return Recalled(
-            self.key, self.content, path, self.line, self.column, self.document, self.within,
+            self.key, self.content, path, (self.line, self.column, self.document), self.within,
             self._encoded, annotated=self.annotated,
         )  # fmt: skip
 
