@@ -9,17 +9,13 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import signal
-import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from ipaddress import IPv4Network
-from pathlib import Path
 from typing import Any
 
-import pydantic
 import structlog
 import uvloop
-import yaml
 
 from reconciler import host, rundir
 from reconciler.apiserver.http.server import ApiServer, ApiSettings
@@ -47,7 +43,6 @@ from reconciler.core import gc, log
 from reconciler.core.clock import Clock, SystemClock
 from reconciler.core.errors import ReconcilerError
 from reconciler.core.ids import Ids
-from reconciler.core.kept import KeptFile, stamp_of_sources
 from reconciler.core.ownership import FileOwnership, NamespaceOwnership
 from reconciler.core.tasks import Part, supervise
 from reconciler.desired.age import AgeKeys
@@ -70,7 +65,6 @@ from reconciler.model.storageclass import StorageClass
 from reconciler.scheduler.loop import Scheduler
 from reconciler.scheduler.storage import Storage
 from reconciler.settings import OWNERSHIP, Settings, SettingsError
-from reconciler.source.place import open_source
 from reconciler.source.receiver import Receiver
 from reconciler.source.snapshot import Snapshot
 from reconciler.source.webhook import Doorkeeper
@@ -78,6 +72,7 @@ from reconciler.store.protocol import Store
 from reconciler.store.sqlite import open_store
 from reconciler.sync.loop import Sync
 from reconciler.sync.steering import Care, SyncOptions
+from reconciler.watched import Watched, open_watched
 
 FAILED = 1
 
@@ -110,9 +105,21 @@ _UNFOLLOWED = (Event, ProxyState)
 
 
 class ControlPlane:
-    """Store, registry, controllers, scheduler and sync: all that needs no Docker host."""
+    """Store, registry, controllers, scheduler and sync: all that needs no Docker host.
 
-    def __init__(self, settings: Settings, store: Store, clock: Clock, ids: Ids) -> None:
+    What reaches outside the process is opened here from the settings, unless it is given.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        clock: Clock,
+        ids: Ids,
+        *,
+        face: Callable[[Registry], Client] = LocalClient,
+        watched: Watched | None = None,
+    ) -> None:
         self.registry = Registry(
             store,
             clock,
@@ -123,11 +130,12 @@ class ControlPlane:
                 node_ports=(settings.node_port_min, settings.node_port_max),
             ),
         )
-        self.client = LocalClient(self.registry)
+        self.client = face(self.registry)
         self.informers = Informers(self.client)
         self.events = EventRecorder(self.client, clock, ids)
         self._settings = settings
-        self.sync = _sync(settings, self.client, clock, self.informers)
+        watched = watched or open_watched(settings, clock)
+        self.sync = _sync(settings, watched, self.client, clock, self.informers)
         self._clock = clock
         self._ranges = load_balancer_ranges(settings)
 
@@ -241,31 +249,22 @@ def _webhooks(settings: Settings, sync: Sync, clock: Clock) -> dict[str, Part]:
     return {"webhooks": receiver.run}
 
 
-def _sync(settings: Settings, client: Client, clock: Clock, informers: Informers) -> Sync | None:
-    if not settings.source:
+def _sync(
+    settings: Settings,
+    watched: Watched | None,
+    client: Client,
+    clock: Clock,
+    informers: Informers,
+) -> Sync | None:
+    if watched is None:
         return None
-    source = open_source(
-        settings.source,
-        clock=clock,
-        state_dir=settings.state_dir,
-        branch=settings.branch or "",
-        sub_path=settings.path,
-        interval=settings.interval,
-        tag=settings.tag or "",
-        commit=settings.commit or "",
-        semver=settings.semver or "",
-        access=settings.access,
-    )
-    loader = Loader(
-        memory=_kept_file(settings, "declared", "admission", "desired", "model"),
-        keys=AgeKeys(settings.age_key_file),
-    )
+    loader = Loader(memory=watched.declared, keys=AgeKeys(settings.age_key_file))
 
     async def load(snapshot: Snapshot) -> Desired:
         return await asyncio.to_thread(loader.load, snapshot)
 
     spec = SourceSpec(
-        url=settings.source,
+        url=settings.source or "",
         branch=settings.branch or "",
         tag=settings.tag or "",
         commit=settings.commit or "",
@@ -274,7 +273,7 @@ def _sync(settings: Settings, client: Client, clock: Clock, informers: Informers
         interval=f"{settings.interval:g}s",
     )
     return Sync(
-        source,
+        watched.source,
         load,
         client,
         clock,
@@ -284,18 +283,8 @@ def _sync(settings: Settings, client: Client, clock: Clock, informers: Informers
             spec=spec,
             care=Care(settings.on_failure, settings.prune_threshold),
         ),
-        memory=_kept_file(settings, "clean", "admission", "desired", "model", "sync"),
+        memory=watched.clean,
     )
-
-
-def _kept_file(settings: Settings, name: str, *rooms: str) -> KeptFile | None:
-    """Return what earlier runs of the very code in `rooms` kept, where that can be told."""
-    package = Path(__file__).parent
-    folders = {room: package / room for room in rooms}
-    stamp = stamp_of_sources(folders, sys.version, pydantic.VERSION, yaml.__version__)
-    if not stamp:
-        return None
-    return KeptFile(settings.state_dir / "cache" / f"{settings.source_name}.{name}", stamp)
 
 
 def main(settings: Settings) -> int:
@@ -349,21 +338,27 @@ async def _serve(settings: Settings) -> int:
 
 
 def _host_parts(settings: Settings, plane: ControlPlane, clock: Clock) -> dict[str, Part]:
-    informers = KubeletInformers(
-        plane.informers[Pod],
-        plane.informers[Service],
-        plane.informers[Endpoints],
-        plane.informers[ProxyState],
-        plane.informers.of((ConfigMap, Secret, PersistentVolumeClaim)),
-        plane.informers[PersistentVolume],
-    )
+    informers = kubelet_informers(plane.informers)
     recorder = plane.events.speaker("kubelet", settings.node_name)
     on = host.adapters(settings)
     return {
         **host.firewall(),
-        **host.proxy(settings, plane.client, informers),
+        **host.proxy(settings, plane.client, informers, on),
+        **host.names(settings, informers),
         **host.kubelet(settings, plane.client, informers, recorder, clock, on),
     }
+
+
+def kubelet_informers(informers: Informers) -> KubeletInformers:
+    """Return those that a host's parts read."""
+    return KubeletInformers(
+        informers[Pod],
+        informers[Service],
+        informers[Endpoints],
+        informers[ProxyState],
+        informers.of((ConfigMap, Secret, PersistentVolumeClaim)),
+        informers[PersistentVolume],
+    )
 
 
 def _leaves(group: ExceptionGroup | None) -> Iterable[Exception]:

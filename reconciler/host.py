@@ -18,7 +18,7 @@ from reconciler.kubelet.bridge import BridgeNetwork
 from reconciler.kubelet.docker import DockerRuntime
 from reconciler.kubelet.files import PodFiles
 from reconciler.kubelet.firewall import ForwardAccept
-from reconciler.kubelet.hostfacts import host_facts
+from reconciler.kubelet.hostfacts import HostFacts, host_facts
 from reconciler.kubelet.kubelet import Informers, Kubelet, KubeletOptions
 from reconciler.kubelet.narration import Recorder
 from reconciler.kubelet.node import NodeAgent, NodeOptions
@@ -35,6 +35,7 @@ from reconciler.proxy import rules
 from reconciler.proxy.dns import zone
 from reconciler.proxy.dns.server import DnsServer
 from reconciler.proxy.healthcheck import HealthChecks
+from reconciler.proxy.loop import Host as Kernel
 from reconciler.proxy.loop import Proxy
 from reconciler.proxy.skeleton import BRIDGE, Network
 from reconciler.settings import Settings
@@ -44,11 +45,18 @@ _CAP_SYS_RESOURCE = 24
 
 @dataclass(frozen=True, slots=True)
 class Adapters:
-    """What the kubelet acts on."""
+    """What the kubelet and the proxy act on, and what they are told of the host.
+
+    `address` is the one from which the host reaches others.
+    """
 
     runtime: ContainerRuntime
     network: PodNetwork
     files: PodFiles
+    kernel: Kernel
+    facts: HostFacts
+    limits: HostLimits
+    address: str
 
 
 def network_plan(settings: Settings) -> NetworkPlan:
@@ -62,6 +70,10 @@ def adapters(settings: Settings) -> Adapters:
         DockerRuntime(settings.docker_socket),
         BridgeNetwork(network_plan(settings)),
         PodFiles(settings.state_dir, settings.run_dir),
+        Kernel(),
+        host_facts(),
+        host_limits(),
+        host_address(),
     )
 
 
@@ -74,14 +86,13 @@ def kubelet(
     on: Adapters,
 ) -> dict[str, Part]:
     """Return the loops that run this node's pods and, where wanted, register the node."""
-    address = host_address()
     dns = ClusterDns(settings.cluster_dns, settings.cluster_domain)
     options = KubeletOptions(
         node_name=settings.node_name,
-        host_ip=address,
+        host_ip=on.address,
         pod_cidr=settings.pod_cidr,
         dns=dns,
-        limits=host_limits(),
+        limits=on.limits,
         let_go_timeout=settings.let_go_timeout,
         git=GitLimits(settings.git_repo_timeout, settings.git_repo_size, settings.git_repo_file),
         volume_drivers=settings.volume_drivers,
@@ -103,24 +114,32 @@ def kubelet(
             client, informers.volumes, on.runtime, engine, recorder, settings.node_name
         ).run
     if settings.register_node:
-        node = NodeOptions(settings.node_name, address, settings.pod_cidr)
-        parts["node"] = NodeAgent(client, on.runtime, clock, host_facts(), node).run
+        node = NodeOptions(settings.node_name, on.address, settings.pod_cidr)
+        parts["node"] = NodeAgent(client, on.runtime, clock, on.facts, node).run
     return parts
 
 
-def proxy(settings: Settings, client: Client, informers: Informers) -> dict[str, Part]:
-    """Return the loops that serve services: the kernel's rules, and names."""
+def proxy(
+    settings: Settings, client: Client, informers: Informers, on: Adapters
+) -> dict[str, Part]:
+    """Return the loop that keeps the kernel's rules for services."""
     pods = ipaddress.IPv4Network(settings.pod_cidr)
     # One node: its pods are all the cluster's pods.
     local = tuple(filter(None, settings.node_port_addresses.split(",")))
     network = Network(settings.pod_cidr, settings.pod_cidr, settings.service_cidr, local)
-    node = rules.Node(settings.node_name, pods, host_address())
+    node = rules.Node(settings.node_name, pods, on.address)
+    services, endpoints = informers.services, informers.endpoints
+    served = Proxy(client, services, endpoints, informers.pods, node, network, host=on.kernel)
+    return {"proxy": served.run}
+
+
+def names(settings: Settings, informers: Informers) -> dict[str, Part]:
+    """Return the loops that answer on sockets: names of services, and their health."""
     services, endpoints = informers.services, informers.endpoints
     names = zone.Settings(
         settings.cluster_domain, settings.cluster_dns, settings.service_cidr, settings.pod_cidr
     )
     return {
-        "proxy": Proxy(client, services, endpoints, informers.pods, node, network).run,
         "dns": DnsServer(services, endpoints, names).run,
         "healthcheck": HealthChecks(services, endpoints, settings.node_name).run,
     }

@@ -17,6 +17,7 @@ from typing import Generic, TypeVar
 import structlog
 
 from reconciler.client.protocol import ApiError, Client, EventType, ObjectList, WatchEvent
+from reconciler.core.chance import chance
 from reconciler.core.gc import bulk_load
 from reconciler.core.queue import Backoff
 from reconciler.model import kinds
@@ -77,7 +78,7 @@ class Informer(Generic[T]):
         self._namespace = namespace
         self._resync = resync
         self._backoff = backoff or Backoff(base=0.1, cap=10.0)
-        self._random = random or Random()  # noqa: S311 - jitter, not secrecy
+        self._random = random or chance()
         self._objects: dict[Name, T] = {}
         self._indexes: dict[str, _Index[T]] = {}
         self._handlers: list[Handler[T]] = []

@@ -18,6 +18,7 @@ from typing import Generic, TypeVar, assert_never
 
 import structlog
 
+from reconciler.core.chance import chance
 from reconciler.core.errors import Retryable, Terminal
 
 K = TypeVar("K", bound=Hashable)
@@ -154,7 +155,7 @@ class Controller(Generic[K]):
         self._reconcile = reconcile
         self._workers = workers
         self._backoff = backoff or Backoff()
-        self._random = random or Random()  # noqa: S311 - jitter, not secrecy
+        self._random = random or chance()
         self._failures: dict[K, int] = {}
         self._log = structlog.get_logger(component=name)
 

@@ -119,6 +119,7 @@ class Host:
     kernel: Callable[[Network], Kernel] = open_table
     flows: Callable[[], Flows] = Conntrack
     addresses: Callable[[], Addresses] = BalancedAddresses
+    let_loopback_out: Callable[[str], object] = let_loopback_out
 
 
 class Proxy:
@@ -328,7 +329,7 @@ class Proxy:
 
     def _let_loopback_out(self) -> None:
         try:
-            let_loopback_out(BRIDGE)
+            self._host.let_loopback_out(BRIDGE)
         except OSError as error:
             self._warn_once("proxy.loopback_closed", str(error))
 

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import re
 import threading
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,13 +20,14 @@ from random import Random
 import structlog
 import watchfiles
 
+from reconciler.core.chance import chance
 from reconciler.core.clock import Clock
 from reconciler.core.queue import Backoff
 from reconciler.source.access import Access
 from reconciler.source.address import Address
 from reconciler.source.announce import Announcer
 from reconciler.source.files import TreeLimits, is_kustomization
-from reconciler.source.git import FETCHED, Commit, GitRepository, TreeEntry
+from reconciler.source.git import FETCHED, Commit, GitRepository, TreeEntry, open_repository
 from reconciler.source.gittree import LINK, all_files, is_plain, is_utf8, manifest_files
 from reconciler.source.snapshot import FileRef, Snapshot, SourceError, SourceProblem
 
@@ -34,12 +35,16 @@ _COMMIT = re.compile("[0-9a-f]{40}([0-9a-f]{24})?")
 _BATCH_BYTES = 32 * 1024 * 1024
 
 
+Opener = Callable[[Address, Path, float, Access], GitRepository]
+
+
 @dataclass(frozen=True, slots=True)
 class GitOptions:
     """How a branch is watched. Waits are seconds.
 
     `interval` between two looks, longer by up to the share `jitter` and after failures by
-    `backoff`; `timeout` of one git process; `watch_step` as in `DirectoryTiming`.
+    `backoff`; `timeout` of one git process; `watch_step` as in `DirectoryTiming`. `opener` finds
+    the repository at an address, or makes the mirror of a remote one.
     """
 
     interval: float = 10.0
@@ -51,6 +56,7 @@ class GitOptions:
     second_look: float = 1.0
     follow_rewrites: bool = False
     access: Access = field(default_factory=Access)
+    opener: Opener = open_repository
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +97,7 @@ class GitSource:
         self._limits = limits or TreeLimits()
         self._revision = last_revision
         self._verified = ""
-        self._random = random or Random()  # noqa: S311 - jitter, not secrecy
+        self._random = random or chance()
         self._own_executor = None if executor else ThreadPoolExecutor(1, thread_name_prefix="git")
         self._executor = executor or self._own_executor
         self._one_look = threading.Lock()
@@ -213,10 +219,7 @@ class GitSource:
         if known is not None and known.git_dir.is_dir():
             return known
         timeout, access = self._options.timeout, self._options.access
-        if self._address.remote:
-            self._repository = GitRepository.mirror(self._mirror, timeout, access)
-        else:
-            self._repository = GitRepository.discover(Path(self._address.location), timeout, access)
+        self._repository = self._options.opener(self._address, self._mirror, timeout, access)
         return self._repository
 
     def _present(self, repository: GitRepository) -> Commit:

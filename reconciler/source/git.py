@@ -309,6 +309,18 @@ class GitRepository:
         return process
 
 
+def open_repository(
+    address: Address, mirror: Path, timeout: float, access: Access
+) -> GitRepository:
+    """Open the repository at `address`: one on this host in place, a remote one by its `mirror`.
+
+    Raises `SourceError`.
+    """
+    if address.remote:
+        return GitRepository.mirror(mirror, timeout, access)
+    return GitRepository.discover(Path(address.location), timeout, access)
+
+
 def _highest(refs: Iterable[str], address: Address) -> str:
     tags = [ref.removeprefix("refs/tags/") for ref in refs]
     found = highest((tag for tag in tags if not is_bad_ref(tag)), address.semver)

@@ -7,8 +7,9 @@ loop. The command line reads a running daemon's store through `open_readonly`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from reconciler.model.meta import ObjectKey
 from reconciler.store.history import HistoryLimit
@@ -16,21 +17,48 @@ from reconciler.store.journal import Journal, open_journal, open_journal_readonl
 from reconciler.store.protocol import Change, Event, Feed, Operation, Record, StoreUnavailable
 from reconciler.store.state import State
 from reconciler.store.table import Table
-from reconciler.store.writer import Write, Writer
+from reconciler.store.writer import Finish, Log, Write, Writer
 
 _FORGET_BATCH = 256  # events that leave the history together, to spare small deletes
+
+
+class History(Log, Protocol):
+    """What a store is read from at its start and written to; `Journal` is the real one."""
+
+    def compacted(self) -> int:
+        """Return the newest revision whose event is no longer kept."""
+        ...
+
+    def load(self) -> Iterable[Event]:
+        """Return all the changes, in order."""
+        ...
+
+
+class Durability(Protocol):
+    """What makes writes durable beside the event loop; `Writer` is the real one."""
+
+    def submit(self, write: Write) -> None:
+        """Queue `write`; never blocks."""
+        ...
+
+    async def close(self) -> None:
+        """Write what waits, then release the log."""
+        ...
+
+
+WriterOf = Callable[[Log, asyncio.AbstractEventLoop, Finish], Durability]
 
 
 class SqliteStore:
     """A `Store` in one file. Build it by `open_store`, inside the event loop that uses it."""
 
-    def __init__(self, journal: Journal, limit: HistoryLimit) -> None:
+    def __init__(self, journal: History, limit: HistoryLimit, *, writer: WriterOf = Writer) -> None:
         self._state = State(limit, compacted=journal.compacted())
         self._state.restore(journal.load())
         self._dropped: list[Event] = self._state.history.trim()
         self._loop = asyncio.get_running_loop()
         self._epoch = 1
-        self._writer: Writer | None = Writer(journal, self._loop, self._finish)
+        self._writer: Durability | None = writer(journal, self._loop, self._finish)
 
     @property
     def revision(self) -> int:

@@ -1,4 +1,4 @@
-"""The thread that makes transactions durable, in groups. Used by `sqlite.py` alone.
+"""What makes transactions durable, in groups, on a thread of its own. Used by `sqlite.py`.
 
 While one group is being synced to disk, the transactions that arrive wait and form the next: the
 slower the disk, the larger the group, so the cost of a sync is shared. The thread touches the
@@ -13,8 +13,9 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from reconciler.store.journal import Journal, forget
+from reconciler.store.journal import Forgotten, forget
 from reconciler.store.protocol import Event, StoreUnavailable
 from reconciler.store.state import Transaction
 
@@ -39,19 +40,60 @@ class Write:
 Finish = Callable[[Sequence[Write], StoreUnavailable | None], None]
 
 
+class Log(Protocol):
+    """Where groups are made durable; `journal.Journal` is the real one. Every method blocks."""
+
+    def append(self, events: Sequence[Event], forgotten: Forgotten | None) -> None:
+        """Make `events` durable, or nothing of it and raise `StoreUnavailable`."""
+        ...
+
+    def close(self) -> None:
+        """Release the file."""
+        ...
+
+
+class Committer:
+    """Appends groups in order; after a failure, refuses what may build on the failed group."""
+
+    def __init__(self, log: Log, report: Finish) -> None:
+        self._log = log
+        self._report = report
+        self._error: StoreUnavailable | None = None
+        self._failed_epoch = 0
+
+    def write(self, group: Sequence[Write]) -> None:
+        """Make the group durable, and report how that went."""
+        if self._error is not None:
+            late = [write for write in group if write.epoch <= self._failed_epoch]
+            self._report(late, self._error)
+            group = group[len(late) :]
+        if group:
+            self._error = self._append(group)
+            self._failed_epoch = group[-1].epoch if self._error else 0
+            self._report(group, self._error)
+
+    def _append(self, group: Sequence[Write]) -> StoreUnavailable | None:
+        events = [event for write in group for event in write.transaction.events]
+        dropped = [event for write in group for event in write.dropped]
+        try:
+            self._log.append(events, forget(dropped))
+        except StoreUnavailable as error:
+            return error
+        return None
+
+
 class Writer:
     """Owns the journal from construction until `close` returns.
 
     `finish` is called on `loop` once per group, in order, with the error when it failed.
     """
 
-    def __init__(self, journal: Journal, loop: asyncio.AbstractEventLoop, finish: Finish) -> None:
+    def __init__(self, journal: Log, loop: asyncio.AbstractEventLoop, finish: Finish) -> None:
         self._journal = journal
         self._loop = loop
         self._finish = finish
         self._waiting: queue.SimpleQueue[Write | None] = queue.SimpleQueue()
-        self._error: StoreUnavailable | None = None
-        self._failed_epoch = 0
+        self._committer = Committer(journal, self._report)
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -69,7 +111,7 @@ class Writer:
         while open_ended:
             group, open_ended = self._collect()
             if group:
-                self._write(group)
+                self._committer.write(group)
         self._journal.close()
 
     def _collect(self) -> tuple[list[Write], bool]:
@@ -88,25 +130,6 @@ class Writer:
             except queue.Empty:
                 return group, True
         return group, False
-
-    def _write(self, group: Sequence[Write]) -> None:
-        if self._error is not None:
-            late = [write for write in group if write.epoch <= self._failed_epoch]
-            self._report(late, self._error)
-            group = group[len(late) :]
-        if group:
-            self._error = self._append(group)
-            self._failed_epoch = group[-1].epoch if self._error else 0
-            self._report(group, self._error)
-
-    def _append(self, group: Sequence[Write]) -> StoreUnavailable | None:
-        events = [event for write in group for event in write.transaction.events]
-        dropped = [event for write in group for event in write.dropped]
-        try:
-            self._journal.append(events, forget(dropped))
-        except StoreUnavailable as error:
-            return error
-        return None
 
     def _report(self, group: Sequence[Write], error: StoreUnavailable | None) -> None:
         # A closed loop has nobody left who waits for the answer.
