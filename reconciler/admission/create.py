@@ -22,6 +22,7 @@ from reconciler.admission.rules.cluster import (
 )
 from reconciler.admission.rules.config import config_map, secret
 from reconciler.admission.rules.endpoints import endpoints
+from reconciler.admission.rules.endpointslice import endpoint_slice
 from reconciler.admission.rules.pod import pod, pod_template
 from reconciler.admission.rules.quota import limit_range, resource_quota
 from reconciler.admission.rules.replication import replication_controller
@@ -31,6 +32,7 @@ from reconciler.admission.rules.storageclass import storage_class
 from reconciler.model.account import LimitRange, ResourceQuota, ServiceAccount
 from reconciler.model.claim import PersistentVolumeClaim
 from reconciler.model.config import ConfigMap, Secret
+from reconciler.model.endpointslice import EndpointSlice
 from reconciler.model.event import Event
 from reconciler.model.gitops import ProxyState, Revision, Source
 from reconciler.model.meta import KubeObject
@@ -44,6 +46,7 @@ from reconciler.model.storageclass import StorageClass
 
 _RULES: dict[type[KubeObject], Callable[[Any], Errors]] = {
     ConfigMap: config_map,
+    EndpointSlice: endpoint_slice,
     Endpoints: endpoints,
     Event: event,
     LimitRange: limit_range,

@@ -19,6 +19,7 @@ from reconciler.admission.defaultvolume import (
 from reconciler.model.account import LimitRange, LimitRangeItem
 from reconciler.model.claim import PersistentVolumeClaim
 from reconciler.model.config import Secret
+from reconciler.model.endpointslice import EndpointPort, EndpointSlice
 from reconciler.model.meta import KubeObject
 from reconciler.model.namespace import Namespace
 from reconciler.model.node import Node
@@ -154,6 +155,20 @@ def _subset(subset: EndpointSubset) -> EndpointSubset:
     return subset.replace(ports=tuple(container_port_protocol(port) for port in subset.ports))
 
 
+def _endpoint_slice(obj: EndpointSlice) -> EndpointSlice:
+    ports = tuple(_slice_port(port) for port in obj.ports)
+    changed = any(new is not old for new, old in zip(ports, obj.ports, strict=True))
+    return obj.replace(ports=ports) if changed else obj
+
+
+def _slice_port(port: EndpointPort) -> EndpointPort:
+    """SetDefaults_EndpointPort: a name that may be empty, and a protocol."""
+    if port.name is not None and port.protocol is not None:
+        return port
+    protocol = "TCP" if port.protocol is None else port.protocol
+    return port.replace(name=port.name or "", protocol=protocol)
+
+
 def _secret(obj: Secret) -> Secret:
     """SetDefaults_Secret; `stringData` goes into `data`, as the v1 conversion does."""
     changes: dict[str, Any] = {}
@@ -227,6 +242,7 @@ def _limit(item: LimitRangeItem) -> LimitRangeItem:
 
 
 _RULES: dict[type[KubeObject], Callable[[Any], Any]] = {
+    EndpointSlice: _endpoint_slice,
     Endpoints: _endpoints,
     LimitRange: _limit_range,
     Namespace: _namespace,

@@ -44,9 +44,7 @@ _WORDS = {
     Reason.TYPE_INVALID: "Invalid value",
     Reason.INTERNAL: "Internal error",
 }
-_WITHOUT_VALUE = frozenset(
-    (Reason.REQUIRED, Reason.FORBIDDEN, Reason.TOO_LONG, Reason.TOO_MANY, Reason.INTERNAL)
-)
+_WITHOUT_VALUE = frozenset((Reason.REQUIRED, Reason.FORBIDDEN, Reason.TOO_LONG, Reason.INTERNAL))
 
 
 class GoValue(str):
@@ -111,6 +109,11 @@ def forbidden(path: str, detail: str) -> FieldError:
 def duplicate(path: str, value: Any) -> FieldError:
     """Return field.Duplicate."""
     return FieldError(path, Reason.DUPLICATE, "", value)
+
+
+def too_many(path: str, count: int, limit: int) -> FieldError:
+    """Return field.TooMany."""
+    return FieldError(path, Reason.TOO_MANY, f"must have at most {limit} items", count)
 
 
 def not_found(path: str, value: Any) -> FieldError:

@@ -11,6 +11,7 @@ from typing import Any
 from reconciler.admission.create import validate
 from reconciler.admission.errors import Errors, FieldError, GoValue, forbidden, go_value, invalid
 from reconciler.admission.rules.cluster import security_labels
+from reconciler.admission.rules.endpointslice import endpoint_slice_update
 from reconciler.admission.rules.meta import annotation_map, labels, owners
 from reconciler.admission.rules.podupdate import pod_update
 from reconciler.admission.rules.statuses import pod_status, replication_status, service_status
@@ -20,6 +21,7 @@ from reconciler.model.account import ResourceQuota
 from reconciler.model.base import Model
 from reconciler.model.claim import PersistentVolumeClaim
 from reconciler.model.config import ConfigMap, Secret
+from reconciler.model.endpointslice import EndpointSlice
 from reconciler.model.meta import KubeObject, ObjectMeta
 from reconciler.model.namespace import Namespace
 from reconciler.model.pod import Pod
@@ -192,6 +194,7 @@ _BEFORE: dict[type[KubeObject], UpdateRule] = {
     Service: _service,
 }
 _AFTER: dict[type[KubeObject], UpdateRule] = {
+    EndpointSlice: endpoint_slice_update,
     PersistentVolume: _volume,
     PersistentVolumeClaim: _claim,
     Pod: pod_update,

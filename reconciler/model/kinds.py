@@ -11,6 +11,8 @@ from reconciler.model import gitops
 from reconciler.model.account import LimitRange, ResourceQuota, ServiceAccount
 from reconciler.model.claim import PersistentVolumeClaim
 from reconciler.model.config import ConfigMap, Secret
+from reconciler.model.endpointslice import GROUP as DISCOVERY_GROUP
+from reconciler.model.endpointslice import EndpointSlice
 from reconciler.model.event import Event
 from reconciler.model.meta import KubeObject
 from reconciler.model.namespace import Namespace
@@ -70,6 +72,13 @@ def _core(
                     categories=categories)  # fmt: skip
 
 
+def _in_group(
+    model: type[KubeObject], plural: str, group: str, *, namespaced: bool = True
+) -> Resource:
+    kind = model.__name__
+    return Resource(model, kind, plural, kind.lower(), namespaced=namespaced, group=group)
+
+
 def _gitops(model: type[KubeObject], plural: str, *short: str) -> Resource:
     kind = model.__name__
     return Resource(model, kind, plural, kind.lower(), short, namespaced=False, status=True,
@@ -101,6 +110,7 @@ RESOURCES: tuple[Resource, ...] = (
         namespaced=False,
         group=STORAGE_GROUP,
     ),
+    _in_group(EndpointSlice, "endpointslices", DISCOVERY_GROUP),
     _gitops(gitops.ProxyState, "proxystates"),
     _gitops(gitops.Revision, "revisions"),
     _gitops(gitops.Source, "sources"),

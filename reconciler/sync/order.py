@@ -15,7 +15,7 @@ _ORDER: tuple[tuple[str, ...], ...] = (
     ("PersistentVolume",),
     ("PersistentVolumeClaim",),
     ("Service",),
-    ("Endpoints",),
+    ("Endpoints", "EndpointSlice.discovery.k8s.io"),
     ("ReplicationController",),
     ("Pod",),
 )

@@ -14,7 +14,7 @@ import orjson
 
 from reconciler.apiserver.http import discovery
 from reconciler.apiserver.http.message import JSON, TEXT, Reply, Request
-from reconciler.model import gitops, schema
+from reconciler.model import gitops, kinds, schema
 from reconciler.model.base import ListMap, ListSet, Model, PatchOnly
 from reconciler.model.kinds import Resource
 from reconciler.model.schema import Schema
@@ -98,7 +98,14 @@ def _name(model: type[Model]) -> str:
         return f"io.k8s.apimachinery.pkg.apis.meta.v1.{model.__name__}"
     if model.__module__ == gitops.__name__:
         return f"dev.reconciler.gitops.v1alpha1.{model.__name__}"
-    return f"io.k8s.api.core.v1.{model.__name__}"
+    group = _groups().get(model.__module__, "")
+    return f"io.k8s.api.{group.partition('.')[0] or 'core'}.v1.{model.__name__}"
+
+
+@cache
+def _groups() -> dict[str, str]:
+    """Return the group of each module of models that has the kinds of a group."""
+    return {resource.model.__module__: resource.group for resource in kinds.RESOURCES}
 
 
 def _collect(model: type[Model], schemas: Json) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from reconciler.apiserver.registry.allocation import Pick
+from reconciler.apiserver.registry.endpointslices import EndpointSliceStrategy
 from reconciler.apiserver.registry.namespaces import NamespaceStrategy
 from reconciler.apiserver.registry.nodes import NodeStrategy
 from reconciler.apiserver.registry.pods import PodStrategy
@@ -21,6 +22,7 @@ from reconciler.apiserver.registry.workloads import (
 )
 from reconciler.model import kinds
 from reconciler.model.claim import PersistentVolumeClaim
+from reconciler.model.endpointslice import EndpointSlice
 from reconciler.model.meta import KubeObject
 from reconciler.model.namespace import Namespace
 from reconciler.model.node import Node
@@ -39,6 +41,7 @@ def build(
     table: Strategies = {resource.model: Strategy(resource.model) for resource in kinds.RESOURCES}
     table |= {model: OwnStrategy(model) for model in OWN_KINDS}
     table |= {
+        EndpointSlice: EndpointSliceStrategy(EndpointSlice),
         Namespace: NamespaceStrategy(Namespace),
         Node: NodeStrategy(Node),
         PersistentVolume: VolumeStrategy(now),

@@ -13,6 +13,7 @@ from reconciler.apiserver.http.tables.text import NONE, UNKNOWN, age, joined, la
 from reconciler.model.account import LimitRange, ResourceQuota, ServiceAccount
 from reconciler.model.claim import PersistentVolumeClaim
 from reconciler.model.config import ConfigMap, Secret
+from reconciler.model.endpointslice import EndpointPort, EndpointSlice
 from reconciler.model.event import Event
 from reconciler.model.meta import KubeObject
 from reconciler.model.namespace import Namespace
@@ -140,6 +141,25 @@ def _addresses(obj: Endpoints) -> str:
     return f"{text} + {more} more..." if more > 0 else text
 
 
+def _endpoint_slice(obj: EndpointSlice, now: datetime) -> dict[str, Any]:
+    ports = [_slice_port(port) for port in obj.ports]
+    addresses = [address for endpoint in obj.endpoints for address in endpoint.addresses]
+    return _cells(obj.metadata.name, obj.address_type, _few(ports), _few(addresses), _age(obj, now))
+
+
+def _slice_port(port: EndpointPort) -> str:
+    if port.port is not None:
+        return str(port.port)
+    return "*" if port.name is None else port.name
+
+
+def _few(texts: list[str]) -> str:
+    """Kubernetes' listWithMoreString."""
+    more = len(texts) - _SHOWN_ENDPOINTS
+    text = ",".join(texts[:_SHOWN_ENDPOINTS])
+    return f"{text} + {more} more..." if more > 0 else text or "<unset>"
+
+
 def _event(obj: Event, now: datetime) -> dict[str, Any]:
     about = obj.involved_object
     target = f"{about.kind.lower()}/{about.name}" if about.name else about.kind.lower()
@@ -248,6 +268,7 @@ def _roles(found: Mapping[str, str]) -> set[str]:
 ROWS: dict[str, Any] = {
     "configmaps": _config_map,
     "endpoints": _endpoints,
+    "endpointslices": _endpoint_slice,
     "events": _event,
     "limitranges": _limit_range,
     "namespaces": _namespace,
