@@ -2,8 +2,9 @@
 
 `messages.json` has a message a name; those that stand alone in a body are named by apiVersion and
 kind. A field is "NUMBER TYPE", "NUMBER list TYPE" or "NUMBER map TYPE" (from strings); "?" marks
-one whose zero is a value, because Kubernetes has a pointer there. Protobuf is loaded with the
-first body that needs it: the idle daemon does not carry it.
+one whose zero is a value, because Kubernetes has a pointer there; "NUMBER inline TYPE" is a struct
+whose members JSON has in the message itself. Protobuf is loaded with the first body that needs it:
+the idle daemon does not carry it.
 """
 
 from __future__ import annotations
@@ -30,6 +31,11 @@ def table() -> dict[str, dict[str, str]]:
 def keeps_zero(message: str, field: str) -> bool:
     """Say whether a field's zero is a value that was given."""
     return table()[message][field].endswith("?")
+
+
+def is_inline(message: str, field: str) -> bool:
+    """Say whether a field's members stand in the message itself where JSON writes it."""
+    return " inline " in table()[message][field]
 
 
 @cache
@@ -82,7 +88,7 @@ def _add(message: Any, field: str, described: list[str]) -> None:
     elif kind.startswith("list "):
         _put(message, field, number, kind.removeprefix("list "), _REPEATED)
     else:
-        _put(message, field, number, kind, _OPTIONAL)
+        _put(message, field, number, kind.removeprefix("inline "), _OPTIONAL)
 
 
 def _put(message: Any, field: str, number: int, kind: str, label: int) -> None:

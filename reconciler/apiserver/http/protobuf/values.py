@@ -1,7 +1,8 @@
 """A body in protobuf as the plain values that JSON would have. Called by `body.py`.
 
 One decoder for all messages: what is special is a handful of Kubernetes' types (times,
-quantities, IntOrString). Unknown fields are left out, as Kubernetes leaves them out.
+quantities, IntOrString), and the structs that JSON writes into the one around them (inline).
+Unknown fields are left out, as Kubernetes leaves them out.
 """
 
 from __future__ import annotations
@@ -58,6 +59,9 @@ def _object(message: Any) -> dict[str, Any]:
     members: dict[str, Any] = {}
     for field, value in message.ListFields():
         plain = _member(field, value)
+        if classes.is_inline(name, field.name):
+            members |= plain
+            continue
         if plain in ("", 0, None, [], {}) and not classes.keeps_zero(name, field.name):
             continue
         members[field.name] = plain
@@ -88,6 +92,15 @@ def _time(value: Any) -> str | None:
         raise NotProtobuf(f"a time of {value.seconds} seconds") from error
 
 
+def _micro_time(value: Any) -> str | None:
+    whole = _time(value)
+    return whole.replace("Z", f".{value.nanos // 1000:06}Z") if whole else None
+
+
+def _extra(value: Any) -> list[str]:
+    return list(value.items)
+
+
 def _quantity(value: Any) -> str:
     return str(value.string)
 
@@ -105,6 +118,8 @@ def _fields(value: Any) -> Any:
 
 _SPECIAL: dict[str, Callable[[Any], Any]] = {
     "Time": _time,
+    "MicroTime": _micro_time,
+    "ExtraValue": _extra,
     "Quantity": _quantity,
     "IntOrString": _int_or_string,
     "FieldsV1": _fields,

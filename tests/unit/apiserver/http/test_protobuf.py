@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 
 from reconciler.apiserver.http.protobuf import classes, values
 from reconciler.apiserver.http.protobuf.values import NoSuchMessage, NotProtobuf
+from reconciler.model import kinds, schema
+from reconciler.model.base import Model
+from reconciler.model.kinds import Resource
 
 
 def body(name: str, message: Any) -> bytes:
@@ -98,8 +101,71 @@ def test_what_is_no_protobuf() -> None:
 
 
 def test_a_kind_that_is_not_in_the_table() -> None:
-    with pytest.raises(NoSuchMessage, match="Pod of v1"):
-        values.read(body("v1 Pod", new("TypeMeta")))
+    envelope = classes.message_class("Unknown")()
+    envelope.typeMeta.apiVersion, envelope.typeMeta.kind = "apps/v1", "Deployment"
+    with pytest.raises(NoSuchMessage, match="Deployment of apps/v1"):
+        values.read(b"k8s\x00" + envelope.SerializeToString())
+
+
+def test_structs_that_json_writes_into_the_one_around_them() -> None:
+    pod = new("v1 Pod")
+    pod.spec.volumes.add(name="v").volumeSource.emptyDir.SetInParent()
+    container = pod.spec.containers.add(name="c", image="")
+    container.livenessProbe.handler.exec.command.append("true")
+    container.livenessProbe.periodSeconds = 3
+    variable = container.env.add(name="E").valueFrom.configMapKeyRef
+    variable.key, variable.localObjectReference.name = "k", "m"
+    assert values.read(body("v1 Pod", pod))["spec"] == {
+        "volumes": [{"name": "v", "emptyDir": {}}],
+        "containers": [
+            {
+                "name": "c",
+                "env": [{"name": "E", "valueFrom": {"configMapKeyRef": {"name": "m", "key": "k"}}}],
+                "livenessProbe": {"exec": {"command": ["true"]}, "periodSeconds": 3},
+            }
+        ],
+    }
+
+
+def test_times_of_microseconds_and_lists_under_a_name() -> None:
+    event = new("v1 Event")
+    event.eventTime.seconds, event.eventTime.nanos = 86400, 1_500_000
+    assert values.read(body("v1 Event", event))["eventTime"] == "1970-01-02T00:00:00.001500Z"
+    review = new("authorization.k8s.io/v1 SubjectAccessReview")
+    review.spec.extra["scopes"].items.extend(("a", "b"))
+    read = values.read(body("authorization.k8s.io/v1 SubjectAccessReview", review))
+    assert read["spec"] == {"extra": {"scopes": ["a", "b"]}}
+
+
+def _fields(message: str) -> dict[str, str]:
+    """Return a message's fields by name with their types, those of inlined structs among them."""
+    found: dict[str, str] = {}
+    for field, described in classes.table()[message].items():
+        kind = described.rstrip("?").split(" ", 1)[1]
+        found |= _fields(kind.removeprefix("inline ")) if "inline " in kind else {field: kind}
+    return found
+
+
+@pytest.mark.parametrize(
+    "resource", [each for each in kinds.RESOURCES if "reconciler" not in each.group]
+)
+def test_every_field_of_every_kind_is_in_the_table(resource: Resource) -> None:
+    waiting: list[tuple[type[Model], str]] = [
+        (resource.model, f"{resource.api_version} {resource.kind}")
+    ]
+    seen: set[str] = set()
+    while waiting:
+        model, message = waiting.pop()
+        fields = _fields(message)
+        for name, place in schema.fields_of(model).items():
+            if name in ("apiVersion", "kind") and model is resource.model:
+                continue
+            assert name in fields, f"{message} lacks {name}"
+            inner = place.item or place
+            kind = fields[name].removeprefix("list ").removeprefix("map ")
+            if inner.model is not None and kind not in seen:
+                seen.add(kind)
+                waiting.append((inner.model, kind))
 
 
 @given(st.sampled_from([name for name in classes.table() if " " in name]), st.binary(max_size=200))
