@@ -18,6 +18,7 @@ import structlog
 import uvloop
 
 from reconciler import host, rundir
+from reconciler.apiserver.http.declared import nothing_declared
 from reconciler.apiserver.http.server import ApiServer, ApiSettings
 from reconciler.apiserver.registry.registry import Registry
 from reconciler.apiserver.registry.settings import RegistrySettings
@@ -320,7 +321,13 @@ async def _serve(settings: Settings) -> int:
     try:
         plane = ControlPlane(settings, store, clock, ids)
         await plane.registry.start()
-        api = ApiServer(plane.registry, clock, api_settings(settings), host.streams(settings))
+        api = ApiServer(
+            plane.registry,
+            clock,
+            api_settings(settings),
+            host.streams(settings),
+            plane.sync.declared if plane.sync is not None else nothing_declared,
+        )
         parts = {"api": api.run, **_host_parts(settings, plane, clock), **plane.parts()}
         logger.info("daemon.started", source=settings.source, node=settings.node_name)
         await supervise(parts, _stop_on_signals(plane.sync))

@@ -38,6 +38,7 @@ from reconciler.sync.intake import Intake
 from reconciler.sync.inventory import Inventory
 from reconciler.sync.journal import Journal
 from reconciler.sync.memory import Memory
+from reconciler.sync.notice import notice
 from reconciler.sync.plan import Plan
 from reconciler.sync.steering import SyncOptions, rolls_back, said, suspended
 from reconciler.sync.target import Target
@@ -104,6 +105,13 @@ class Sync:
     def source(self) -> SourceObject:
         """The Source object as it stands, whether written yet or not."""
         return self._journal.source
+
+    def declared(self, key: ObjectKey, live: KubeObject | None) -> str:
+        """Return what who wrote an object, as it now is, is told of Git; "" when it has no say."""
+        wanted = self._target.desired.get(key) if self._target is not None else None
+        if wanted is None:
+            return ""
+        return notice(wanted, live, self._clock.now(), suspended=self._suspended)
 
     async def run(self) -> None:
         """Follow the source until cancelled."""

@@ -258,6 +258,18 @@ def test_run_and_remove(kubectl: Kubectl) -> None:
     assert "piped" in told.stdout
 
 
+def test_who_writes_what_git_declares_is_warned(kubectl: Kubectl) -> None:
+    line = MANIFEST.splitlines().index("metadata: {name: s, namespace: streams}") - 1
+    place = f"Warning: Git declares this object in all.yaml:{line}:1: "
+    written = kubectl.run("label", "secret", "s", f"by={os.urandom(3).hex()}", "--overwrite")
+    assert written.returncode == 0, written.stderr
+    assert f"{place}what differs from the file is taken back; change the file" in written.stderr
+    deleted = kubectl.run("delete", "secret", "s")
+    assert deleted.returncode == 0, deleted.stderr
+    assert f"{place}it is made again" in deleted.stderr
+    wait_for(lambda: kubectl.run("get", "secret", "s").returncode == 0, "the secret is made again")
+
+
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="there is no kubectl on this machine")
 def test_a_token_of_nobody_opens_no_shell(config: Path) -> None:
     plain = Kubectl(kubectls()[0], config, "streams")

@@ -29,6 +29,7 @@ from reconciler.apiserver.http import (
     writing,
 )
 from reconciler.apiserver.http.accept import Wanted
+from reconciler.apiserver.http.declared import Declared, nothing_declared, warned
 from reconciler.apiserver.http.health import Metrics
 from reconciler.apiserver.http.message import JSON, Answer, Reply, Request
 from reconciler.apiserver.http.reading import Reader
@@ -61,7 +62,10 @@ _VERBS = {
 
 
 class Api:
-    """See the module. `address` is the server's own, as discovery tells it."""
+    """See the module. `address` is the server's own, as discovery tells it.
+
+    `declared` says what becomes of writes to what Git declares.
+    """
 
     def __init__(
         self,
@@ -72,12 +76,14 @@ class Api:
         address: str,
         random: Random | None = None,
         node: NodeStreams | None = None,
+        declared: Declared = nothing_declared,
         connections: Callable[[], int] = lambda: 0,
     ) -> None:
         self._registry = registry
         self._clock = clock
         self._authenticator = authenticator
         self._address = address
+        self._declared = declared
         self._connections = connections
         chance = random or Random()  # noqa: S311 - jitter, and which endpoint a proxy takes
         self._watches = Watches(registry, clock, chance)
@@ -109,11 +115,13 @@ class Api:
         asked = replace(request, user=user)
         if place.resource is None:
             return await self._elsewhere(asked, place)
-        if place.subresource:
-            return await self._part(asked, place, place.resource)
-        if place.name:
-            return await self._object(asked, place, place.resource)
-        return await self._collection(asked, place, place.resource)
+        if not place.name:
+            return await self._collection(asked, place, place.resource)
+        answer_for = self._part if place.subresource else self._object
+        answer = await answer_for(asked, place, place.resource)
+        if isinstance(answer, Reply):
+            answer = warned(answer, asked, place, place.resource, self._registry, self._declared)
+        return answer
 
     def _user(self, request: Request) -> Identity:
         try:

@@ -19,6 +19,7 @@ import structlog
 
 from reconciler.apiserver.http.api import Api
 from reconciler.apiserver.http.connection import Connection, PeerIdentity
+from reconciler.apiserver.http.declared import Declared, nothing_declared
 from reconciler.apiserver.registry.registry import Registry
 from reconciler.apiserver.security.authentication import (
     Authenticator,
@@ -67,7 +68,8 @@ class ApiSettings:
 class ApiServer:
     """The REST face of a registry. `address` is where it listens, once `ready` is set.
 
-    `node` answers for logs, exec and port-forward of this host's pods.
+    `node` answers for logs, exec and port-forward of this host's pods; `declared` for what Git
+    declares.
     """
 
     def __init__(
@@ -76,12 +78,14 @@ class ApiServer:
         clock: Clock,
         settings: ApiSettings,
         node: NodeStreams | None = None,
+        declared: Declared = nothing_declared,
     ) -> None:
         self.ready = asyncio.Event()
         self.address = settings.listen
         self._registry = registry
         self._clock = clock
         self._node = node
+        self._declared = declared
         self._settings = settings
         self._authority = Authority(settings.pki)
         self._open: set[Connection] = set()
@@ -115,6 +119,7 @@ class ApiServer:
             Authenticator(admin_token(self._settings.token_file)),
             address=self._settings.listen,
             node=self._node,
+            declared=self._declared,
             connections=lambda: len(self._open),
         )
 

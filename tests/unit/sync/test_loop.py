@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import pytest
 
@@ -405,5 +406,18 @@ def test_objects_of_an_undeclared_namespace_reject_the_revision_until_it_is_ther
         await cluster.client.create(Namespace.model_validate({"metadata": {"name": "web"}}))
         await cluster.revision(rejected.spec.revision, "Healthy")
         assert ObjectKey("ConfigMap", "web", "a") in cluster.objects()
+
+    run(scenario)
+
+
+def test_who_writes_a_declared_object_is_told_its_file(run):
+    async def scenario(cluster):
+        key, free = ObjectKey("ConfigMap", "web", "a"), ObjectKey("ConfigMap", "web", "free")
+        assert cluster.sync.declared(key, None) == ""
+        await cluster.apply(WEB, settings("a"))
+        assert cluster.sync.declared(free, None) == ""
+        told = cluster.sync.declared(key, cluster.registry.get(ConfigMap, "a", "web"))
+        assert "what differs from the file is taken back" in told
+        assert re.match(r"Git declares this object in \S+:\d+:\d+: ", told)
 
     run(scenario)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -15,6 +16,7 @@ from reconciler.apiserver.registry.registry import Registry
 from reconciler.apiserver.security.authentication import Authenticator
 from reconciler.core.clock import SystemClock
 from reconciler.core.ids import Ids
+from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.store.memory import MemoryStore
 
 TOKEN = {"authorization": "Bearer right"}
@@ -138,3 +140,35 @@ def test_no_request_is_answered_with_a_crash(
         assert told.get("reason") != "InternalError", told
 
     asyncio.run(check())
+
+
+async def test_who_writes_what_git_declares_is_told_so() -> None:
+    registry = Registry(MemoryStore(), SystemClock(), Ids(Random(3)))
+    await registry.start()
+    asked: list[tuple[ObjectKey, bool]] = []
+
+    def declared(key: ObjectKey, live: KubeObject | None) -> str:
+        asked.append((key, live is not None))
+        return "Git says no" if key.name == "a" else ""
+
+    served = Api(registry, SystemClock(), Authenticator("right"), address="", declared=declared)
+    for name in ("a", "b"):
+        made = await served.handle(ask("POST", MAPS, {"metadata": {"name": name}}))
+        assert made.code == 201
+    assert asked == []
+
+    async def warnings(request: Request) -> list[str]:
+        answer = await served.handle(request)
+        assert isinstance(answer, Reply)
+        assert answer.code == 200
+        return list(answer.warnings)
+
+    merge = {"content_type": "application/merge-patch+json"}
+    patch = ask("PATCH", f"{MAPS}/a", {"data": {"k": "v"}}, **merge)
+    assert await warnings(patch) == ['299 - "Git says no"']
+    assert await warnings(replace(patch, query={"dryRun": ["All"]})) == []
+    assert await warnings(replace(patch, path=f"{MAPS}/b")) == []
+    assert await warnings(ask("GET", f"{MAPS}/a")) == []
+    assert await warnings(ask("DELETE", f"{MAPS}/a")) == ['299 - "Git says no"']
+    of_a = [live for key, live in asked if key == ObjectKey("ConfigMap", "default", "a")]
+    assert of_a == [True, False]
