@@ -152,6 +152,7 @@ class ControlPlane:
                 events,
                 clock,
                 claims=informers[PersistentVolumeClaim],
+                defaults=self._settings.rollout,
             ).run,
             "endpoints": EndpointsController(
                 client, informers[Service], pods, informers[Endpoints]
