@@ -197,6 +197,7 @@ class Sync:
         desired = await self._loaded(snapshot)
         self._intake.admitted = snapshot
         self._candidate = None
+        self._verdict.rendered(record, desired.rendered)
         if desired.problems:
             self._verdict.unreadable(record, snapshot.revision, desired.problems)
         else:

@@ -47,6 +47,8 @@ class Verdict:
         """Open the record of a revision; return its name."""
         record = self._journal.begin(snapshot)
         self._journal.reach(record, "Fetched")
+        if snapshot.verified:
+            self._journal.reach(record, "Verified", "signed by a key that is trusted")
         return record
 
     def overtaken(self, snapshot: Snapshot) -> bool:
@@ -58,6 +60,11 @@ class Verdict:
             return False
         self.begin(snapshot)
         return True
+
+    def rendered(self, record: str, what: Sequence[str]) -> None:
+        """What the revision encrypts was opened, its kustomizations were built."""
+        if what:
+            self._journal.reach(record, "Rendered", ", ".join(what))
 
     def validated(self, record: str) -> None:
         """Every file was read, decoded and found valid."""

@@ -74,9 +74,12 @@ class Feed:
 
     def show(self, *manifests: Mapping[str, Any] | bytes) -> Snapshot:
         shown = snapshot(*manifests)
+        self.put(shown)
+        return shown
+
+    def put(self, shown: Snapshot) -> None:
         self.past[shown.revision] = shown
         self._shown.put_nowait(shown)
-        return shown
 
     def fail(self, message: str) -> None:
         self._shown.put_nowait(SourceProblem("Unreachable", message, START))
