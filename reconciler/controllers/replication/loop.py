@@ -296,8 +296,11 @@ def _orphan_labels(pod: Pod) -> list[str]:
 
 def _selector(rc: ReplicationController) -> list[str]:
     """Return one pair of the selector: any pod that matches all of them has it."""
-    pairs = sorted(rc.spec.selector.items())
-    return [f"{rc.metadata.namespace}/{key}={value}" for key, value in pairs[:1]]
+    selector = rc.spec.selector
+    if not selector:
+        return []
+    key = min(selector)
+    return [f"{rc.metadata.namespace}/{key}={selector[key]}"]
 
 
 def _face(pod: Pod) -> tuple[object, ...]:
