@@ -55,7 +55,6 @@ from reconciler.model.claim import PersistentVolumeClaim
 from reconciler.model.config import ConfigMap, Secret
 from reconciler.model.event import Event
 from reconciler.model.gitops import ProxyState, Revision, SourceSpec
-from reconciler.model.imagepull import ImagePull
 from reconciler.model.meta import KubeObject
 from reconciler.model.namespace import Namespace
 from reconciler.model.node import Node
@@ -64,7 +63,6 @@ from reconciler.model.replication import ReplicationController
 from reconciler.model.service import Endpoints, Service
 from reconciler.model.storage import PersistentVolume
 from reconciler.model.storageclass import StorageClass
-from reconciler.scheduler.affinity import selects
 from reconciler.scheduler.loop import Scheduler
 from reconciler.scheduler.storage import Storage
 from reconciler.settings import OWNERSHIP, Settings, SettingsError
@@ -154,7 +152,6 @@ class ControlPlane:
                 events,
                 clock,
                 claims=informers[PersistentVolumeClaim],
-                defaults=self._settings.rollout,
             ).run,
             "endpoints": EndpointsController(
                 client, informers[Service], pods, informers[Endpoints]
@@ -167,7 +164,13 @@ class ControlPlane:
             "quota": QuotaController(client, informers.of(_followed_kinds())).run,
             "nodelifecycle": NodeLifecycle(client, nodes, pods, events, clock).run,
             "scheduler": Scheduler(
-                client, pods, nodes, events, clock, storage=_storage(informers)
+                client,
+                pods,
+                nodes,
+                events,
+                clock,
+                storage=_storage(informers),
+                namespaces=informers[Namespace],
             ).run,
             "events": events.run,
             "retention": EventRetention(client, clock).run,
@@ -286,7 +289,6 @@ def _sync(
             name=settings.source_name,
             spec=spec,
             care=Care(settings.on_failure, settings.prune_threshold),
-            takes=selects,
         ),
         memory=watched.clean,
     )
@@ -369,7 +371,6 @@ def kubelet_informers(informers: Informers) -> KubeletInformers:
         informers[ProxyState],
         informers.of((ConfigMap, Secret, PersistentVolumeClaim)),
         informers[PersistentVolume],
-        informers[ImagePull],
     )
 
 

@@ -13,7 +13,6 @@ from reconciler.admission.errors import Errors, FieldError
 from reconciler.admission.rules.claim import claim
 from reconciler.admission.rules.cluster import (
     event,
-    image_pull,
     namespace,
     node,
     proxy_state,
@@ -25,6 +24,7 @@ from reconciler.admission.rules.config import config_map, secret
 from reconciler.admission.rules.endpoints import endpoints
 from reconciler.admission.rules.endpointslice import endpoint_slice
 from reconciler.admission.rules.pod import pod, pod_template
+from reconciler.admission.rules.priorityclass import priority_class
 from reconciler.admission.rules.quota import limit_range, resource_quota
 from reconciler.admission.rules.replication import replication_controller
 from reconciler.admission.rules.service import service
@@ -36,11 +36,11 @@ from reconciler.model.config import ConfigMap, Secret
 from reconciler.model.endpointslice import EndpointSlice
 from reconciler.model.event import Event
 from reconciler.model.gitops import ProxyState, Revision, Source
-from reconciler.model.imagepull import ImagePull
 from reconciler.model.meta import KubeObject
 from reconciler.model.namespace import Namespace
 from reconciler.model.node import Node
 from reconciler.model.pod import Pod, PodTemplate
+from reconciler.model.priorityclass import PriorityClass
 from reconciler.model.replication import ReplicationController
 from reconciler.model.service import Endpoints, Service
 from reconciler.model.storage import PersistentVolume
@@ -51,7 +51,6 @@ _RULES: dict[type[KubeObject], Callable[[Any], Errors]] = {
     EndpointSlice: endpoint_slice,
     Endpoints: endpoints,
     Event: event,
-    ImagePull: image_pull,
     LimitRange: limit_range,
     Namespace: namespace,
     Node: node,
@@ -59,6 +58,7 @@ _RULES: dict[type[KubeObject], Callable[[Any], Errors]] = {
     PersistentVolumeClaim: claim,
     Pod: pod,
     PodTemplate: pod_template,
+    PriorityClass: priority_class,
     ProxyState: proxy_state,
     ReplicationController: replication_controller,
     ResourceQuota: resource_quota,

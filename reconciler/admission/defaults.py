@@ -24,6 +24,7 @@ from reconciler.model.meta import KubeObject
 from reconciler.model.namespace import Namespace
 from reconciler.model.node import Node
 from reconciler.model.pod import Pod, PodTemplate, PodTemplateSpec
+from reconciler.model.priorityclass import PriorityClass
 from reconciler.model.replication import ReplicationController
 from reconciler.model.service import (
     ClientIPConfig,
@@ -217,6 +218,13 @@ def _persistent_volume_claim(obj: PersistentVolumeClaim) -> PersistentVolumeClai
     return obj.replace(**outer) if outer else obj
 
 
+def _priority_class(obj: PriorityClass) -> PriorityClass:
+    """SetDefaults_PriorityClass."""
+    if obj.preemption_policy is not None:
+        return obj
+    return obj.replace(preemption_policy="PreemptLowerPriority")
+
+
 def _storage_class(obj: StorageClass) -> StorageClass:
     """SetDefaults_StorageClass."""
     changes: dict[str, Any] = {}
@@ -251,6 +259,7 @@ _RULES: dict[type[KubeObject], Callable[[Any], Any]] = {
     PersistentVolumeClaim: _persistent_volume_claim,
     Pod: default_pod,
     PodTemplate: _pod_template,
+    PriorityClass: _priority_class,
     ReplicationController: _replication_controller,
     Secret: _secret,
     Service: _service,

@@ -1,7 +1,7 @@
-"""What we know and do not act on yet. Called by `desired` only: a source may not ask for it.
+"""What we know and cannot act on. Called by `desired` only: a source may not ask for it.
 
 The API takes these fields, as Kubernetes' does; a manifest in Git must not be obeyed in part and
-in silence. A row goes away with the change that makes it work. Pure.
+in silence. Each row says why; it goes away with the change that makes it work. Pure.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from reconciler.model.volume import Volume, VolumeSource
 NOT_YET = "not supported yet"
 _NO_RECYCLING = "Recycle is not supported; use Retain or Delete"
 
-Row = tuple[str, str, Callable[[Any], bool]]
-"""Attribute, JSON name, and whether a value of it asks for what we do not do."""
+Row = tuple[str, str, Callable[[Any], bool], str]
+"""Attribute, JSON name, whether a value of it asks for what we do not do, and why we do not."""
 
 
 def _given(value: Any) -> bool:
@@ -46,42 +46,38 @@ def _is_true(value: Any) -> bool:
     return value is True
 
 
+_NO_CLASSES = "one runtime serves all pods of a Docker host: there are no RuntimeClasses"
+_NO_DEVICES = "there are no device drivers to claim devices from"
+_NO_USER_NAMESPACE = "the engine maps the users of all containers or of none, not those of one pod"
+_LINUX_ONLY = "hosts run Linux"
+
 _POD_SPEC: tuple[Row, ...] = (
-    ("topology_spread_constraints", "topologySpreadConstraints", _given),
-    ("scheduler_name", "schedulerName", _other_than("default-scheduler")),
-    ("priority_class_name", "priorityClassName", _given),
-    ("priority", "priority", _given),
-    ("preemption_policy", "preemptionPolicy", _other_than("PreemptLowerPriority")),
-    ("runtime_class_name", "runtimeClassName", _given),
-    ("overhead", "overhead", _given),
-    ("resource_claims", "resourceClaims", _given),
-    ("set_hostname_as_fqdn", "setHostnameAsFQDN", _given),
-    ("host_users", "hostUsers", _is_false),
-    ("service_account_name", "serviceAccountName", _other_than("default")),
-    ("automount_service_account_token", "automountServiceAccountToken", _is_true),
-)
-_AFFINITY: tuple[Row, ...] = (
-    ("pod_affinity", "podAffinity", _given),
-    ("pod_anti_affinity", "podAntiAffinity", _given),
+    ("runtime_class_name", "runtimeClassName", _given, _NO_CLASSES),
+    ("overhead", "overhead", _given, _NO_CLASSES),
+    ("resource_claims", "resourceClaims", _given, _NO_DEVICES),
+    ("set_hostname_as_fqdn", "setHostnameAsFQDN", _given, NOT_YET),
+    ("host_users", "hostUsers", _is_false, _NO_USER_NAMESPACE),
+    ("service_account_name", "serviceAccountName", _other_than("default"), NOT_YET),
+    ("automount_service_account_token", "automountServiceAccountToken", _is_true, NOT_YET),
 )
 _SECURITY: tuple[Row, ...] = (
-    ("se_linux_options", "seLinuxOptions", _given),
-    ("windows_options", "windowsOptions", _given),
-    ("seccomp_profile", "seccompProfile", _local_profile),
-    ("app_armor_profile", "appArmorProfile", _given),
+    ("se_linux_options", "seLinuxOptions", _given, NOT_YET),
+    ("windows_options", "windowsOptions", _given, _LINUX_ONLY),
+    ("seccomp_profile", "seccompProfile", _local_profile, NOT_YET),
+    ("app_armor_profile", "appArmorProfile", _given, NOT_YET),
 )
 _POD_SECURITY: tuple[Row, ...] = (
     *_SECURITY,
-    ("supplemental_groups_policy", "supplementalGroupsPolicy", _other_than("Merge")),
-    ("fs_group_change_policy", "fsGroupChangePolicy", _given),
+    ("supplemental_groups_policy", "supplementalGroupsPolicy", _other_than("Merge"), NOT_YET),
+    ("fs_group_change_policy", "fsGroupChangePolicy", _given, NOT_YET),
 )
 _CONTAINER_SECURITY: tuple[Row, ...] = (
     *_SECURITY,
-    ("proc_mount", "procMount", _other_than("Default")),
+    ("proc_mount", "procMount", _other_than("Default"), NOT_YET),
 )
 _CONTAINER: tuple[Row, ...] = (
-    ("volume_devices", "volumeDevices", _given),
-    ("resize_policy", "resizePolicy", _given),
+    ("volume_devices", "volumeDevices", _given, NOT_YET),
+    ("resize_policy", "resizePolicy", _given, NOT_YET),
 )
 _VOLUME_SOURCES = (
     "empty_dir",
@@ -111,15 +107,15 @@ _VOLUME_SOURCES = (
     "storageos",
 )
 _PROJECTION: tuple[Row, ...] = (
-    ("service_account_token", "serviceAccountToken", _given),
-    ("cluster_trust_bundle", "clusterTrustBundle", _given),
+    ("service_account_token", "serviceAccountToken", _given, NOT_YET),
+    ("cluster_trust_bundle", "clusterTrustBundle", _given, NOT_YET),
 )
 _SERVICE: tuple[Row, ...] = (
-    ("load_balancer_class", "loadBalancerClass", _other_than("reconciler.dev/host")),
-    ("traffic_distribution", "trafficDistribution", _given),
+    ("load_balancer_class", "loadBalancerClass", _other_than("reconciler.dev/host"), NOT_YET),
+    ("traffic_distribution", "trafficDistribution", _given, NOT_YET),
 )
 _UNSUPPORTED_SOURCES: tuple[Row, ...] = tuple(
-    (name, info.alias or name, _given)
+    (name, info.alias or name, _given, NOT_YET)
     for name, info in VolumeSource.model_fields.items()
     if name not in _VOLUME_SOURCES
 )
@@ -147,18 +143,17 @@ def _rows(holder: Model | None, rows: Iterable[Row], path: str) -> Errors:
     if holder is None:
         return
     held = holder.__dict__
-    for attribute, field, refused in rows:
+    for attribute, field, refused, why in rows:
         value = held[attribute]
         if (value or value is False) and refused(value):
-            yield FieldError(f"{path}.{field}", Reason.NOT_ACTED_ON, NOT_YET)
+            yield FieldError(f"{path}.{field}", Reason.NOT_ACTED_ON, why)
 
 
 def _pod_spec(spec: PodSpec, path: str) -> Errors:
     yield from _rows(spec, _POD_SPEC, path)
-    yield from _rows(spec.affinity, _AFFINITY, f"{path}.affinity")
     yield from _rows(spec.security_context, _POD_SECURITY, f"{path}.securityContext")
     if spec.os is not None and spec.os.name != "linux":
-        yield FieldError(f"{path}.os.name", Reason.NOT_ACTED_ON, NOT_YET)
+        yield FieldError(f"{path}.os.name", Reason.NOT_ACTED_ON, _LINUX_ONLY)
     for index, container in enumerate(spec.init_containers):
         yield from _container(container, f"{path}.initContainers[{index}]")
     for index, container in enumerate(spec.containers):
@@ -170,7 +165,7 @@ def _pod_spec(spec: PodSpec, path: str) -> Errors:
 def _container(container: Container, path: str) -> Errors:
     yield from _rows(container, _CONTAINER, path)
     if container.resources.claims:
-        yield FieldError(f"{path}.resources.claims", Reason.NOT_ACTED_ON, NOT_YET)
+        yield FieldError(f"{path}.resources.claims", Reason.NOT_ACTED_ON, _NO_DEVICES)
     yield from _rows(container.security_context, _CONTAINER_SECURITY, f"{path}.securityContext")
 
 

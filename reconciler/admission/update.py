@@ -14,6 +14,7 @@ from reconciler.admission.rules.cluster import security_labels
 from reconciler.admission.rules.endpointslice import endpoint_slice_update
 from reconciler.admission.rules.meta import annotation_map, labels, owners
 from reconciler.admission.rules.podupdate import pod_update
+from reconciler.admission.rules.priorityclass import priority_class_update
 from reconciler.admission.rules.statuses import pod_status, replication_status, service_status
 from reconciler.admission.rules.storageclass import storage_class_update
 from reconciler.model import quantity
@@ -25,6 +26,7 @@ from reconciler.model.endpointslice import EndpointSlice
 from reconciler.model.meta import KubeObject, ObjectMeta
 from reconciler.model.namespace import Namespace
 from reconciler.model.pod import Pod
+from reconciler.model.priorityclass import PriorityClass
 from reconciler.model.replication import ReplicationController
 from reconciler.model.service import Service
 from reconciler.model.storage import PersistentVolume, PersistentVolumeSource
@@ -198,6 +200,7 @@ _AFTER: dict[type[KubeObject], UpdateRule] = {
     PersistentVolume: _volume,
     PersistentVolumeClaim: _claim,
     Pod: pod_update,
+    PriorityClass: priority_class_update,
     ReplicationController: _replication,
     ResourceQuota: _quota,
     StorageClass: storage_class_update,

@@ -10,10 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from reconciler.desired.objects import DesiredObject
 from reconciler.model.meta import KubeObject, ObjectKey, ObjectMeta
+from reconciler.model.namespace import Namespace
 from reconciler.model.node import Node
 from reconciler.model.pod import Pod
 from reconciler.model.replication import ReplicationController
 from reconciler.scheduler.decision import Placed, decide
+from reconciler.scheduler.loop import is_ours
 from reconciler.scheduler.snapshot import Snapshot
 from reconciler.sync.workloads import PodEffect
 
@@ -29,7 +31,9 @@ def misfits(
     for node in nodes:
         snapshot.set_node(node)
     for obj in live:
-        if isinstance(obj, Pod) and obj.spec.node_name:
+        if isinstance(obj, Namespace):
+            snapshot.spaces[obj.metadata.name] = obj.metadata.labels
+        elif isinstance(obj, Pod) and obj.spec.node_name:
             snapshot.place(obj, obj.spec.node_name)
             pods[obj.metadata.namespace, obj.metadata.name] = obj
     if not any(use.node is not None for use in snapshot.nodes()):
@@ -49,9 +53,9 @@ def _place(
         return ""
     for number in range(effect.count):
         pod = _pod(effect, desired, number)
-        if pod is None:
+        if pod is None or not is_ours(pod):
             return ""
-        found = decide(pod, snapshot.nodes(), 0)
+        found = decide(pod, snapshot.nodes(), 0, spaces=snapshot.spaces)
         if not isinstance(found, Placed):
             return f"{effect.namespace}/{effect.pod}: {found.message}"
         if effect.fate == "start" or effect.gap:

@@ -14,11 +14,12 @@ from reconciler.model.config import ConfigMap, Secret
 from reconciler.model.endpointslice import GROUP as DISCOVERY_GROUP
 from reconciler.model.endpointslice import EndpointSlice
 from reconciler.model.event import Event
-from reconciler.model.imagepull import ImagePull
 from reconciler.model.meta import KubeObject
 from reconciler.model.namespace import Namespace
 from reconciler.model.node import Node
 from reconciler.model.pod import Pod, PodTemplate
+from reconciler.model.priorityclass import GROUP as SCHEDULING_GROUP
+from reconciler.model.priorityclass import PriorityClass
 from reconciler.model.replication import ReplicationController
 from reconciler.model.service import Endpoints, Service
 from reconciler.model.storage import PersistentVolume
@@ -112,7 +113,15 @@ RESOURCES: tuple[Resource, ...] = (
         group=STORAGE_GROUP,
     ),
     _in_group(EndpointSlice, "endpointslices", DISCOVERY_GROUP),
-    _gitops(ImagePull, "imagepulls"),
+    Resource(
+        PriorityClass,
+        "PriorityClass",
+        "priorityclasses",
+        "priorityclass",
+        ("pc",),
+        namespaced=False,
+        group=SCHEDULING_GROUP,
+    ),
     _gitops(gitops.ProxyState, "proxystates"),
     _gitops(gitops.Revision, "revisions"),
     _gitops(gitops.Source, "sources"),

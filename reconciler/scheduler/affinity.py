@@ -12,6 +12,9 @@ from reconciler.model.pod import Pod
 from reconciler.model.scheduling import NodeSelectorRequirement, NodeSelectorTerm, Toleration
 from reconciler.model.selector import Operator, Requirement
 
+REFUSING = ("NoSchedule", "NoExecute")
+"""The effects of taints that keep a pod off a node."""
+
 _OPERATORS: dict[str, Operator] = {
     "In": "in", "NotIn": "notin", "Exists": "exists", "DoesNotExist": "!", "Gt": "gt", "Lt": "lt",
 }  # fmt: skip

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from reconciler.model.node import Node
 from reconciler.model.pod import Pod
-from reconciler.scheduler.demand import demand_of
-from reconciler.scheduler.filters import Reasons, Request, refuse
+from reconciler.scheduler.filters import Refusal, refuse
+from reconciler.scheduler.request import Request, request_of
 from reconciler.scheduler.scores import Candidates, total
 from reconciler.scheduler.snapshot import NodeUse
+from reconciler.scheduler.terms import Spaces
 from reconciler.scheduler.volumes import NONE, PodVolumes
 
 NO_NODES = "no nodes available to schedule pods"
@@ -30,45 +31,60 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """No node takes the pod; `message` says why in Kubernetes' words."""
+    """No node takes the pod; `message` says why in Kubernetes' words, `by_node` each node's why."""
 
     message: str
+    request: Request
+    by_node: Mapping[str, Refusal] = field(default_factory=dict)
 
 
 Decision = Placed | Refused
 
 
-def decide(pod: Pod, nodes: Sequence[NodeUse], seed: int, volumes: PodVolumes = NONE) -> Decision:
-    """Choose one of `nodes` for `pod`, whose claims mean `volumes`."""
-    request = Request(pod, demand_of(pod), volumes)
-    known = sum(use.node is not None for use in nodes)
-    if volumes.fault and known:
-        return Refused(f"0/{known} nodes are available: {volumes.fault}.")
+def decide(
+    pod: Pod,
+    nodes: Sequence[NodeUse],
+    seed: int,
+    volumes: PodVolumes = NONE,
+    *,
+    spaces: Spaces | None = None,
+    crowded: Mapping[str, NodeUse] | None = None,
+) -> Decision:
+    """Choose one of `nodes` for `pod`, whose claims mean `volumes`.
+
+    `spaces` are the labels of the namespaces; `crowded` has the nodes on which room is kept for
+    other pods, as they will be with these.
+    """
+    known = [use for use in nodes if use.node is not None]
+    request = request_of(pod, known, volumes, spaces or {})
+    if volumes.fault:
+        final = Refusal((volumes.fault,), final=True)
+        message = f"0/{len(known)} nodes are available: {volumes.fault}." if known else NO_NODES
+        return Refused(message, request, {use.name: final for use in known})
     fitting: list[tuple[NodeUse, Node]] = []
-    refusals: list[Reasons] = []
-    for use in nodes:
-        if use.node is None:
-            continue
-        reasons = refuse(request, use, use.node)
-        if reasons:
-            refusals.append(reasons)
-        else:
-            fitting.append((use, use.node))
+    refusals: dict[str, Refusal] = {}
+    for use in known:
+        if use.node is not None:
+            full = (crowded or {}).get(use.name)
+            found = refuse(request, full, use.node) if full is not None else None
+            found = found or refuse(request, use, use.node)
+            if found is not None:
+                refusals[use.name] = found
+            else:
+                fitting.append((use, use.node))
     if not fitting:
-        return Refused(explain(refusals))
+        return Refused(explain(refusals.values()), request, refusals)
     return Placed(_best(request, fitting, seed))
 
 
-def explain(refusals: Sequence[Reasons]) -> str:
+def explain(refusals: Iterable[Refusal]) -> str:
     """Return Kubernetes' FitError: how many nodes refused, and how many for each reason."""
-    if not refusals:
+    held = list(refusals)
+    if not held:
         return NO_NODES
-    counts = Counter(reason for reasons in refusals for reason in reasons)
-    return f"0/{len(refusals)} nodes are available: {_join(counts.items())}."
-
-
-def _join(counts: Iterable[tuple[str, int]]) -> str:
-    return ", ".join(sorted(f"{number} {reason}" for reason, number in counts))
+    counts = Counter(reason for refusal in held for reason in refusal.reasons)
+    told = ", ".join(sorted(f"{number} {reason}" for reason, number in counts.items()))
+    return f"0/{len(held)} nodes are available: {told}."
 
 
 def _best(request: Request, nodes: Candidates, seed: int) -> str:

@@ -10,9 +10,11 @@ from collections.abc import Callable, Sequence
 
 from reconciler.model.node import Node
 from reconciler.scheduler.affinity import preference, tolerates
+from reconciler.scheduler.company import attraction
 from reconciler.scheduler.demand import CPU, MEMORY
-from reconciler.scheduler.filters import Request
+from reconciler.scheduler.request import Request
 from reconciler.scheduler.snapshot import NodeUse, owner_of
+from reconciler.scheduler.spreading import unevenness
 
 Candidates = Sequence[tuple[NodeUse, Node]]
 Score = Callable[[Request, Candidates], Sequence[float]]
@@ -38,8 +40,12 @@ def _free(allocatable: int, used: int) -> float:
 
 
 def spread(request: Request, nodes: Candidates) -> Sequence[float]:
-    """Prefer nodes with fewer pods of the same controller (SelectorSpread)."""
-    owner = owner_of(request.pod.metadata)
+    """Prefer nodes with fewer pods of the same controller, as pods without a word on it expect.
+
+    A pod's own topology spread constraints take the place of this (SelectorSpread).
+    """
+    told = request.pod.spec.topology_spread_constraints
+    owner = owner_of(request.pod.metadata) if not told else ""
     return _fewer_is_better([use.owners[owner] if owner else 0 for use, _ in nodes])
 
 
@@ -63,6 +69,33 @@ def preferred_taints(request: Request, nodes: Candidates) -> Sequence[float]:
     )
 
 
+def attracted(request: Request, nodes: Candidates) -> Sequence[float]:
+    """Prefer nodes by the preferred terms of pods for each other (InterPodAffinity)."""
+    if not request.profile.terms.preferred and not any(use.choosy for use in request.nodes):
+        return [0.0] * len(nodes)
+    weights = attraction(request.profile, request.nodes, request.spaces)
+    sums = [
+        sum(weight for (key, value), weight in weights.items() if use.labels.get(key) == value)
+        for use, _ in nodes
+    ]
+    least, most = min(sums), max(sums)
+    return [(each - least) / (most - least) * _BEST if most > least else 0.0 for each in sums]
+
+
+def evenness(request: Request, nodes: Candidates) -> Sequence[float]:
+    """Prefer nodes by the ScheduleAnyway constraints of the pod (PodTopologySpread)."""
+    if not request.pod.spec.topology_spread_constraints:
+        return [0.0] * len(nodes)
+    fitting = [use for use, _ in nodes]
+    found = unevenness(request.pod, request.profile, request.nodes, fitting)
+    known = [each for each in found if each is not None]
+    least, most = min(known, default=0.0), max(known, default=0.0)
+    return [
+        0.0 if each is None else (most + least - each) / most * _BEST if most else _BEST
+        for each in found
+    ]
+
+
 def _fewer_is_better(counts: Sequence[int]) -> Sequence[float]:
     most = max(counts)
     return [(most - count) / most * _BEST if most else _BEST for count in counts]
@@ -73,6 +106,8 @@ SCORES: tuple[tuple[Score, float], ...] = (
     (spread, 2),
     (preferred_affinity, 2),
     (preferred_taints, 3),
+    (attracted, 2),
+    (evenness, 2),
 )
 
 

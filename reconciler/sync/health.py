@@ -79,10 +79,7 @@ def wanted_replicas(controller: ReplicationController) -> int:
 def _condition(
     controller: ReplicationController, kind: str
 ) -> ReplicationControllerCondition | None:
-    for condition in controller.status.conditions:
-        if condition.type == kind:
-            return condition
-    return None
+    return next((c for c in controller.status.conditions if c.type == kind), None)
 
 
 def _pod(pod: Pod) -> Health:

@@ -11,7 +11,7 @@ _ORDER: tuple[tuple[str, ...], ...] = (
     ("ResourceQuota", "LimitRange"),
     ("ServiceAccount",),
     ("Secret", "ConfigMap", "PodTemplate"),
-    ("StorageClass.storage.k8s.io",),
+    ("StorageClass.storage.k8s.io", "PriorityClass.scheduling.k8s.io"),
     ("PersistentVolume",),
     ("PersistentVolumeClaim",),
     ("Service",),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -42,9 +41,7 @@ edits = st.lists(
 )
 
 quick = hypothesis_settings(
-    max_examples=int(os.environ.get("RECONCILER_HISTORIES", "40")),
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 
 

@@ -19,6 +19,7 @@ from reconciler.admission.rules.container import (
 )
 from reconciler.admission.rules.dns import dns_config, dns_policy
 from reconciler.admission.rules.meta import annotation_map, labels, validate_meta
+from reconciler.admission.rules.priorityclass import preemption_policy
 from reconciler.admission.rules.resources import amount, resource_name
 from reconciler.admission.rules.scheduling import affinity, tolerations, topology_spread
 from reconciler.admission.rules.security import pod_security
@@ -168,10 +169,7 @@ def _host_aliases(aliases: tuple[HostAlias, ...], path: str) -> Errors:
 
 
 def _rare(spec: PodSpec, path: str) -> Errors:
-    policy = spec.preemption_policy
-    if policy is not None and policy not in ("Never", "PreemptLowerPriority"):
-        supported = ("Never", "PreemptLowerPriority")
-        yield not_supported(f"{path}.preemptionPolicy", policy, supported)
+    yield from preemption_policy(spec.preemption_policy, f"{path}.preemptionPolicy")
     for name, value in spec.overhead.items():
         where = f"{path}.overhead[{name}]"
         yield from resource_name(name, where)

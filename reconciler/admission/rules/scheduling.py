@@ -6,6 +6,7 @@ from reconciler.admission.errors import (
     Errors,
     GoValue,
     duplicate,
+    forbidden,
     invalid,
     not_supported,
     required,
@@ -22,12 +23,15 @@ from reconciler.model.scheduling import (
     Toleration,
     TopologySpreadConstraint,
 )
+from reconciler.model.selector import LabelSelector
 
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 _WEIGHT = "must be in the range 1-100"
 _WEIGHT_MAX = 100
+_NO_SELECTOR = "must not be specified when labelSelector is not set"
+_IN_BOTH = "exists in both matchLabelKeys and labelSelector"
 
 
 def affinity(held: Affinity, path: str) -> Errors:
@@ -69,9 +73,39 @@ def _pod_term(term: PodAffinityTerm, path: str) -> Errors:
     yield from label_selector(term.namespace_selector, f"{path}.namespaceSelector")
     for namespace in term.namespaces:
         yield from names.each(f"{path}.namespace", namespace, names.dns_label(namespace))
+    yield from _label_keys(term, path)
     if not term.topology_key:
         yield required(f"{path}.topologyKey", "can not be empty")
     yield from label_name(term.topology_key, f"{path}.topologyKey")
+
+
+def _label_keys(term: PodAffinityTerm, path: str) -> Errors:
+    """ValidateMatchLabelKeysAndMismatchLabelKeys.
+
+    A pod's selector has the keys as expressions by then: a second mention is the user's own.
+    """
+    yield from _keys(term.match_label_keys, term.label_selector, f"{path}.matchLabelKeys")
+    yield from _keys(term.mismatch_label_keys, term.label_selector, f"{path}.mismatchLabelKeys")
+    selector = term.label_selector
+    seen = set(selector.match_labels) if selector is not None else set()
+    for expression in selector.match_expressions if selector is not None else ():
+        if expression.key in term.match_label_keys and expression.key in seen:
+            where = f"{path}[{term.match_label_keys.index(expression.key)}]"
+            yield invalid(where, expression.key, _IN_BOTH)
+        seen.add(expression.key)
+    for index, key in enumerate(term.match_label_keys):
+        if key in term.mismatch_label_keys:
+            text = "exists in both matchLabelKeys and mismatchLabelKeys"
+            yield invalid(f"{path}.matchLabelKeys[{index}]", key, text)
+
+
+def _keys(keys: tuple[str, ...], selector: LabelSelector | None, path: str) -> Errors:
+    """ValidateLabelKeys."""
+    if keys and selector is None:
+        yield forbidden(path, _NO_SELECTOR)
+        return
+    for index, key in enumerate(keys):
+        yield from label_name(key, f"{path}[{index}]")
 
 
 def tolerations(held: tuple[Toleration, ...], path: str) -> Errors:
@@ -120,6 +154,7 @@ def topology_spread(held: tuple[TopologySpreadConstraint, ...], path: str) -> Er
             shown = f"{{{pair[0]}, {pair[1]}}}"
             yield duplicate(f"{where}.{{topologyKey, whenUnsatisfiable}}", shown)
         yield from _min_domains(constraint, f"{where}.minDomains")
+        yield from _spread_keys(constraint, f"{where}.matchLabelKeys")
         yield from label_selector(constraint.label_selector, f"{where}.labelSelector")
 
 
@@ -140,6 +175,19 @@ def _spread(constraint: TopologySpreadConstraint, path: str) -> Errors:
     ):
         if value is not None and value not in ("Honor", "Ignore"):
             yield not_supported(f"{path}.{field}", value, ("Honor", "Ignore"))
+
+
+def _spread_keys(constraint: TopologySpreadConstraint, path: str) -> Errors:
+    """ValidateMatchLabelKeysInTopologySpread."""
+    selector = constraint.label_selector
+    if constraint.match_label_keys and selector is None:
+        yield forbidden(path, _NO_SELECTOR)
+    known = selector or LabelSelector()
+    taken = {*known.match_labels, *(item.key for item in known.match_expressions)}
+    for index, key in enumerate(constraint.match_label_keys):
+        yield from label_name(key, f"{path}[{index}]")
+        if key in taken:
+            yield invalid(f"{path}[{index}]", key, _IN_BOTH)
 
 
 def _min_domains(constraint: TopologySpreadConstraint, path: str) -> Errors:

@@ -6,15 +6,12 @@ They are no defaults of the manifest: a pod's template never has them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
+from collections.abc import Sequence
 
 from reconciler.model.pod import PodSpec
+from reconciler.model.priorityclass import PriorityClass, default_priority
 from reconciler.model.scheduling import Toleration
 
-_CLASSES: Mapping[str, int] = MappingProxyType(
-    {"system-node-critical": 2_000_001_000, "system-cluster-critical": 2_000_000_000}
-)
 _PREEMPTION = "PreemptLowerPriority"
 _SECONDS = 300
 _TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
@@ -28,23 +25,43 @@ class NotAdmitted(ValueError):
     """The pod asks for a priority or runtime that it cannot have; the message is Kubernetes'."""
 
 
-def for_create(spec: PodSpec) -> PodSpec:
-    """Return the spec of a new pod with priority and tolerations; raises `NotAdmitted`."""
+def for_create(spec: PodSpec, classes: Sequence[PriorityClass] = ()) -> PodSpec:
+    """Return the spec of a new pod with priority and tolerations; raises `NotAdmitted`.
+
+    `classes` are the PriorityClasses that there are.
+    """
     _check_runtime_class(spec)
-    name = spec.priority_class_name
-    if name and name not in _CLASSES:
-        raise NotAdmitted(f"no PriorityClass with name {name} was found")
-    priority = _CLASSES.get(name, 0)
+    chosen = _priority_class(spec.priority_class_name, classes)
+    priority = chosen.value if chosen is not None else 0
+    policy = chosen.preemption_policy if chosen is not None else None
+    policy = policy or _PREEMPTION
     if spec.priority is not None and spec.priority != priority:
         raise NotAdmitted(
             f"the integer value of priority ({spec.priority}) must not be provided in pod spec;"
             f" priority admission controller computed {priority} from the given PriorityClass name"
         )
+    if spec.preemption_policy is not None and spec.preemption_policy != policy:
+        given = spec.preemption_policy
+        raise NotAdmitted(
+            f"the string value of PreemptionPolicy ({given}) must not be provided in pod spec;"
+            f" priority admission controller computed {policy} from the given PriorityClass name"
+        )
     return spec.replace(
+        priority_class_name=chosen.metadata.name if chosen is not None else "",
         priority=priority,
-        preemption_policy=spec.preemption_policy or _PREEMPTION,
+        preemption_policy=policy,
         tolerations=_tolerations(spec),
     )
+
+
+def _priority_class(name: str, classes: Sequence[PriorityClass]) -> PriorityClass | None:
+    """Return the class that a pod names, or the default one if there is one (Priority)."""
+    if not name:
+        return default_priority(classes)
+    found = next((each for each in classes if each.metadata.name == name), None)
+    if found is None:
+        raise NotAdmitted(f"no PriorityClass with name {name} was found")
+    return found
 
 
 def _check_runtime_class(spec: PodSpec) -> None:

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping
 from reconciler.admission.rules.ephemeral import ephemeral_update
 from reconciler.apiserver.registry import errors, podadmission
 from reconciler.apiserver.registry.deletion import DeleteOptions
+from reconciler.apiserver.registry.labelkeys import with_label_keys
 from reconciler.apiserver.registry.podadmission import NotAdmitted
+from reconciler.apiserver.registry.priorityclasses import Priorities
 from reconciler.apiserver.registry.strategy import Strategy
 from reconciler.model.container import Container
 from reconciler.model.pod import Pod, PodSpec
@@ -18,14 +20,19 @@ _QUALITY_RESOURCES = ("cpu", "memory")
 
 
 class PodStrategy(Strategy[Pod]):
-    """The rules of pods."""
+    """The rules of pods; `priorities` are the PriorityClasses that there are."""
+
+    def __init__(self, priorities: Priorities) -> None:
+        super().__init__(Pod)
+        self._priorities = priorities
 
     def for_create(self, new: Pod) -> Pod:
         """Start the pod as Pending, with its quality of service and what admission adds."""
         try:
-            spec = podadmission.for_create(new.spec)
+            spec = podadmission.for_create(new.spec, self._priorities())
         except NotAdmitted as error:
             raise errors.forbidden(self.resource, new.metadata.name, str(error)) from error
+        spec = with_label_keys(spec, new.metadata.labels)
         gated = (_gated(new.metadata.creation_timestamp),) if spec.scheduling_gates else ()
         status = PodStatus(phase="Pending", qos_class=quality(spec), conditions=gated)
         return new.replace(spec=spec, status=status)
@@ -52,6 +59,7 @@ class PodStrategy(Strategy[Pod]):
         """Keep the status, and the priority that admission gave."""
         kept = super().for_update(new, old)
         spec = podadmission.for_update(kept.spec, old.spec)
+        spec = with_label_keys(spec, old.metadata.labels)
         return kept if spec is kept.spec else kept.replace(spec=spec)
 
     def grace(self, obj: Pod, options: DeleteOptions) -> int | None:

@@ -41,6 +41,7 @@ from reconciler.model.meta import KubeObject
 from reconciler.model.namespace import Namespace
 from reconciler.model.ownership import ApplyConflict, Writer
 from reconciler.model.pod import Pod
+from reconciler.model.priorityclass import SYSTEM_CLASSES, PriorityClass
 from reconciler.model.storageclass import StorageClass
 from reconciler.model.time import format_time
 from reconciler.store.protocol import Conflict, Event, Feed, Record, Store
@@ -80,6 +81,7 @@ class Registry:
             settings or RegistrySettings(),
             ids.below,
             lambda: self.list(StorageClass),
+            lambda: self.list(PriorityClass),
             self._timestamp,
         )
         self._policies = Policies(self._access)
@@ -87,13 +89,16 @@ class Registry:
         self._second_text = ""
 
     async def start(self) -> None:
-        """Learn what the stored objects have allocated; make the first namespaces."""
+        """Learn what the stored objects have allocated; make what is there from the start."""
         for model, strategy in self._strategies.items():
             if type(strategy).adopt is not Strategy.adopt:
                 strategy.adopt(self.list(model))
         for name in FIRST:
             if self._access.find(kinds.of(Namespace), "", name) is None:
                 await self.create(Namespace.model_validate({"metadata": {"name": name}}))
+        for each in SYSTEM_CLASSES:
+            if self._access.find(kinds.of(PriorityClass), "", each.metadata.name) is None:
+                await self.create(each)
 
     @property
     def revision(self) -> int:

@@ -10,6 +10,7 @@ from reconciler.apiserver.registry.endpointslices import EndpointSliceStrategy
 from reconciler.apiserver.registry.namespaces import NamespaceStrategy
 from reconciler.apiserver.registry.nodes import NodeStrategy
 from reconciler.apiserver.registry.pods import PodStrategy
+from reconciler.apiserver.registry.priorityclasses import Priorities, PriorityClassStrategy
 from reconciler.apiserver.registry.services import ServiceStrategy
 from reconciler.apiserver.registry.settings import RegistrySettings
 from reconciler.apiserver.registry.storage import ClaimStrategy, Classes, VolumeStrategy
@@ -27,6 +28,7 @@ from reconciler.model.meta import KubeObject
 from reconciler.model.namespace import Namespace
 from reconciler.model.node import Node
 from reconciler.model.pod import Pod, PodTemplate
+from reconciler.model.priorityclass import PriorityClass
 from reconciler.model.replication import ReplicationController
 from reconciler.model.service import Service
 from reconciler.model.storage import PersistentVolume
@@ -35,7 +37,11 @@ Strategies = dict[type[KubeObject], Strategy[Any]]
 
 
 def build(
-    settings: RegistrySettings, pick: Pick, classes: Classes, now: Callable[[], str]
+    settings: RegistrySettings,
+    pick: Pick,
+    classes: Classes,
+    priorities: Priorities,
+    now: Callable[[], str],
 ) -> Strategies:
     """Return the strategy of every kind."""
     table: Strategies = {resource.model: Strategy(resource.model) for resource in kinds.RESOURCES}
@@ -46,8 +52,9 @@ def build(
         Node: NodeStrategy(Node),
         PersistentVolume: VolumeStrategy(now),
         PersistentVolumeClaim: ClaimStrategy(classes),
-        Pod: PodStrategy(Pod),
+        Pod: PodStrategy(priorities),
         PodTemplate: PodTemplateStrategy(PodTemplate),
+        PriorityClass: PriorityClassStrategy(priorities),
         ReplicationController: ReplicationControllerStrategy(ReplicationController),
         Service: ServiceStrategy(settings, pick),
     }

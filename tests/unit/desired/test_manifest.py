@@ -127,12 +127,12 @@ def test_what_cannot_be_a_manifest_of_a_source(text: str, message: str) -> None:
 
 
 def test_a_field_that_is_not_acted_on_is_refused_with_what_is_invalid() -> None:
-    text = POD.replace("image: nginx", "image: ''\n  schedulerName: mine")
+    text = POD.replace("image: nginx", "image: ''\n  hostUsers: false")
     assert [(each.place, each.field) for each in _read(text).problems] == [
         ("a.yaml:8:12", "spec.containers[0].image"),
-        ("a.yaml:9:18", "spec.schedulerName"),
+        ("a.yaml:9:14", "spec.hostUsers"),
     ]
-    assert _read(text).problems[1].message == "not supported yet"
+    assert "users of all containers or of none" in _read(text).problems[1].message
 
 
 def test_a_selector_that_does_not_match_its_template() -> None:

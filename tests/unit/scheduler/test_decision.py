@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import pytest
 
 from reconciler.model.container import Container, ContainerPort, ResourceRequirements
-from reconciler.model.meta import ObjectMeta, OwnerReference
-from reconciler.model.node import Node, NodeCondition, NodeSpec, NodeStatus, Taint
+from reconciler.model.node import Node, Taint
 from reconciler.model.pod import Pod, PodSpec
 from reconciler.model.scheduling import (
     Affinity,
@@ -21,63 +18,7 @@ from reconciler.model.scheduling import (
 )
 from reconciler.scheduler.decision import Placed, Refused, decide
 from reconciler.scheduler.demand import demand_of
-from reconciler.scheduler.snapshot import Snapshot
-
-ROOM = {"cpu": "2", "memory": "4Gi", "pods": "110"}
-
-
-def make_node(
-    name: str = "n1",
-    *,
-    labels: dict[str, str] | None = None,
-    taints: tuple[Taint, ...] = (),
-    unschedulable: bool = False,
-    ready: bool = True,
-    room: dict[str, str] | None = None,
-) -> Node:
-    state = NodeCondition(type="Ready", status="True" if ready else "False")
-    return Node(
-        metadata=ObjectMeta(name=name, labels=labels or {}),
-        spec=NodeSpec(taints=taints, unschedulable=unschedulable),
-        status=NodeStatus(allocatable=room or ROOM, conditions=(state,)),
-    )
-
-
-def make_pod(
-    name: str = "p", owner: str = "", requests: dict[str, str] | None = None, **spec: object
-) -> Pod:
-    ports = tuple(spec.pop("ports", ()))  # type: ignore[arg-type]
-    container = Container(
-        name="c", image="i", ports=ports, resources=ResourceRequirements(requests=requests or {})
-    )
-    owners = (OwnerReference(uid=owner, controller=True),) if owner else ()
-    return Pod(
-        metadata=ObjectMeta(
-            name=name, namespace="default", uid=f"uid-{name}", owner_references=owners
-        ),
-        spec=PodSpec(containers=(container,), **spec),  # type: ignore[arg-type]
-    )
-
-
-def world(*nodes: Node, placed: Iterable[tuple[Pod, str]] = ()) -> Snapshot:
-    snapshot = Snapshot()
-    for node in nodes:
-        snapshot.set_node(node)
-    for pod, name in placed:
-        snapshot.place(pod, name)
-    return snapshot
-
-
-def refusal(pod: Pod, snapshot: Snapshot) -> str:
-    decision = decide(pod, snapshot.nodes(), 1)
-    assert isinstance(decision, Refused)
-    return decision.message
-
-
-def place(pod: Pod, snapshot: Snapshot, seed: int = 1) -> str:
-    decision = decide(pod, snapshot.nodes(), seed)
-    assert isinstance(decision, Placed)
-    return decision.node
+from tests.unit.scheduler.builders import make_node, make_pod, place, refusal, world
 
 
 def host_port(port: int, ip: str = "", protocol: str = "TCP") -> ContainerPort:

@@ -63,7 +63,8 @@ class Cluster(World):
 
     async def refused(self, reason: str, name: str = "web") -> None:
         await self.until(lambda: reason in self.why(name))
-        assert self.why(name) == f"0/{len(self.registry.list(Node))} nodes are available: {reason}."
+        told = self.why(name).partition(" preemption: ")[0]
+        assert told == f"0/{len(self.registry.list(Node))} nodes are available: {reason}."
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from reconciler.model.meta import KubeObject
 from reconciler.model.namespace import Namespace
 from reconciler.model.node import Node
 from reconciler.model.pod import PodTemplate
+from reconciler.model.priorityclass import PriorityClass
 from reconciler.model.replication import ReplicationController
 from reconciler.model.service import Endpoints, Service
 from reconciler.model.storage import PersistentVolume
@@ -230,6 +231,10 @@ def _storage_class(obj: StorageClass, now: datetime) -> dict[str, Any]:
     )
 
 
+def _priority_class(obj: PriorityClass, now: datetime) -> dict[str, Any]:
+    return _cells(obj.metadata.name, obj.value, obj.global_default, _age(obj, now))
+
+
 def _phase(obj: PersistentVolume | PersistentVolumeClaim) -> str:
     return "Terminating" if obj.metadata.deletion_timestamp else obj.status.phase
 
@@ -276,6 +281,7 @@ ROWS: dict[str, Any] = {
     "persistentvolumeclaims": _claim,
     "persistentvolumes": _volume,
     "podtemplates": _template,
+    "priorityclasses": _priority_class,
     "replicationcontrollers": _controller,
     "resourcequotas": _quota,
     "secrets": _secret,

@@ -1,0 +1,53 @@
+"""Makes the victims of a preemption leave, gracefully: Kubernetes' prepareCandidate.
+
+Called by `loop.py`. Each victim is told why in its status and by an event, then deleted with the
+grace period of its own.
+"""
+
+from __future__ import annotations
+
+from reconciler.client.events import ComponentRecorder
+from reconciler.client.protocol import Client, ConflictError, NotFound
+from reconciler.model.pod import Pod
+from reconciler.model.podstatus import PodCondition
+
+_MESSAGE = "default-scheduler: preempting to accommodate a higher priority pod"
+
+
+async def evict(
+    client: Client, victim: Pod, preemptor: Pod, node: str, events: ComponentRecorder, now: str
+) -> None:
+    """Delete `victim`; one that is gone or leaves already is left alone. Raises `ApiError`."""
+    meta = victim.metadata
+    if meta.deletion_timestamp is not None:
+        return
+    try:
+        await client.update(_marked(victim, now), subresource="status")
+        await client.delete(Pod, meta.name, meta.namespace, uid=meta.uid)
+    except NotFound:
+        return
+    message = f"Preempted by pod {preemptor.metadata.uid} on node {node}"
+    events.event(victim, "Normal", "Preempted", message)
+
+
+async def withdraw(client: Client, pod: Pod) -> None:
+    """Take back that room is kept for `pod`: one of higher priority took it. Raises `ApiError`."""
+    if not pod.status.nominated_node_name:
+        return
+    changed = pod.replace(status=pod.status.replace(nominated_node_name=""))
+    try:
+        await client.update(changed, subresource="status")
+    except (NotFound, ConflictError):
+        return
+
+
+def _marked(victim: Pod, now: str) -> Pod:
+    condition = PodCondition(
+        type="DisruptionTarget",
+        status="True",
+        last_transition_time=now,
+        reason="PreemptionByScheduler",
+        message=_MESSAGE,
+    )
+    others = tuple(item for item in victim.status.conditions if item.type != condition.type)
+    return victim.replace(status=victim.status.replace(conditions=(*others, condition)))
