@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 PYTEST_ARGS ?=
 
-.PHONY: help setup docker test-tools images daemon-image demo demo-down test test-unit lint format bench lock clean
+.PHONY: help setup docker test-tools images daemon-image demo demo-down test test-unit histories lint format bench lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -35,6 +35,10 @@ test: setup docker test-tools images daemon-image ## run all the tests, the real
 
 test-unit: setup ## run the tests that need neither root nor Docker
 	@$(PYTHON) -m pytest -m "not integration" $(PYTEST_ARGS)
+
+histories: setup ## prove transactions over thousands of random histories (HISTORIES=3000 of each kind)
+	@RECONCILER_HISTORIES=$(or $(HISTORIES),3000) $(PYTHON) -m pytest -q --timeout 7200 \
+	    tests/property/test_transactions.py tests/property/test_sync.py $(PYTEST_ARGS)
 
 lint: setup ## ruff, mypy and the import contracts
 	@.venv/bin/ruff format --check .

@@ -55,6 +55,7 @@ from reconciler.model.claim import PersistentVolumeClaim
 from reconciler.model.config import ConfigMap, Secret
 from reconciler.model.event import Event
 from reconciler.model.gitops import ProxyState, Revision, SourceSpec
+from reconciler.model.imagepull import ImagePull
 from reconciler.model.meta import KubeObject
 from reconciler.model.namespace import Namespace
 from reconciler.model.node import Node
@@ -63,6 +64,7 @@ from reconciler.model.replication import ReplicationController
 from reconciler.model.service import Endpoints, Service
 from reconciler.model.storage import PersistentVolume
 from reconciler.model.storageclass import StorageClass
+from reconciler.scheduler.affinity import selects
 from reconciler.scheduler.loop import Scheduler
 from reconciler.scheduler.storage import Storage
 from reconciler.settings import OWNERSHIP, Settings, SettingsError
@@ -152,6 +154,7 @@ class ControlPlane:
                 events,
                 clock,
                 claims=informers[PersistentVolumeClaim],
+                defaults=self._settings.rollout,
             ).run,
             "endpoints": EndpointsController(
                 client, informers[Service], pods, informers[Endpoints]
@@ -289,6 +292,7 @@ def _sync(
             name=settings.source_name,
             spec=spec,
             care=Care(settings.on_failure, settings.prune_threshold),
+            takes=selects,
         ),
         memory=watched.clean,
     )
@@ -371,6 +375,7 @@ def kubelet_informers(informers: Informers) -> KubeletInformers:
         informers[ProxyState],
         informers.of((ConfigMap, Secret, PersistentVolumeClaim)),
         informers[PersistentVolume],
+        informers[ImagePull],
     )
 
 

@@ -26,6 +26,7 @@ from pydantic import (
 )
 
 from reconciler.controllers.loadbalancer.pool import parse_pool
+from reconciler.controllers.replication.policy import DEFAULTS, RolloutDefaults, amount_fault
 from reconciler.core.errors import ReconcilerError
 from reconciler.kubelet.volumes.drivers import TYPES
 from reconciler.source.access import Access
@@ -66,6 +67,14 @@ def _pool(text: str) -> str:
     return text
 
 
+def _pod_amount(given: object) -> str:
+    text = str(given)  # YAML has 1, the command line "1"
+    if fault := amount_fault(text):
+        raise ValueError(fault)
+    return text
+
+
+PodAmount = Annotated[str, BeforeValidator(_pod_amount)]
 Network = Annotated[str, AfterValidator(_network)]
 Address = Annotated[str, AfterValidator(_address)]
 Networks = Annotated[str, AfterValidator(_networks)]
@@ -156,6 +165,24 @@ class Settings(BaseModel):
         ge=0,
         le=100,
         description="percent of a source's objects above which deletions wait for approval",
+    )
+    max_surge: PodAmount = Field(
+        default=DEFAULTS.max_surge,
+        description="pods, or percent, that a rollout may make beyond replicas",
+    )
+    max_unavailable: PodAmount = Field(
+        default=DEFAULTS.max_unavailable,
+        description="pods, or percent, that a rollout may leave missing",
+    )
+    min_ready_seconds: int = Field(
+        default=DEFAULTS.min_ready_seconds,
+        ge=0,
+        description="how long a pod has to be ready before a rollout counts on it",
+    )
+    progress_deadline_seconds: int = Field(
+        default=DEFAULTS.progress_deadline_seconds,
+        ge=1,
+        description="how long a rollout may go without one more ready pod before it has failed",
     )
     notify_webhook: str = Field(
         default="", pattern="^(https?://.*)?$", description="URL that gets each outcome as JSON"
@@ -248,6 +275,16 @@ class Settings(BaseModel):
             ca_file=self.git_ca_file,
             signers_file=self.signers_file,
             gpg_keys_file=self.gpg_keys_file,
+        )
+
+    @property
+    def rollout(self) -> RolloutDefaults:
+        """How controllers without annotations are rolled."""
+        return RolloutDefaults(
+            self.max_surge,
+            self.max_unavailable,
+            self.min_ready_seconds,
+            self.progress_deadline_seconds,
         )
 
     @property

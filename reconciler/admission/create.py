@@ -13,6 +13,7 @@ from reconciler.admission.errors import Errors, FieldError
 from reconciler.admission.rules.claim import claim
 from reconciler.admission.rules.cluster import (
     event,
+    image_pull,
     namespace,
     node,
     proxy_state,
@@ -36,6 +37,7 @@ from reconciler.model.config import ConfigMap, Secret
 from reconciler.model.endpointslice import EndpointSlice
 from reconciler.model.event import Event
 from reconciler.model.gitops import ProxyState, Revision, Source
+from reconciler.model.imagepull import ImagePull
 from reconciler.model.meta import KubeObject
 from reconciler.model.namespace import Namespace
 from reconciler.model.node import Node
@@ -51,6 +53,7 @@ _RULES: dict[type[KubeObject], Callable[[Any], Errors]] = {
     EndpointSlice: endpoint_slice,
     Endpoints: endpoints,
     Event: event,
+    ImagePull: image_pull,
     LimitRange: limit_range,
     Namespace: namespace,
     Node: node,

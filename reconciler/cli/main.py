@@ -84,6 +84,7 @@ _SOURCE = (
 _DAEMON = (
     "source_name", "interval", "webhook_listen", "webhook_secret_file",
     "on_failure", "prune_threshold",
+    "max_surge", "max_unavailable", "min_ready_seconds", "progress_deadline_seconds",
     "notify_webhook", "notify_slack", "notify_email",
     "commit_status", "commit_status_url", "commit_status_token_file", "listen", "docker_socket",
     "node_name", "register_node", "pod_cidr",

@@ -40,6 +40,10 @@ class _Index(Generic[T]):
         self._names: dict[str, dict[Name, None]] = {}
 
     def change(self, name: Name, old: T | None, new: T | None) -> None:
+        if old is None and new is not None:  # the whole of a first list
+            for value in self._values(new):
+                self._names.setdefault(value, {})[name] = None
+            return
         before = set(self._values(old)) if old is not None else set()
         after = set(self._values(new)) if new is not None else set()
         for value in before - after:

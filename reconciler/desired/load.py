@@ -52,6 +52,7 @@ class Loader:
         self._objects: dict[ObjectKey, DesiredObject] = {}
         self._duplicates: tuple[Problem, ...] = ()
         self._faulty: frozenset[str] = frozenset()
+        self._sealed: frozenset[str] = frozenset()
 
     def load(self, snapshot: Snapshot) -> Desired:
         """Return what the snapshot declares; blocking, long for a source seen first.
@@ -70,7 +71,10 @@ class Loader:
         self._take_builds(built)
         problems = [each for path in self._faulty for each in self._results[path].problems]
         return Desired(
-            snapshot.revision, self._objects, tuple(sorted((*problems, *self._duplicates)))
+            snapshot.revision,
+            self._objects,
+            tuple(sorted((*problems, *self._duplicates))),
+            _rendered(len(built), len(self._sealed)),
         )
 
     def _read_new(self, snapshot: Snapshot, changed: Iterable[FileRef]) -> None:
@@ -115,6 +119,7 @@ class Loader:
         if objects is None:
             objects, self._duplicates = _joined(results)
         self._faulty = (self._faulty - touched) | {each.path for each in came if each.problems}
+        self._sealed = (self._sealed - touched) | {each.path for each in came if each.sealed}
         self._files, self._results, self._objects = files, results, objects
         if len(self._by_content) > 2 * len(files) + _BULK:
             used = {_cache_key(ref) for ref in files.values()}
@@ -139,6 +144,11 @@ class Loader:
         if ref.refused:
             return FileResult(ref.path, (), (Problem(ref.path, 1, 1, "", ref.refused),))
         return _at(self._by_content[_cache_key(ref)], ref.path)
+
+
+def _rendered(built: int, opened: int) -> tuple[str, ...]:
+    counted = ((built, "kustomization"), (opened, "encrypted file"))
+    return tuple(f"{n} {what}{'s' if n != 1 else ''}" for n, what in counted if n)
 
 
 def _differences(
@@ -172,6 +182,7 @@ def _at(result: FileResult, path: str) -> FileResult:
         path,
         tuple(each.at(path) for each in result.objects),
         tuple(replace(each, path=path) for each in result.problems),
+        result.sealed,
     )
 
 

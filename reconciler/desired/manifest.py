@@ -24,7 +24,7 @@ from reconciler.admission.errors import (
     required,
 )
 from reconciler.admission.unsupported import unsupported
-from reconciler.desired.age import AgeKeys, Sealed
+from reconciler.desired.age import SUFFIX, AgeKeys, Sealed
 from reconciler.desired.declarable import refusal
 from reconciler.desired.hints import hint_for, meant_path
 from reconciler.desired.limits import ReadLimits
@@ -47,11 +47,12 @@ _SERVER_METADATA = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class FileResult:
-    """What one file declares and what is wrong with it."""
+    """What one file declares and what is wrong with it; `sealed` when it had to be decrypted."""
 
     path: str
     objects: tuple[DesiredObject, ...]
     problems: tuple[Problem, ...]
+    sealed: bool = False
 
 
 def read_file(
@@ -65,7 +66,8 @@ def read_file(
         return FileResult(path, (), (Problem(path, 1, 1, "", str(error)),))
     reader = ManifestReader(path, data, namespace, limits, keys)
     objects = tuple(reader.read())
-    return FileResult(path, objects, tuple(sorted(reader.problems)))
+    sealed = reader.sealed or path.endswith(SUFFIX)
+    return FileResult(path, objects, tuple(sorted(reader.problems)), sealed)
 
 
 class ManifestReader:
@@ -81,6 +83,7 @@ class ManifestReader:
         self._limits = limits
         self._positions: Positions | None = None
         self.problems: list[Problem] = []
+        self.sealed = False
 
     def read(self) -> Iterator[DesiredObject]:
         """Yield the objects; what is wrong goes to `problems`."""
@@ -88,6 +91,7 @@ class ManifestReader:
             self.problems.append(Problem(self._path, 1, 1, "", *reason))
             return
         parsed = parse(self._path, self._data, self._limits, self._keys)
+        self.sealed = parsed.sealed
         for fault in parsed.faults:
             hint = text_hint(self._data, fault.line) if fault.syntax else ""
             field = self._positions_of().path_at((fault.line, fault.column))

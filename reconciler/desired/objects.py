@@ -111,9 +111,11 @@ class Recalled(DesiredObject):
 class Desired:
     """All that one revision declares, or all that is wrong with it (law 2).
 
+    `rendered` tells what was built and decrypted on the way: "2 kustomizations".
     With `problems`, `objects` has only those that could be read: nobody may act on them.
     """
 
     revision: str
     objects: Mapping[ObjectKey, DesiredObject]
     problems: tuple[Problem, ...] = ()
+    rendered: tuple[str, ...] = ()

@@ -58,7 +58,8 @@ def parse(path: str, data: bytes, limits: ReadLimits, keys: AgeKeys) -> Parsed:
         fault = Fault(str(error), parsed.documents[0].line, parsed.documents[0].column)
         return Parsed((), (*parsed.faults, fault))
     plain = zip(parsed.documents, values, strict=True)
-    return Parsed(tuple(replace(each, value=value) for each, value in plain), parsed.faults)
+    documents = tuple(replace(each, value=value) for each, value in plain)
+    return Parsed(documents, parsed.faults, sealed=True)
 
 
 def _parse(path: str, data: bytes, limits: ReadLimits) -> Parsed:

@@ -71,11 +71,13 @@ class Parsed:
     """The documents of a file and what is wrong with its text.
 
     After a fault of syntax the documents before it are still there; a document with a fault of
-    its own (a duplicate key) is there too. Empty documents are left out.
+    its own (a duplicate key) is there too. Empty documents are left out. `sealed` says that
+    values had to be decrypted.
     """
 
     documents: tuple[Document, ...]
     faults: tuple[Fault, ...]
+    sealed: bool = False
 
 
 class _Stop(ReconcilerError):

@@ -1,19 +1,19 @@
-"""Images of containers: found here, or pulled once for all who wait, with back-off.
+"""Images of this host: found here, or pulled once for all who wait, with back-off.
 
-Called by `starter.py`. A pull runs as a task of its own: no worker waits for it.
+Called by `starter.py` for containers, by `prepull.py` for revisions that have not begun. A pull
+runs as a task of its own: no worker waits for it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Hashable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from reconciler.core.clock import Clock
 from reconciler.core.errors import ReconcilerError
-from reconciler.kubelet.labels import PodKey
 from reconciler.kubelet.runtime import (
     ContainerRuntime,
     Credentials,
@@ -22,7 +22,6 @@ from reconciler.kubelet.runtime import (
     RuntimeFailure,
     RuntimeUnavailable,
 )
-from reconciler.model.pod import Pod
 
 Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
 
@@ -47,34 +46,24 @@ class ImageNotReady(ReconcilerError):
         self.until = until
 
 
-class Report(Protocol):
-    """Tells the user how a pull goes, as an event of the pod."""
-
-    def __call__(self, pod: Pod, name: str, message: str) -> None:
-        """`name` is the container's."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """An image for a container of a pod; `accounts` are tried in their order, none is anonymous."""
+    """An image that `waiter` needs; `accounts` are tried in their order, none is anonymous.
+
+    `tell` hears now and then how a pull goes, `ready` that it ended.
+    """
 
     name: str
     policy: str
-    key: PodKey
-    pod: Pod
-    container: str
+    waiter: Hashable
+    tell: Callable[[str], None]
+    ready: Callable[[], None]
     accounts: tuple[Credentials, ...] = ()
-
-    @property
-    def waiter(self) -> tuple[PodKey, str]:
-        """Who waits for it."""
-        return self.key, self.container
 
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """How long a pull took, and with the wait of its container, in seconds."""
+    """How long a pull took, and with the wait of its waiter, in seconds."""
 
     seconds: float
     waited: float
@@ -85,9 +74,9 @@ class _Pull:
     """A pull that runs, or the end of the last one. `fresh_for`: who has its image coming."""
 
     task: asyncio.Task[None] | None = None
-    waiters: dict[tuple[PodKey, str], tuple[Wanted, float]] = field(default_factory=dict)
+    waiters: dict[Hashable, tuple[Wanted, float]] = field(default_factory=dict)
     image: Image | None = None
-    fresh_for: dict[tuple[PodKey, str], Pulled] = field(default_factory=dict)
+    fresh_for: dict[Hashable, Pulled] = field(default_factory=dict)
     error: str = ""
     failed_at: datetime | None = None
     delay: float = 0.0
@@ -95,18 +84,10 @@ class _Pull:
 
 
 class Images:
-    """The images of one host. `ready(pod)` is called when a pull that the pod waits for ends."""
+    """The images of one host."""
 
-    def __init__(
-        self,
-        runtime: ContainerRuntime,
-        clock: Clock,
-        spawn: Spawn,
-        ready: Callable[[PodKey], None],
-        report: Report,
-    ) -> None:
-        self._runtime, self._clock = runtime, clock
-        self._spawn, self._ready, self._report = spawn, ready, report
+    def __init__(self, runtime: ContainerRuntime, clock: Clock, spawn: Spawn) -> None:
+        self._runtime, self._clock, self._spawn = runtime, clock, spawn
         self._local: dict[str, Image] = {}
         self._pulls: dict[tuple[str, tuple[Credentials, ...]], _Pull] = {}
 
@@ -132,7 +113,7 @@ class Images:
         }
 
     async def ensure(self, wanted: Wanted) -> tuple[Image, Pulled | None]:
-        """Return the image for a container, and how it was pulled if it was.
+        """Return the image, and how it was pulled if it was.
 
         Raises `ImageNotReady`.
         """
@@ -166,7 +147,7 @@ class Images:
             self._check_backoff(wanted.name, pull)
             pull.task = self._spawn(self._pull(wanted.name, wanted.accounts, pull))
         if wanted.waiter not in pull.waiters:
-            self._report(wanted.pod, wanted.container, f'Pulling image "{wanted.name}"')
+            wanted.tell(f'Pulling image "{wanted.name}"')
             pull.waiters[wanted.waiter] = (wanted, self._clock.monotonic())
         raise ImageNotReady("ContainerCreating", "")
 
@@ -200,8 +181,8 @@ class Images:
         finally:
             pull.task = None
         waiters, pull.waiters = pull.waiters, {}
-        for key in sorted({pod for pod, _ in waiters}):
-            self._ready(key)
+        for wanted, _ in waiters.values():
+            wanted.ready()
 
     async def _try(self, name: str, accounts: tuple[Credentials, ...], pull: _Pull) -> Image:
         """Pull with one account after the other; the last one's failure is the pull's."""
@@ -220,8 +201,7 @@ class Images:
                 return
             pull.told = now
             for wanted, _ in pull.waiters.values():
-                words = f'Pulling image "{name}": {how_far}'
-                self._report(wanted.pod, wanted.container, words)
+                wanted.tell(f'Pulling image "{name}": {how_far}')
 
         return tell
 

@@ -33,6 +33,7 @@ from reconciler.kubelet.lookup import Lookup
 from reconciler.kubelet.narration import Narrator, Recorder
 from reconciler.kubelet.podnetwork import NetworkFailure, PodNetwork, link_name
 from reconciler.kubelet.podspec import HostLimits, pod_key
+from reconciler.kubelet.prepull import Prepuller
 from reconciler.kubelet.prober import Prober
 from reconciler.kubelet.resolver import ClusterDns
 from reconciler.kubelet.runtime import (
@@ -51,6 +52,7 @@ from reconciler.kubelet.volumes.storage import storage_kinds
 from reconciler.kubelet.volumes.volumes import Volumes
 from reconciler.kubelet.worker import PodWorker
 from reconciler.model.gitops import ProxyState
+from reconciler.model.imagepull import ImagePull
 from reconciler.model.meta import KubeObject
 from reconciler.model.pod import Pod
 from reconciler.model.quantity import from_bytes
@@ -96,6 +98,7 @@ class Informers:
     proxies: Informer[ProxyState]
     objects: Mapping[type[KubeObject], Informer[Any]] = field(default_factory=dict)
     volumes: Informer[PersistentVolume] | None = None
+    image_pulls: Informer[ImagePull] | None = None
 
 
 class Kubelet:
@@ -127,7 +130,7 @@ class Kubelet:
         own = kinds(files.offload, client, allocatable, options.git, self._spawn, self._retry)
         self._volumes = Volumes(files, (*own, *storage_kinds(files.offload, client, engine)))
         narrator = Narrator(recorder)
-        self._images = Images(runtime, clock, self._spawn, self._image_ready, narrator.pulling)
+        self._images = Images(runtime, clock, self._spawn)
         self._starter = Starter(
             lookup=Lookup(
                 client, informers.services, host.ip, allocatable, narrator.no_pull_secrets
@@ -141,6 +144,8 @@ class Kubelet:
             cache=self._cache,
             clock=clock,
             host=host,
+            pulling=narrator.pulling,
+            image_ready=self._image_ready,
         )
         self._prober = Prober(runtime, clock, self._spawn, self._again, narrator.unhealthy)
         self._worker = PodWorker(
@@ -167,6 +172,8 @@ class Kubelet:
         self._feed = VolumeFeed(
             self._volumes, informers.pods, informers.objects, options.node_name, self._retry
         )
+        pulls = informers.image_pulls
+        self._prepuller = pulls and Prepuller(client, pulls, self._images, clock, options.node_name)
         self._evictor = Evictor(client, files, recorder, clock, self._own_pods, self._retry)
 
     async def run(self) -> None:
@@ -184,6 +191,8 @@ class Kubelet:
             group.create_task(self._relist_regularly())
             group.create_task(self._evictor.run())
             group.create_task(self._controller.run())
+            if self._prepuller is not None:
+                group.create_task(self._prepuller.run())
 
     def _all_informers(self) -> Iterable[Informer[Any]]:
         informers = self._informers

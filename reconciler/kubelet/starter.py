@@ -6,9 +6,10 @@ Kubernetes' reason; a sandbox or container that was half made is taken back or f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 from reconciler.core.clock import Clock
 from reconciler.core.errors import ReconcilerError
@@ -97,7 +98,10 @@ class Started:
 
 
 class Starter:
-    """Sandboxes and containers of one host, made and removed."""
+    """Sandboxes and containers of one host, made and removed.
+
+    `pulling(pod, container, message)` hears how a pull goes, `image_ready(pod)` that it ended.
+    """
 
     def __init__(  # noqa: PLR0913 - everything that a host consists of
         self,
@@ -112,8 +116,11 @@ class Starter:
         cache: ContainerCache,
         clock: Clock,
         host: Host,
+        pulling: Callable[[Pod, str, str], None],
+        image_ready: Callable[[PodKey], None],
     ) -> None:
         self._lookup = lookup
+        self._pulling, self._image_ready = pulling, image_ready
         self._runtime, self._network, self._addresses = runtime, network, addresses
         self._files, self._images, self._cache, self._clock = files, images, cache, clock
         self._volumes, self._host = volumes, host
@@ -223,10 +230,16 @@ class Starter:
     async def _image(self, pod: Pod, spec: ContainerSpecOf) -> tuple[Image, Pulled | None]:
         accounts = credentials(spec.image, await self._lookup.pull_secrets(pod))
         policy, key = spec.image_pull_policy, pod_key(pod)
+        wanted = Wanted(
+            spec.image,
+            policy,
+            (key, spec.name),
+            tell=partial(self._pulling, pod, spec.name),
+            ready=partial(self._image_ready, key),
+            accounts=accounts,
+        )
         try:
-            return await self._images.ensure(
-                Wanted(spec.image, policy, key, pod, spec.name, accounts)
-            )
+            return await self._images.ensure(wanted)
         except ImageNotReady as error:
             quiet = error.reason == "ContainerCreating"
             raise StartFailed(error.reason, error.message, error.until, quiet=quiet) from error

@@ -14,6 +14,7 @@ from reconciler.model.config import ConfigMap, Secret
 from reconciler.model.endpointslice import GROUP as DISCOVERY_GROUP
 from reconciler.model.endpointslice import EndpointSlice
 from reconciler.model.event import Event
+from reconciler.model.imagepull import ImagePull
 from reconciler.model.meta import KubeObject
 from reconciler.model.namespace import Namespace
 from reconciler.model.node import Node
@@ -122,6 +123,7 @@ RESOURCES: tuple[Resource, ...] = (
         namespaced=False,
         group=SCHEDULING_GROUP,
     ),
+    _gitops(ImagePull, "imagepulls"),
     _gitops(gitops.ProxyState, "proxystates"),
     _gitops(gitops.Revision, "revisions"),
     _gitops(gitops.Source, "sources"),

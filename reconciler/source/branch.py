@@ -194,7 +194,7 @@ class GitSource:
         contents = _BlobContents(repository)
         return Snapshot(
             commit.id, commit.author, commit.time, commit.message, files, contents,
-            tree=tree, scope=self._address.sub_path,
+            tree=tree, scope=self._address.sub_path, verified=self._options.access.signed,
         )  # fmt: skip
 
     def _at_blocking(self, revision: str) -> Snapshot | None:

@@ -79,7 +79,10 @@ def wanted_replicas(controller: ReplicationController) -> int:
 def _condition(
     controller: ReplicationController, kind: str
 ) -> ReplicationControllerCondition | None:
-    return next((c for c in controller.status.conditions if c.type == kind), None)
+    for condition in controller.status.conditions:
+        if condition.type == kind:
+            return condition
+    return None
 
 
 def _pod(pod: Pod) -> Health:

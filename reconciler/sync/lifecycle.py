@@ -27,7 +27,7 @@ from reconciler.source.snapshot import Snapshot
 MAX_ERRORS = 100
 """Errors kept in a Revision; the log has all."""
 
-_ONCE = frozenset(("Fetched", "Validated", "Planned", "Applied"))
+_ONCE = frozenset(("Fetched", "Verified", "Rendered", "Validated", "Planned", "Pulled", "Applied"))
 _ENDED = frozenset(("Healthy", "RolledBack"))
 _MAX_MESSAGE = 4096
 _COMMIT_LENGTHS = (40, 64)

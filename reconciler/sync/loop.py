@@ -28,10 +28,10 @@ from reconciler.model.pod import Pod
 from reconciler.source.snapshot import Snapshot, SourceError, SourceProblem
 from reconciler.source.snapshot import Source as Watched
 from reconciler.sync.actions import Await, Replace, Write
-from reconciler.sync.care import approved, hold_reason, plan_hash
 from reconciler.sync.casualties import casualties, controller_of, doom, pods_behind
 from reconciler.sync.comparison import Comparison
 from reconciler.sync.execute import Executor, Failure
+from reconciler.sync.gates import Gates
 from reconciler.sync.hooks import marked
 from reconciler.sync.identity import source_of
 from reconciler.sync.intake import Intake
@@ -40,6 +40,7 @@ from reconciler.sync.journal import Journal
 from reconciler.sync.memory import Memory
 from reconciler.sync.notice import notice
 from reconciler.sync.plan import Plan
+from reconciler.sync.pulls import PULL_KIND
 from reconciler.sync.steering import SyncOptions, rolls_back, said, suspended
 from reconciler.sync.target import Target
 from reconciler.sync.verdict import Verdict
@@ -87,6 +88,7 @@ class Sync:
         self._comparison = Comparison(
             name, clock, self._inventory, self._verdict.tolerated, memory=memory
         )
+        self._gates = Gates(client, options, self._inventory, self._comparison, self._verdict)
         self._executor = Executor(client, clock, name, self._inventory, self._written)
         self._controller: Controller[str] = Controller(
             "sync", self._reconcile, backoff=_BACKOFF, random=random
@@ -195,6 +197,7 @@ class Sync:
         desired = await self._loaded(snapshot)
         self._intake.admitted = snapshot
         self._candidate = None
+        self._verdict.rendered(record, desired.rendered)
         if desired.problems:
             self._verdict.unreadable(record, snapshot.revision, desired.problems)
         else:
@@ -250,27 +253,12 @@ class Sync:
         if planned.refusals:
             self._verdict.refused(candidate, planned.refusals)
             return
-        if not candidate.rollback and self._held(candidate, planned):
+        if not await self._gates.passed(candidate, planned):
             return
         candidate.judge(self._inventory.live, self._target)
         self._candidate, self._target, self._all = None, candidate, True
-        self._verdict.planned(candidate, planned)
+        self._verdict.followed(candidate)
         await self._perform(candidate, planned, everything=True)
-
-    def _held(self, candidate: Target, planned: Plan) -> bool:
-        """Say whether the plan needs an approval that nobody has given."""
-        reason = hold_reason(
-            planned, self._comparison.situation(candidate), self._care.prune_threshold
-        )
-        if not reason:
-            return False
-        digest = plan_hash(planned)
-        record = self._inventory.live.get(ObjectKey(_REVISION, "", candidate.record))
-        known = record if isinstance(record, Revision) else None
-        if approved(known, candidate.message, digest):
-            return False
-        self._verdict.held(candidate, reason, digest)
-        return True
 
     async def _converge(self, target: Target) -> Outcome:
         """Bring back what may differ, and judge the revision."""
@@ -358,7 +346,7 @@ class Sync:
 
     def _changed(self, key: ObjectKey, old: KubeObject | None, new: KubeObject | None) -> None:
         """Hear of a change; only those that may matter to the target wake the loop."""
-        if key == self._own_key or (key.kind == _REVISION and said(old) != said(new)):
+        if self._concerns_us(key, old, new):
             self._wake()
             return
         target = self._target
@@ -382,6 +370,12 @@ class Sync:
             if self._waiting:
                 self._suspects[key] = None
             self._wake()
+
+    def _concerns_us(self, key: ObjectKey, old: KubeObject | None, new: KubeObject | None) -> bool:
+        """Whether a change is a word to the loop itself: of a person, or of a node with images."""
+        if key.kind == PULL_KIND:
+            return self._candidate is not None
+        return key == self._own_key or (key.kind == _REVISION and said(old) != said(new))
 
     def _doomed(self, target: Target, pod: Pod) -> bool:
         """Judge a controller by a pod of its that cannot heal."""

@@ -11,6 +11,9 @@ from typing import Literal
 
 from reconciler.model.gitops import Source, SourceSpec
 from reconciler.model.meta import KubeObject
+from reconciler.model.node import Node
+from reconciler.model.pod import Pod
+from reconciler.sync.pulls import Takes
 
 ON_FAILURE_ANNOTATION = "reconciler.dev/on-failure"
 OnFailure = Literal["rollback", "hold"]
@@ -28,18 +31,25 @@ class Care:
     prune_threshold: int = 30
 
 
+def anywhere(_pod: Pod, _node: Node) -> bool:
+    """Let a pod run on any node."""
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class SyncOptions:
     """How a source is followed.
 
     `name` is the Source object's, `spec` what that object says of it; `keep` revisions are
-    remembered; `care` says what waits for approval, and what becomes of a failed revision.
+    remembered; `care` says what waits for approval, and what becomes of a failed revision; `takes`
+    which nodes a pod may be bound to.
     """
 
     spec: SourceSpec
     name: str = "main"
     keep: int = 50
     care: Care = field(default_factory=Care)
+    takes: Takes = anywhere
 
 
 def said(obj: KubeObject | None) -> object:

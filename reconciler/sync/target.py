@@ -23,17 +23,17 @@ _SHOWN = 3
 class Target:
     """A revision that passed validation.
 
-    `record` is its Revision object's name; `applied` says that every write is done, `rollback` that
-    it undoes a failed one; `message` is the commit's; `since` is when it was begun, `order`
-    what waits for what. `unhealthy`
-    has every declared object that is not healthy, or not there yet; `failed` those of them that
-    are not expected to heal.
+    `record` is its Revision object's name; `planned` says that its plan was told, `applied` that
+    every write is done, `rollback` that it undoes a failed one; `message` is the commit's; `since`
+    is when it was begun, `order` what waits for what. `unhealthy` has every declared object that
+    is not healthy, or not there yet; `failed` those of them that are not expected to heal.
     """
 
     revision: str
     record: str
     desired: Mapping[ObjectKey, DesiredObject]
     applied: bool = False
+    planned: bool = False
     rollback: bool = False
     message: str = ""
     since: datetime | None = None

@@ -47,6 +47,8 @@ class Verdict:
         """Open the record of a revision; return its name."""
         record = self._journal.begin(snapshot)
         self._journal.reach(record, "Fetched")
+        if snapshot.verified:
+            self._journal.reach(record, "Verified", "signed by a key that is trusted")
         return record
 
     def overtaken(self, snapshot: Snapshot) -> bool:
@@ -58,6 +60,11 @@ class Verdict:
             return False
         self.begin(snapshot)
         return True
+
+    def rendered(self, record: str, what: Sequence[str]) -> None:
+        """What the revision encrypts was opened, its kustomizations were built."""
+        if what:
+            self._journal.reach(record, "Rendered", ", ".join(what))
 
     def validated(self, record: str) -> None:
         """Every file was read, decoded and found valid."""
@@ -128,11 +135,37 @@ class Verdict:
         )  # fmt: skip
 
     def planned(self, target: Target, plan: Plan) -> None:
-        """The plan of a new revision is about to be followed."""
-        self._rejected = self._rejected and target.rollback
+        """The plan of a new revision is made, and may be followed; told once."""
+        if target.planned:
+            return
+        target.planned = True
         counts = counts_of(plan, len(target.desired))
         self._journal.reach(target.record, "Planned", more=Particulars(counts=counts))
         self._log.info("revision.planned", revision=target.revision, **counts.to_dict())
+
+    def pulling(self, candidate: Target, missing: Sequence[str]) -> None:
+        """Images of the revision are on their way to nodes; what runs is an older one."""
+        self._rejected = True
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        self._journal.judged("Pulling", f"{candidate.revision[:12]} waits for {missing[0]}{more}")
+
+    def unpulled(self, candidate: Target, failed: Sequence[str]) -> None:
+        """Images of the revision cannot be had; nothing was changed, and it is tried again."""
+        self._rejected = True
+        message = f"{'; '.join(failed)}; what ran keeps running"
+        errors = [RevisionError(message=each) for each in failed]
+        if self._journal.reach(candidate.record, "Failed", message, Particulars(errors=errors)):
+            self._log.error("revision.failed", revision=candidate.revision, reason=message)
+        self._journal.judged("Failed", message)
+
+    def pulled(self, candidate: Target, message: str) -> None:
+        """Every image of the revision is where its pods may run."""
+        if self._journal.reach(candidate.record, "Pulled", message):
+            self._log.info("revision.pulled", revision=candidate.revision, reason=message)
+
+    def followed(self, target: Target) -> None:
+        """From now on the newest revision is what runs; a roll back leaves it in disgrace."""
+        self._rejected = self._rejected and target.rollback
 
     def applied(self, target: Target) -> None:
         """Every write of the revision is done; said again after each start."""

@@ -22,12 +22,13 @@ from reconciler.sync.health import wanted_replicas
 from reconciler.sync.plan import Plan, Situation
 
 Fate = Literal["start", "stop", "replace", "restart", "orphan"]
-_TEMPLATE = (
+TEMPLATE = (
     "spec.template.spec",
     "spec.template.metadata.labels",
     "spec.template.metadata.annotations",
     "spec.template.metadata.finalizers",
 )
+"""The fields of a ReplicationController whose change makes new pods."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def _started(wanted: DesiredObject) -> Iterator[PodEffect]:
 def _rolled(
     live: ReplicationController, changes: Sequence[FieldChange], pods: Sequence[Pod], *, gap: bool
 ) -> Iterator[PodEffect]:
-    template = next((c.path for c in changes if c.path.startswith(_TEMPLATE)), "")
+    template = next((c.path for c in changes if c.path.startswith(TEMPLATE)), "")
     count = next((c for c in changes if c.path == "spec.replicas"), None)
     before = wanted_replicas(live)
     after = count.new if count is not None and isinstance(count.new, int) else before

@@ -12,6 +12,7 @@ import pytest
 from scripts.leftovers import find_leftovers
 from tests.integration.harness import GUESTBOOK, Daemon, Engine, Manifests
 from tests.integration.realnode import Line, RealNode, joined_line, real_node
+from tests.integration.registries import Registry, running_registry
 
 Launch = Callable[..., Daemon]
 
@@ -63,6 +64,13 @@ def guestbook(manifests: Manifests) -> Manifests:
     manifests.copy(GUESTBOOK)
     manifests.commit("Run the guestbook")
     return manifests
+
+
+@pytest.fixture
+def registry(tmp_path: Path, host: None) -> Iterator[Registry]:
+    """A registry that asks for a password."""
+    with running_registry(tmp_path / "registry") as running:
+        yield running
 
 
 @pytest.fixture

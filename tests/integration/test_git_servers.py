@@ -214,6 +214,8 @@ def test_a_commit_signed_by_a_trusted_ssh_key_is_taken(repository, tmp_path, hom
     commit = signer.commit(repository, "signed")
     seen = look(repository.path, tmp_path / "s", access=Access(signers_file=signer.trust))
     assert seen.revision == commit
+    assert seen.verified
+    assert not look(repository.path, tmp_path / "t").verified
 
 
 def test_unsigned_and_untrusted_commits_are_refused(repository, tmp_path, home):

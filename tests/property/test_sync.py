@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -41,7 +42,9 @@ edits = st.lists(
 )
 
 quick = hypothesis_settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=int(os.environ.get("RECONCILER_HISTORIES", "40")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 
 

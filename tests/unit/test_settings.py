@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.controllers.replication.policy import RolloutDefaults
 from reconciler.settings import SettingsError, load
 
 
@@ -30,6 +31,8 @@ def test_flags_beat_the_file_and_the_file_beats_the_environment(tmp_path: Path):
             "cluster_dns 10.97.0.10 lies outside service_cidr 10.96.0.0/16",
         ),
         ("pod_cidr: 10.96.0.0/24", "pod_cidr 10.96.0.0/24 overlaps service_cidr"),
+        ("max-surge: some", r'max_surge: .*"some" is not a number of pods or a percentage'),
+        ("progress-deadline-seconds: 0", "progress_deadline_seconds: .*greater than or equal to 1"),
         ("- a", "expected a mapping"),
         ("a: [", "while parsing a flow"),
     ],
@@ -44,3 +47,10 @@ def test_a_wrong_setting_is_named_with_what_is_wrong(tmp_path: Path, text: str, 
 def test_a_missing_config_file_is_named():
     with pytest.raises(SettingsError, match=r"--config /nowhere\.yaml: .*No such file"):
         load({"config": "/nowhere.yaml"}, {})
+
+
+def test_rollouts_have_defaults_that_a_person_may_set(tmp_path: Path):
+    config = tmp_path / "c.yaml"
+    config.write_text("max-surge: 2\nmax_unavailable: 10%\nminReadySeconds: 3\n")
+    rollout = load({"config": str(config), "progress_deadline_seconds": "60"}, {}).rollout
+    assert rollout == RolloutDefaults("2", "10%", 3, 60)

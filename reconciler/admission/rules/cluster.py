@@ -20,6 +20,7 @@ from reconciler.admission.rules.scheduling import EFFECTS
 from reconciler.model.account import ServiceAccount
 from reconciler.model.event import Event
 from reconciler.model.gitops import ProxyState, Revision, Source
+from reconciler.model.imagepull import ImagePull
 from reconciler.model.namespace import Namespace
 from reconciler.model.node import Node, Taint
 
@@ -103,6 +104,16 @@ def revision(obj: Revision) -> Errors:
     yield from validate_meta(obj, namespaced=False)
     if not obj.spec.source:
         yield required("spec.source")
+
+
+def image_pull(obj: ImagePull) -> Errors:
+    """An ImagePull is for one node, and each of its images has a name."""
+    yield from validate_meta(obj, namespaced=False)
+    if not obj.spec.node_name:
+        yield required("spec.nodeName")
+    for number, wanted in enumerate(obj.spec.images):
+        if not wanted.image:
+            yield required(f"spec.images[{number}].image")
 
 
 def proxy_state(obj: ProxyState) -> Errors:

@@ -39,6 +39,7 @@ class Columns:
 
 _CELLS: dict[str, Cells] = {
     "pods": pods.row,
+    "imagepulls": gitops.image_pull,
     "sources": gitops.source,
     "revisions": gitops.revision,
     **kinds.ROWS,

@@ -14,7 +14,7 @@ import orjson
 
 from reconciler.apiserver.http import discovery
 from reconciler.apiserver.http.message import JSON, TEXT, Reply, Request
-from reconciler.model import gitops, kinds, schema
+from reconciler.model import gitops, imagepull, kinds, schema
 from reconciler.model.base import ListMap, ListSet, Model, PatchOnly
 from reconciler.model.kinds import Resource
 from reconciler.model.schema import Schema
@@ -96,7 +96,7 @@ def _gvk(resource: Resource) -> Json:
 def _name(model: type[Model]) -> str:
     if model.__module__ in _META:
         return f"io.k8s.apimachinery.pkg.apis.meta.v1.{model.__name__}"
-    if model.__module__ == gitops.__name__:
+    if model.__module__ in (gitops.__name__, imagepull.__name__):
         return f"dev.reconciler.gitops.v1alpha1.{model.__name__}"
     group = _groups().get(model.__module__, "")
     return f"io.k8s.api.{group.partition('.')[0] or 'core'}.v1.{model.__name__}"

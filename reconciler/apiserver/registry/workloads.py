@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from reconciler.apiserver.registry.strategy import Strategy
 from reconciler.model.gitops import ProxyState, Revision, Source
+from reconciler.model.imagepull import ImagePull
 from reconciler.model.meta import KubeObject
 from reconciler.model.pod import PodTemplate
 from reconciler.model.replication import ReplicationController
@@ -37,4 +38,4 @@ class OwnStrategy(Strategy[KubeObject]):
         return bool(getattr(new, "spec", None) == getattr(old, "spec", None))
 
 
-OWN_KINDS: tuple[type[KubeObject], ...] = (Source, Revision, ProxyState)
+OWN_KINDS: tuple[type[KubeObject], ...] = (Source, Revision, ProxyState, ImagePull)

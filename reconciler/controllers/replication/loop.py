@@ -23,7 +23,13 @@ from reconciler.controllers.replication import count, rollout
 from reconciler.controllers.replication.actions import PodAction
 from reconciler.controllers.replication.claim import claim
 from reconciler.controllers.replication.effects import Effects, Failure
-from reconciler.controllers.replication.policy import RolloutPolicy, is_rolled, policy_of
+from reconciler.controllers.replication.policy import (
+    DEFAULTS,
+    RolloutDefaults,
+    RolloutPolicy,
+    is_rolled,
+    policy_of,
+)
 from reconciler.controllers.replication.progress import Progress, assess
 from reconciler.controllers.replication.status import next_available, status_of
 from reconciler.controllers.replication.template import template_hash
@@ -75,9 +81,11 @@ class ReplicationLoop:
         clock: Clock,
         *,
         claims: Informer[PersistentVolumeClaim] | None = None,
+        defaults: RolloutDefaults = DEFAULTS,
         random: Random | None = None,
     ) -> None:
         self._client = client
+        self._defaults = defaults
         self._claims = claims
         self._controllers = controllers
         self._pods = pods
@@ -205,7 +213,7 @@ class ReplicationLoop:
 
         template = rc.spec.template
         alone = exclusive(template.spec, claim) if template is not None else ""
-        return policy_of(rc, stop_first=bool(alone))
+        return policy_of(rc, self._defaults, stop_first=bool(alone))
 
     def _complain(self, rc: ReplicationController, policy: RolloutPolicy) -> None:
         if rc.status.observed_generation != rc.metadata.generation:
@@ -288,8 +296,11 @@ def _orphan_labels(pod: Pod) -> list[str]:
 
 def _selector(rc: ReplicationController) -> list[str]:
     """Return one pair of the selector: any pod that matches all of them has it."""
-    pairs = sorted(rc.spec.selector.items())
-    return [f"{rc.metadata.namespace}/{key}={value}" for key, value in pairs[:1]]
+    selector = rc.spec.selector
+    if not selector:
+        return []
+    key = min(selector)
+    return [f"{rc.metadata.namespace}/{key}={selector[key]}"]
 
 
 def _face(pod: Pod) -> tuple[object, ...]:

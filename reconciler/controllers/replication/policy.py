@@ -1,4 +1,4 @@
-"""How a ReplicationController from Git is rolled, as its annotations say. Pure.
+"""How a ReplicationController from Git is rolled, as its annotations or the settings say. Pure.
 
 Called by `loop.py`. Only a controller that a source manages is rolled; any other keeps
 Kubernetes' behaviour, in which a new template is for new pods only.
@@ -17,7 +17,25 @@ MAX_UNAVAILABLE = "reconciler.dev/max-unavailable"
 MIN_READY = "reconciler.dev/min-ready-seconds"
 PROGRESS_DEADLINE = "reconciler.dev/progress-deadline-seconds"
 
-_DEFAULT_DEADLINE = 600
+_AMOUNT = "a number of pods or a percentage, such as 1 or 25%"
+_SECONDS = "a whole number of seconds, such as 30"
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutDefaults:
+    """What holds for a controller without annotations; the settings give it.
+
+    `max_surge` and `max_unavailable` are counts or percentages as in an annotation, the times
+    seconds. A controller's own `spec.minReadySeconds` is stronger than `min_ready_seconds`.
+    """
+
+    max_surge: str = "1"
+    max_unavailable: str = "0"
+    min_ready_seconds: int = 0
+    progress_deadline_seconds: int = 600
+
+
+DEFAULTS = RolloutDefaults()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +50,7 @@ class RolloutPolicy:
     surge: int = 1
     unavailable: int = 0
     min_ready_seconds: int = 0
-    progress_deadline_seconds: int = _DEFAULT_DEADLINE
+    progress_deadline_seconds: int = DEFAULTS.progress_deadline_seconds
     ignored: tuple[str, ...] = ()
     stop_first: bool = False
 
@@ -42,29 +60,50 @@ def is_rolled(rc: ReplicationController) -> bool:
     return SOURCE in rc.metadata.annotations
 
 
-def policy_of(rc: ReplicationController, *, stop_first: bool = False) -> RolloutPolicy:
-    """Read the controller's annotations.
+def amount_fault(text: str) -> str:
+    """Return what is wrong with a count of pods or a percentage, "" when nothing is."""
+    number = text.removesuffix("%")
+    return "" if number.isascii() and number.isdigit() else f'"{text}" is not {_AMOUNT}'
+
+
+def policy_of(
+    rc: ReplicationController, defaults: RolloutDefaults = DEFAULTS, *, stop_first: bool = False
+) -> RolloutPolicy:
+    """Read the controller's annotations; what they do not say, `defaults` do.
 
     Surge and unavailable are counts or percentages of `replicas`; as in a Deployment a percentage
     of surge rounds up, of unavailable down, and when both come to 0 one pod may be unavailable.
     """
     replicas = rc.spec.replicas if rc.spec.replicas is not None else 1
     read = _Reader(rc.metadata.annotations)
-    surge = read.amount(MAX_SURGE, 1, replicas, up=True)
-    unavailable = read.amount(MAX_UNAVAILABLE, 0, replicas, up=False)
+    surge = _amount(read.amount(MAX_SURGE, defaults.max_surge), replicas, up=True)
+    unavailable = _amount(
+        read.amount(MAX_UNAVAILABLE, defaults.max_unavailable), replicas, up=False
+    )
     surge = 0 if stop_first else surge
+    min_ready = rc.spec.min_ready_seconds or defaults.min_ready_seconds
     return RolloutPolicy(
         stop_first=stop_first,
         surge=surge,
         unavailable=unavailable if surge or unavailable else 1,
-        min_ready_seconds=read.seconds(MIN_READY, rc.spec.min_ready_seconds),
-        progress_deadline_seconds=read.seconds(PROGRESS_DEADLINE, _DEFAULT_DEADLINE),
+        min_ready_seconds=read.seconds(MIN_READY, min_ready),
+        progress_deadline_seconds=read.seconds(
+            PROGRESS_DEADLINE, defaults.progress_deadline_seconds
+        ),
         ignored=tuple(read.faults),
     )
 
 
+def _amount(text: str, replicas: int, *, up: bool) -> int:
+    number = int(text.removesuffix("%"))
+    if not text.endswith("%"):
+        return number
+    exact = replicas * number / 100
+    return math.ceil(exact) if up else math.floor(exact)
+
+
 class _Reader:
-    """Annotations as numbers; collects what it cannot read."""
+    """Annotations that can be read, or their default; collects what cannot."""
 
     def __init__(self, annotations: dict[str, str]) -> None:
         self._annotations = annotations
@@ -74,24 +113,17 @@ class _Reader:
         text = self._annotations.get(name)
         if text is None:
             return default
-        return self._number(name, text, default, "a whole number of seconds, such as 30")
-
-    def amount(self, name: str, default: int, replicas: int, *, up: bool) -> int:
-        text = self._annotations.get(name)
-        if text is None:
-            return default
-        expected = "a number of pods or a percentage, such as 1 or 25%"
-        if not text.endswith("%"):
-            return self._number(name, text, default, expected)
-        percent = self._number(name, text[:-1], -1, expected)
-        if percent < 0:
-            return default
-        exact = replicas * percent / 100
-        return math.ceil(exact) if up else math.floor(exact)
-
-    def _number(self, name: str, text: str, default: int, expected: str) -> int:
         if text.isascii() and text.isdigit():
             return int(text)
-        found = self._annotations[name]
-        self.faults.append(f'annotation {name}: "{found}" is not {expected}; the default holds')
+        self._blame(name, f'"{text}" is not {_SECONDS}')
         return default
+
+    def amount(self, name: str, default: str) -> str:
+        text = self._annotations.get(name, default)
+        if fault := amount_fault(text):
+            self._blame(name, fault)
+            return default
+        return text
+
+    def _blame(self, name: str, fault: str) -> None:
+        self.faults.append(f"annotation {name}: {fault}; the default holds")

@@ -18,6 +18,7 @@ from reconciler.controllers.replication.policy import (
     MAX_SURGE,
     MAX_UNAVAILABLE,
     MIN_READY,
+    RolloutDefaults,
     RolloutPolicy,
     is_rolled,
     policy_of,
@@ -157,6 +158,17 @@ class TestPolicy:
     def test_percentages_round_as_a_deployment_does(self) -> None:
         notes = {MAX_SURGE: "25%", MAX_UNAVAILABLE: "25%", MIN_READY: "7"}
         assert policy_of(make_rc(replicas=10, annotations=notes)) == RolloutPolicy(3, 2, 7, 600)
+
+    def test_the_settings_say_what_annotations_do_not(self) -> None:
+        defaults = RolloutDefaults("50%", "2", 5, 60)
+        assert policy_of(make_rc(replicas=3), defaults) == RolloutPolicy(2, 2, 5, 60)
+        notes = {MAX_SURGE: "1", MAX_UNAVAILABLE: "0", MIN_READY: "0"}
+        rc = make_rc(replicas=3, annotations=notes)
+        assert policy_of(rc, defaults) == RolloutPolicy(1, 0, 0, 60)
+        own = rc.replace(spec=rc.spec.replace(min_ready_seconds=9))
+        assert policy_of(own, defaults).min_ready_seconds == 0
+        bare = own.replace(metadata=own.metadata.replace(annotations={}))
+        assert policy_of(bare, defaults).min_ready_seconds == 9
 
     def test_both_zero_leaves_one_unavailable(self) -> None:
         notes = {MAX_SURGE: "0", MAX_UNAVAILABLE: "0"}

@@ -272,3 +272,23 @@ def test_a_kustomization_takes_encrypted_resources_and_files(vault):
     assert values["p-sec"]["stringData"] != {}
     assert values["p-sec"]["stringData"]["lines"] == "one\nzwei ü\n"
     assert values["p-gen"]["data"] == {"pw": "aHVudGVyMg=="}
+
+
+@needs_sops
+def test_a_revision_tells_how_much_was_opened_and_built(vault):
+    vault.sops("s.yaml", PLAIN)
+    vault.age("whole.yaml.age", PLAIN.replace("sec", "other").replace("conf}", "more}"))
+    (vault.root / "plain.yaml").write_text(NUMBERS)
+    loader = Loader(keys=AgeKeys(vault.keys))
+    first = loader.load(read_once([vault.root], SystemClock()))
+    assert first.rendered == ("2 encrypted files",)
+    (vault.root / "plain.yaml").unlink()
+    (vault.root / "s.yaml").unlink()
+    (vault.root / "built").mkdir()
+    (vault.root / "built" / "kustomization.yaml").write_text("configMapGenerator: [{name: made}]\n")
+    again = loader.load(read_once([vault.root], SystemClock()))
+    assert again.rendered == ("1 kustomization", "1 encrypted file")
+    (vault.root / "whole.yaml.age").unlink()
+    (vault.root / "built" / "kustomization.yaml").unlink()
+    (vault.root / "plain.yaml").write_text(NUMBERS)
+    assert loader.load(read_once([vault.root], SystemClock())).rendered == ()

@@ -23,6 +23,7 @@ from reconciler.core.ids import Ids
 from reconciler.desired.load import Loader
 from reconciler.desired.objects import Desired
 from reconciler.model.gitops import Revision, Source, SourceSpec
+from reconciler.model.imagepull import ImagePull
 from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.source.snapshot import FileRef, Snapshot, SourceProblem
 from reconciler.store.memory import MemoryStore
@@ -73,9 +74,12 @@ class Feed:
 
     def show(self, *manifests: Mapping[str, Any] | bytes) -> Snapshot:
         shown = snapshot(*manifests)
+        self.put(shown)
+        return shown
+
+    def put(self, shown: Snapshot) -> None:
         self.past[shown.revision] = shown
         self._shown.put_nowait(shown)
-        return shown
 
     def fail(self, message: str) -> None:
         self._shown.put_nowait(SourceProblem("Unreachable", message, START))
@@ -120,7 +124,7 @@ class Cluster:
         past = self.feed.past
         self.feed = Feed()
         self.feed.past = past
-        wanted = (*followed_kinds(), Source, Revision)
+        wanted = (*followed_kinds(), Source, Revision, ImagePull)
         informers = [Informer(self.client, kind) for kind in wanted]
         loader = Loader()
 

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import replace
 
+import orjson
 import pytest
 
 from reconciler.client.protocol import NotFound
@@ -14,7 +16,7 @@ from reconciler.model.namespace import Namespace
 from reconciler.model.pod import Pod
 from reconciler.model.replication import ReplicationController, ReplicationControllerStatus
 from reconciler.model.service import Service
-from tests.unit.sync.cluster import Cluster, until
+from tests.unit.sync.cluster import Cluster, Tree, snapshot, until
 from tests.unit.sync.world import controller, manifest, pod, service, settings
 
 WEB = manifest("Namespace", "web")
@@ -419,5 +421,23 @@ def test_who_writes_a_declared_object_is_told_its_file(run):
         told = cluster.sync.declared(key, cluster.registry.get(ConfigMap, "a", "web"))
         assert "what differs from the file is taken back" in told
         assert re.match(r"Git declares this object in \S+:\d+:\d+: ", told)
+
+    run(scenario)
+
+
+def test_the_steps_of_a_revision_tell_of_its_signature_and_its_rendering(run):
+    async def scenario(cluster):
+        plain = snapshot(b"resources: [00001.yaml]\n", orjson.dumps(manifest("Namespace", "web")))
+        files = {"kustomization.yaml": "00000.yaml", "00001.yaml": "00001.yaml"}
+        refs = {path: replace(plain.files[old], path=path) for path, old in files.items()}
+        data = dict(zip(plain.files, plain.contents.read(list(plain.files.values())), strict=True))
+        tree = Tree({path: data[old] for path, old in files.items()})
+        shown = replace(plain, files=refs, tree=refs, contents=tree, verified=True)
+        cluster.feed.put(shown)
+        revision = await cluster.revision(shown.revision, "Healthy", "Rejected")
+        steps = {step.phase: step.message for step in revision.status.steps}
+        assert list(steps)[:4] == ["Fetched", "Verified", "Rendered", "Validated"]
+        assert steps["Verified"] == "signed by a key that is trusted"
+        assert steps["Rendered"] == "1 kustomization"
 
     run(scenario)

@@ -1,4 +1,4 @@
-"""The rows of our own kinds: the source and its revisions, as `kubectl get` shows them. Pure.
+"""The rows of our own kinds, sources, revisions and their images, in `kubectl get`. Pure.
 
 Called by `columns.py`.
 """
@@ -10,6 +10,7 @@ from typing import Any
 
 from reconciler.apiserver.http.tables.text import age
 from reconciler.model.gitops import Revision, Source
+from reconciler.model.imagepull import ImagePull
 
 _SHORT = 12
 
@@ -28,6 +29,14 @@ _NAME = _column("Name", "The object's name.")
 _AGE = _column("Age", "How long the object has been there.")
 
 DEFINITIONS: dict[str, list[dict[str, Any]]] = {
+    "imagepulls": [
+        _NAME,
+        _column("Revision", "The Revision that waits for the images."),
+        _column("Node", "The node that shall have them."),
+        _column("Ready", "How many of the images it has."),
+        _column("Failed", "The images that cannot be had."),
+        _AGE,
+    ],
     "sources": [
         _NAME,
         _column("Phase", "What is being done with the source now."),
@@ -47,6 +56,21 @@ DEFINITIONS: dict[str, list[dict[str, Any]]] = {
     ],
 }
 """The columns of our kinds, by plural."""
+
+
+def image_pull(obj: ImagePull, now: datetime) -> dict[str, Any]:
+    """Return the row of the images that a node shall have."""
+    found = obj.status.images
+    here = sum(each.state in ("Present", "Pulled") for each in found)
+    cells = [
+        obj.metadata.name,
+        obj.spec.revision,
+        obj.spec.node_name,
+        f"{here}/{len(obj.spec.images)}",
+        ",".join(each.image for each in found if each.state == "Failed"),
+        age(obj.metadata.creation_timestamp, now),
+    ]
+    return {"cells": cells}
 
 
 def source(obj: Source, now: datetime) -> dict[str, Any]:

@@ -1,0 +1,82 @@
+"""What a new revision has to pass between its plan and the first write: approval, then images.
+
+Held by the loop. A revision that is stopped here has changed nothing, and is looked at again when
+a person approves, or a node has its images. What the gates found is told by the verdict.
+"""
+
+from __future__ import annotations
+
+from reconciler.client.protocol import Client
+from reconciler.model import kinds
+from reconciler.model.gitops import Revision
+from reconciler.model.meta import ObjectKey
+from reconciler.sync.care import approved, hold_reason, plan_hash
+from reconciler.sync.comparison import Comparison
+from reconciler.sync.inventory import Inventory
+from reconciler.sync.plan import Plan, Situation
+from reconciler.sync.pulling import Pulling
+from reconciler.sync.steering import SyncOptions
+from reconciler.sync.target import Target
+from reconciler.sync.verdict import Verdict
+
+_REVISION = kinds.of(Revision).key_kind
+
+
+class Gates:
+    """The gates of one source."""
+
+    def __init__(
+        self,
+        client: Client,
+        options: SyncOptions,
+        inventory: Inventory,
+        comparison: Comparison,
+        verdict: Verdict,
+    ) -> None:
+        self._live = inventory.live
+        self._threshold = options.care.prune_threshold
+        self._comparison = comparison
+        self._verdict = verdict
+        self._pulling = Pulling(client, options.name, inventory.live, options.takes)
+
+    async def passed(self, candidate: Target, planned: Plan) -> bool:
+        """Say whether the plan may be followed now. Raises `Retryable`.
+
+        A roll back stops at no gate: it goes where everything was before.
+        """
+        if candidate.rollback:
+            self._verdict.planned(candidate, planned)
+            return True
+        situation = self._comparison.situation(candidate)
+        if self._held(candidate, planned, situation):
+            return False
+        self._verdict.planned(candidate, planned)
+        return await self._pulled(candidate, planned, situation)
+
+    def _held(self, candidate: Target, planned: Plan, situation: Situation) -> bool:
+        """Say whether the plan needs an approval that nobody has given."""
+        reason = hold_reason(planned, situation, self._threshold)
+        if not reason:
+            return False
+        digest = plan_hash(planned)
+        record = self._live.get(ObjectKey(_REVISION, "", candidate.record))
+        known = record if isinstance(record, Revision) else None
+        if approved(known, candidate.message, digest):
+            return False
+        self._verdict.held(candidate, reason, digest)
+        return True
+
+    async def _pulled(self, candidate: Target, planned: Plan, situation: Situation) -> bool:
+        """Say whether every image that the plan needs is on its nodes; ask for what is not."""
+        progress = await self._pulling.ask(candidate.record, planned, situation)
+        if progress is None:
+            return True
+        if progress.failed:
+            self._verdict.unpulled(candidate, progress.failed)
+        elif progress.missing:
+            self._verdict.pulling(candidate, progress.missing)
+        else:
+            self._verdict.pulled(candidate, progress.message)
+            await self._pulling.clear()
+            return True
+        return False
