@@ -28,6 +28,8 @@ from reconciler.client.local import LocalClient
 from reconciler.client.protocol import Client
 from reconciler.client.retention import EventRetention
 from reconciler.controllers.endpoints.loop import EndpointsController
+from reconciler.controllers.endpointslice.loop import EndpointSliceController
+from reconciler.controllers.endpointslicemirroring.loop import EndpointSliceMirroring
 from reconciler.controllers.garbage.loop import GarbageCollector
 from reconciler.controllers.loadbalancer.loop import LoadBalancerController
 from reconciler.controllers.loadbalancer.plan import Ranges
@@ -53,6 +55,7 @@ from reconciler.kubelet.kubelet import Informers as KubeletInformers
 from reconciler.model import kinds
 from reconciler.model.claim import PersistentVolumeClaim
 from reconciler.model.config import ConfigMap, Secret
+from reconciler.model.endpointslice import EndpointSlice
 from reconciler.model.event import Event
 from reconciler.model.gitops import ProxyState, Revision, SourceSpec
 from reconciler.model.imagepull import ImagePull
@@ -156,9 +159,7 @@ class ControlPlane:
                 claims=informers[PersistentVolumeClaim],
                 defaults=self._settings.rollout,
             ).run,
-            "endpoints": EndpointsController(
-                client, informers[Service], pods, informers[Endpoints]
-            ).run,
+            **self._endpoints(),
             "loadbalancer": LoadBalancerController(
                 client, informers[Service], events, self._ranges
             ).run,
@@ -203,6 +204,19 @@ class ControlPlane:
             status_token=told.commit_status_token_file,
         )
         return {"notify": Notifier(self.informers[Revision], channels).run}
+
+    def _endpoints(self) -> dict[str, Part]:
+        client, informers, clock = self.client, self.informers, self._clock
+        services, pods, slices = informers[Service], informers[Pod], informers[EndpointSlice]
+        return {
+            "endpoints": EndpointsController(client, services, pods, informers[Endpoints]).run,
+            "endpointslice": EndpointSliceController(
+                client, services, pods, slices, informers[Node], clock
+            ).run,
+            "endpointslicemirroring": EndpointSliceMirroring(
+                client, services, informers[Endpoints], slices, self.events, clock
+            ).run,
+        }
 
     def _volumes(self) -> dict[str, Part]:
         client, informers, events = self.client, self.informers, self.events

@@ -86,6 +86,11 @@ class OwnWrites(Generic[T]):
                 result[uid] = write.object
         return list(result.values())
 
+    def write_of(self, obj: T) -> Write[T] | None:
+        """Return the write to `obj` that the informer has not shown yet."""
+        group = self._groups.get(obj.metadata.uid)
+        return self._writes[group].get(obj.metadata.uid) if group is not None else None
+
     def oldest(self, group: str) -> Write[T] | None:
         """Return the write of `group` that waits longest for the informer."""
         writes = self._writes.get(group, {}).values()

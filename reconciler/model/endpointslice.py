@@ -20,6 +20,10 @@ SKIP_MIRROR = "endpointslice.kubernetes.io/skip-mirror"
 """The label of Endpoints that shall not be mirrored to slices when it is "true"."""
 
 
+BY_SERVICE = "by-service"
+"""The name of an informer's index of slices by the service that they are of."""
+
+
 class EndpointConditions(Model):
     """What holds of an endpoint now; absent means ready, serving, and not terminating."""
 
@@ -75,3 +79,9 @@ class EndpointSlice(KubeObject):
     address_type: str = always(str)
     endpoints: tuple[Endpoint, ...] = always(tuple)
     ports: tuple[EndpointPort, ...] = always(tuple)
+
+
+def service_of(obj: EndpointSlice) -> tuple[str, ...]:
+    """Return "namespace/name" of the slice's service; nothing when it names none."""
+    name = obj.metadata.labels.get(SERVICE_NAME)
+    return (f"{obj.metadata.namespace}/{name}",) if name else ()

@@ -9,8 +9,6 @@ round trip through the informer.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from dataclasses import dataclass
 from random import Random
 
 import structlog
@@ -19,27 +17,15 @@ from reconciler.client.informer import Informer
 from reconciler.client.protocol import ApiError, Client, EventType, NotFound
 from reconciler.controllers.endpoints.plan import plan, wants_endpoints
 from reconciler.controllers.ownwrites import revision
-from reconciler.controllers.podstate import is_ready, is_terminal, matches
 from reconciler.controllers.refusals import namespace_ends
+from reconciler.controllers.servicepods import ServiceKey, ServicePods, key_of
+from reconciler.controllers.triggertime import TriggerTimes
 from reconciler.core.errors import Retryable
 from reconciler.core.queue import Controller, Done, Outcome
 from reconciler.model.pod import Pod
 from reconciler.model.service import Endpoints, Service
 
 _WORKERS = 8
-_BY_LABEL = "endpoints-label"
-_BY_SELECTOR = "endpoints-selector"
-
-
-@dataclass(frozen=True, slots=True)
-class ServiceKey:
-    """A service, and the Endpoints of the same name."""
-
-    namespace: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.namespace}/{self.name}"
 
 
 class EndpointsController:
@@ -55,8 +41,9 @@ class EndpointsController:
         random: Random | None = None,
     ) -> None:
         self._client = client
+        self._informers = (services, pods, endpoints)
         self._services = services
-        self._pods = pods
+        self._triggers = TriggerTimes()
         self._endpoints = endpoints
         self._written: dict[ServiceKey, Endpoints] = {}
         self._orphaned: set[ServiceKey] = set()
@@ -64,16 +51,13 @@ class EndpointsController:
         self._controller: Controller[ServiceKey] = Controller(
             "endpoints", self._reconcile, workers=_WORKERS, random=random
         )
-        pods.add_index(_BY_LABEL, _labels)
-        services.add_index(_BY_SELECTOR, _selector)
         services.subscribe(self._service_changed)
-        pods.subscribe(self._pod_changed)
+        self._selected = ServicePods(services, pods, self._controller.queue.add)
         endpoints.subscribe(self._endpoints_changed)
 
     async def run(self) -> None:
         """Keep endpoints right until cancelled."""
-        informers = (self._services, self._pods, self._endpoints)
-        await asyncio.gather(*(informer.synced.wait() for informer in informers))
+        await asyncio.gather(*(informer.synced.wait() for informer in self._informers))
         self._find_leftovers()
         await self._controller.run()
 
@@ -90,9 +74,10 @@ class EndpointsController:
         service = new if new is not None else old
         if service is None:
             return
-        key = ServiceKey(service.metadata.namespace, service.metadata.name)
+        key = key_of(service)
         if event == "DELETED":
             self._orphaned.add(key)
+            self._triggers.forget(key)
         self._controller.queue.add(key)
 
     def _endpoints_changed(
@@ -110,23 +95,6 @@ class EndpointsController:
         self._written.pop(key, None)
         self._controller.queue.add(key)
 
-    def _pod_changed(self, event: EventType, old: Pod | None, new: Pod | None) -> None:
-        now = new if event != "DELETED" else None
-        if old is not None and now is not None and _face(old) == _face(now):
-            return
-        for pod in (old, now):
-            if pod is not None:
-                self._wake_services(pod)
-
-    def _wake_services(self, pod: Pod) -> None:
-        for label in _labels(pod):
-            for service in self._services.by_index(_BY_SELECTOR, label):
-                if matches(service.spec.selector, pod.metadata.labels):
-                    self._add(service.metadata.namespace, service.metadata.name)
-
-    def _add(self, namespace: str, name: str) -> None:
-        self._controller.queue.add(ServiceKey(namespace, name))
-
     async def _reconcile(self, key: ServiceKey) -> Outcome:
         service = self._services.get(key.name, key.namespace)
         current = self._current(key)
@@ -137,7 +105,9 @@ class EndpointsController:
             return Done()
         self._orphaned.discard(key)
         if wants_endpoints(service):
-            wanted = plan(service, self._selected(service), current)
+            pods = list(self._selected.of(service))
+            trigger = self._triggers.changed(service, pods)
+            wanted = plan(service, pods, current, trigger)
             if wanted is not None:
                 await self._write(key, wanted, new=current is None)
         return Done()
@@ -148,12 +118,6 @@ class EndpointsController:
         if shown is None or (written is not None and revision(written) > revision(shown)):
             return written
         return shown
-
-    def _selected(self, service: Service) -> Iterable[Pod]:
-        for first in _selector(service):
-            for pod in self._pods.by_index(_BY_LABEL, first):
-                if matches(service.spec.selector, pod.metadata.labels):
-                    yield pod
 
     async def _write(self, key: ServiceKey, wanted: Endpoints, *, new: bool) -> None:
         try:
@@ -183,29 +147,3 @@ class EndpointsController:
         except ApiError as error:
             raise Retryable(f"endpoints {key}: {error}") from error
         self._log.debug("endpoints.deleted", namespace=key.namespace, name=key.name)
-
-
-def _labels(pod: Pod) -> list[str]:
-    namespace = pod.metadata.namespace
-    return [f"{namespace}/{key}={value}" for key, value in pod.metadata.labels.items()]
-
-
-def _selector(service: Service) -> list[str]:
-    """Return one pair of the selector: any pod that matches all of them has it."""
-    pairs = sorted(service.spec.selector.items())
-    return [f"{service.metadata.namespace}/{key}={value}" for key, value in pairs[:1]]
-
-
-def _face(pod: Pod) -> tuple[object, ...]:
-    """Return what of a pod can be seen in Endpoints; the rest of it wakes nobody."""
-    spec = pod.spec
-    return (
-        pod.metadata.labels,
-        pod.metadata.deletion_timestamp is None,
-        pod.status.pod_ip,
-        is_ready(pod),
-        is_terminal(pod),
-        spec.node_name,
-        spec.hostname,
-        spec.subdomain,
-    )

@@ -2,18 +2,22 @@
 
 Called by `loop.py` for every service with a selector. Follows Kubernetes' endpoints controller:
 ended pods and pods without an address are out; a pod that is being deleted is out at once, so
-that nothing new reaches it before its SIGTERM; the rest are ready or not; addresses with the same
-ports share a subset. The same pods give the same object, whatever their order.
+that nothing new reaches it before its SIGTERM; the rest are ready or not; ports that the same
+addresses have share a subset, so that an address may be in several. The same pods give the same
+object, whatever their order.
 """
 
 from __future__ import annotations
 
 import math
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
+from itertools import chain
 
 from reconciler.controllers.podstate import is_ready, is_terminal
+from reconciler.controllers.slices import HEADLESS
+from reconciler.controllers.triggertime import annotated
 from reconciler.model.meta import ObjectMeta
 from reconciler.model.pod import Pod
 from reconciler.model.reference import ObjectReference
@@ -30,7 +34,6 @@ CAPACITY = 1000
 """Most addresses in one Endpoints object (Kubernetes' maxCapacity)."""
 
 OVER_CAPACITY = "endpoints.kubernetes.io/over-capacity"
-HEADLESS = "service.kubernetes.io/headless"
 
 Numbers = tuple[int | None, ...]
 """A pod's port behind each port of the service; None where it has none."""
@@ -41,11 +44,13 @@ def wants_endpoints(service: Service) -> bool:
     return bool(service.spec.selector) and service.spec.type != "ExternalName"
 
 
-def plan(service: Service, pods: Iterable[Pod], current: Endpoints | None) -> Endpoints | None:
+def plan(
+    service: Service, pods: Iterable[Pod], current: Endpoints | None, trigger: str = ""
+) -> Endpoints | None:
     """Return the Endpoints to write, None when `current` says the same already.
 
-    `pods` are those that the selector matches. What others wrote into the annotations of
-    `current` is kept.
+    `pods` are those that the selector matches; `trigger` is the time to note in what is written,
+    see `triggertime.py`. What others wrote into the annotations of `current` is kept.
     """
     every = subsets(service, pods, _by_pod(current))
     kept = truncate(every)
@@ -67,7 +72,7 @@ def plan(service: Service, pods: Iterable[Pod], current: Endpoints | None) -> En
         name=service.metadata.name,
         namespace=service.metadata.namespace,
         labels=labels,
-        annotations=annotations,
+        annotations=annotated(annotations, trigger),
     )
     return Endpoints(metadata=metadata, subsets=kept)
 
@@ -90,15 +95,38 @@ def subsets(
         if numbers is not None:
             group = ready if tolerant or is_ready(pod) else unready
             group.setdefault(numbers, []).append(_address(service, pod, known))
+    groups = {numbers: _ports(service, numbers) for numbers in ready.keys() | unready.keys()}
     made = [
         EndpointSubset(
-            addresses=_sorted(ready.get(numbers, ())),
-            not_ready_addresses=_sorted(unready.get(numbers, ())),
-            ports=_ports(service, numbers),
+            addresses=_sorted(chain.from_iterable(ready.get(each, ()) for each in members)),
+            not_ready_addresses=_sorted(
+                chain.from_iterable(unready.get(each, ()) for each in members)
+            ),
+            ports=ports,
         )
-        for numbers in ready.keys() | unready.keys()
+        for members, ports in _repacked(groups)
     ]
     return tuple(sorted(made, key=lambda subset: [_port_order(port) for port in subset.ports]))
+
+
+def _repacked(
+    groups: Mapping[Numbers, tuple[EndpointPort, ...]],
+) -> Iterator[tuple[frozenset[Numbers], tuple[EndpointPort, ...]]]:
+    """Yield groups of pods and the ports that exactly they have (RepackSubsets).
+
+    `groups` are disjoint sets of pods, each with all its ports. Pods without any port stay.
+    """
+    offering: dict[EndpointPort, set[Numbers]] = {}
+    for numbers, ports in groups.items():
+        if not ports:
+            yield frozenset((numbers,)), ()
+        for port in ports:
+            offering.setdefault(port, set()).add(numbers)
+    together: dict[frozenset[Numbers], list[EndpointPort]] = {}
+    for port, members in offering.items():
+        together.setdefault(frozenset(members), []).append(port)
+    for key, found in together.items():
+        yield key, tuple(sorted(found, key=_port_order))
 
 
 def _belongs(pod: Pod, *, tolerant: bool) -> bool:

@@ -16,6 +16,7 @@ import structlog
 
 from reconciler.client.events import ComponentRecorder
 from reconciler.client.protocol import ApiError, Client, ConflictError, NotFound
+from reconciler.controllers.owner import owner_reference
 from reconciler.controllers.ownwrites import OwnWrites
 from reconciler.controllers.refusals import namespace_ends
 from reconciler.controllers.replication.actions import (
@@ -26,7 +27,7 @@ from reconciler.controllers.replication.actions import (
     PodAction,
     ReleasePod,
 )
-from reconciler.controllers.replication.template import owner_reference, pod_from_template
+from reconciler.controllers.replication.template import pod_from_template
 from reconciler.core.clock import Clock
 from reconciler.model.meta import OwnerReference
 from reconciler.model.pod import Pod

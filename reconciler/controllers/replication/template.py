@@ -10,7 +10,8 @@ import hashlib
 
 import orjson
 
-from reconciler.model.meta import ObjectMeta, OwnerReference
+from reconciler.controllers.owner import owner_reference
+from reconciler.model.meta import ObjectMeta
 from reconciler.model.pod import Pod, PodTemplateSpec
 from reconciler.model.replication import ReplicationController
 
@@ -30,18 +31,6 @@ def template_hash(template: PodTemplateSpec) -> str:
     }
     canonical = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(canonical).hexdigest()[:_HASH_LENGTH]
-
-
-def owner_reference(rc: ReplicationController) -> OwnerReference:
-    """Return the reference that makes `rc` the controller of a pod."""
-    return OwnerReference(
-        api_version=rc.api_version,
-        kind=rc.kind,
-        name=rc.metadata.name,
-        uid=rc.metadata.uid,
-        controller=True,
-        block_owner_deletion=True,
-    )
 
 
 def pod_from_template(rc: ReplicationController, digest: str) -> Pod:

@@ -11,10 +11,11 @@ from random import Random
 from reconciler.client.events import EventRecorder
 from reconciler.client.informer import Informer
 from reconciler.client.protocol import AlreadyExists, ApiError, Client, EventType, NotFound
+from reconciler.controllers.owner import owner_reference
 from reconciler.core.errors import Retryable
 from reconciler.core.queue import Controller, Done, Outcome
 from reconciler.model.claim import PersistentVolumeClaim
-from reconciler.model.meta import ObjectMeta, OwnerReference
+from reconciler.model.meta import ObjectMeta
 from reconciler.model.pod import Pod
 from reconciler.model.volume import Volume
 from reconciler.model.volumebinding import ephemeral_claim_name, is_owned_by
@@ -101,21 +102,13 @@ def claim_of(pod: Pod, volume: Volume) -> PersistentVolumeClaim:
     if not source:
         raise Retryable(f"volume {volume.name} has no volumeClaimTemplate")
     meta = pod.metadata
-    owner = OwnerReference(
-        api_version="v1",
-        kind="Pod",
-        name=meta.name,
-        uid=meta.uid,
-        controller=True,
-        block_owner_deletion=True,
-    )
     return PersistentVolumeClaim(
         metadata=ObjectMeta(
             name=ephemeral_claim_name(meta.name, volume.name),
             namespace=meta.namespace,
             labels=source.metadata.labels,
             annotations=source.metadata.annotations,
-            owner_references=(owner,),
+            owner_references=(owner_reference(pod),),
         ),
         spec=source.spec,
     )

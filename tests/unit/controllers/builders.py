@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
+from reconciler.controllers.owner import owner_reference
 from reconciler.controllers.replication.policy import SOURCE
-from reconciler.controllers.replication.template import TEMPLATE_HASH, owner_reference
+from reconciler.controllers.replication.template import TEMPLATE_HASH
 from reconciler.model.container import Container, ContainerPort, ResourceRequirements
 from reconciler.model.meta import ObjectMeta
 from reconciler.model.pod import Pod, PodSpec, PodTemplateSpec

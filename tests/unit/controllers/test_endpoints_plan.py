@@ -7,13 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from reconciler.controllers.endpoints.plan import (
-    CAPACITY,
-    HEADLESS,
-    OVER_CAPACITY,
-    plan,
-    wants_endpoints,
-)
+from reconciler.controllers.endpoints.plan import CAPACITY, OVER_CAPACITY, plan, wants_endpoints
+from reconciler.controllers.slices import HEADLESS
+from reconciler.controllers.triggertime import TRIGGER_TIME
 from reconciler.model.container import ContainerPort
 from reconciler.model.meta import ObjectMeta
 from reconciler.model.pod import Pod
@@ -160,9 +156,35 @@ def test_a_pod_may_serve_some_of_the_ports() -> None:
     ]
     service = make_service(port("x", 80, "http"), port("y", 81, 81))
     assert where(planned(service, *pods)) == [
-        (["10.244.0.3"], [], [81]),
-        (["10.244.0.2"], [], [81, 8080]),
+        (["10.244.0.2", "10.244.0.3"], [], [81]),
+        (["10.244.0.2"], [], [8080]),
     ]
+
+
+def test_ports_that_the_same_pods_have_share_a_subset() -> None:
+    other = (ContainerPort(name="http", container_port=9090, protocol="TCP"),)
+    pods = [
+        make_pod("a", ip="10.244.0.2", ready=NOW, ports=HTTP),
+        make_pod("b", ip="10.244.0.3", ports=other),
+        make_pod("c", ip="10.244.0.4", ready=NOW, ports=HTTP),
+    ]
+    service = make_service(port("x", 80, "http"), port("y", 81, 81), port("z", 82, 82))
+    assert where(planned(service, *pods)) == [
+        (["10.244.0.2", "10.244.0.4"], ["10.244.0.3"], [81, 82]),
+        (["10.244.0.2", "10.244.0.4"], [], [8080]),
+        ([], ["10.244.0.3"], [9090]),
+    ]
+
+
+def test_the_trigger_is_noted_in_what_is_written_and_is_no_change_itself() -> None:
+    service, pod = make_service(port()), make_pod("a", ip="10.244.0.2", ready=NOW)
+    first = plan(service, [pod], None, "2026-01-01T00:00:00Z")
+    assert first is not None
+    assert first.metadata.annotations == {TRIGGER_TIME: "2026-01-01T00:00:00Z"}
+    assert plan(service, [pod], first, "2026-01-02T00:00:00Z") is None
+    emptied = plan(service, [], first)
+    assert emptied is not None
+    assert emptied.metadata.annotations == {}
 
 
 def test_headless_without_ports_and_with_host_names() -> None:
@@ -194,17 +216,26 @@ def test_the_capacity_prefers_ready_addresses(ready: int, unready: int) -> None:
             f"p{i}",
             ip=f"10.244.{i // 250}.{i % 250 + 1}",
             ready=NOW if i < ready else None,
-            ports=HTTP if i % 3 else (),
         )
         for i in range(ready + unready)
     ]
-    service = make_service(port("x", 80, "http"), port("y", 81, 81))
+    service = make_service(port("y", 81, 81))
     result = planned(service, *pods)
     kept_ready = sum(len(s.addresses) for s in result.subsets)
     kept_unready = sum(len(s.not_ready_addresses) for s in result.subsets)
     assert kept_ready == min(ready, CAPACITY)
     assert kept_unready == min(unready, CAPACITY - kept_ready)
     assert result.metadata.annotations == {OVER_CAPACITY: "truncated"}
+
+
+def test_the_capacity_is_shared_by_subsets() -> None:
+    pods = [
+        make_pod(f"p{i}", ip=f"10.244.{i // 250}.{i % 250 + 1}", ready=NOW, ports=HTTP[: i % 2])
+        for i in range(1200)
+    ]
+    service = make_service(port("x", 80, "http"), port("y", 81, 81))
+    kept = [len(subset.addresses) for subset in planned(service, *pods).subsets]
+    assert kept == [667, 333]  # of 1,200 at port 81 and 600 at port 8080
 
 
 def test_services_that_bring_their_own_endpoints_are_left_alone() -> None:

@@ -1,0 +1,1 @@
+"""EndpointSlices of services with a selector: their pods' addresses, in parts of 100."""
