@@ -27,6 +27,7 @@ from reconciler.client.informer import Informer
 from reconciler.client.local import LocalClient
 from reconciler.client.protocol import Client
 from reconciler.client.retention import EventRetention
+from reconciler.controllers.aggregation.loop import AggregationController
 from reconciler.controllers.endpoints.loop import EndpointsController
 from reconciler.controllers.endpointslice.loop import EndpointSliceController
 from reconciler.controllers.endpointslicemirroring.loop import EndpointSliceMirroring
@@ -63,6 +64,7 @@ from reconciler.model.meta import KubeObject
 from reconciler.model.namespace import Namespace
 from reconciler.model.node import Node
 from reconciler.model.pod import Pod
+from reconciler.model.rbac import ClusterRole
 from reconciler.model.replication import ReplicationController
 from reconciler.model.service import Endpoints, Service
 from reconciler.model.storage import PersistentVolume
@@ -165,6 +167,7 @@ class ControlPlane:
             ).run,
             "namespace": NamespaceController(client, informers[Namespace], pods, clock).run,
             "garbage": GarbageCollector(client, informers.of(_followed_kinds())).run,
+            "aggregation": AggregationController(client, informers[ClusterRole]).run,
             "quota": QuotaController(client, informers.of(_followed_kinds())).run,
             "nodelifecycle": NodeLifecycle(client, nodes, pods, events, clock).run,
             "scheduler": Scheduler(

@@ -24,9 +24,11 @@ from reconciler.admission.rules.cluster import (
 from reconciler.admission.rules.config import config_map, secret
 from reconciler.admission.rules.endpoints import endpoints
 from reconciler.admission.rules.endpointslice import endpoint_slice
+from reconciler.admission.rules.lease import lease
 from reconciler.admission.rules.pod import pod, pod_template
 from reconciler.admission.rules.priorityclass import priority_class
 from reconciler.admission.rules.quota import limit_range, resource_quota
+from reconciler.admission.rules.rbac import cluster_role, cluster_role_binding, role, role_binding
 from reconciler.admission.rules.replication import replication_controller
 from reconciler.admission.rules.service import service
 from reconciler.admission.rules.storage import persistent_volume
@@ -38,11 +40,13 @@ from reconciler.model.endpointslice import EndpointSlice
 from reconciler.model.event import Event
 from reconciler.model.gitops import ProxyState, Revision, Source
 from reconciler.model.imagepull import ImagePull
+from reconciler.model.lease import Lease
 from reconciler.model.meta import KubeObject
 from reconciler.model.namespace import Namespace
 from reconciler.model.node import Node
 from reconciler.model.pod import Pod, PodTemplate
 from reconciler.model.priorityclass import PriorityClass
+from reconciler.model.rbac import ClusterRole, ClusterRoleBinding, Role, RoleBinding
 from reconciler.model.replication import ReplicationController
 from reconciler.model.service import Endpoints, Service
 from reconciler.model.storage import PersistentVolume
@@ -54,6 +58,9 @@ _RULES: dict[type[KubeObject], Callable[[Any], Errors]] = {
     Endpoints: endpoints,
     Event: event,
     ImagePull: image_pull,
+    ClusterRole: cluster_role,
+    ClusterRoleBinding: cluster_role_binding,
+    Lease: lease,
     LimitRange: limit_range,
     Namespace: namespace,
     Node: node,
@@ -66,6 +73,8 @@ _RULES: dict[type[KubeObject], Callable[[Any], Errors]] = {
     ReplicationController: replication_controller,
     ResourceQuota: resource_quota,
     Revision: revision,
+    Role: role,
+    RoleBinding: role_binding,
     Secret: secret,
     Service: service,
     ServiceAccount: service_account,

@@ -25,6 +25,8 @@ from reconciler.model.namespace import Namespace
 from reconciler.model.node import Node
 from reconciler.model.pod import Pod, PodTemplate, PodTemplateSpec
 from reconciler.model.priorityclass import PriorityClass
+from reconciler.model.rbac import GROUP as RBAC_GROUP
+from reconciler.model.rbac import ClusterRoleBinding, RoleBinding
 from reconciler.model.replication import ReplicationController
 from reconciler.model.service import (
     ClientIPConfig,
@@ -249,8 +251,24 @@ def _limit(item: LimitRangeItem) -> LimitRangeItem:
     return item.replace(default=default, default_request=request)
 
 
+def _binding(obj: Any) -> Any:
+    """SetDefaults_RoleBinding, SetDefaults_Subject: users, groups and roles are of RBAC's group."""
+    ref = obj.role_ref
+    if not ref.api_group:
+        ref = ref.replace(api_group=RBAC_GROUP)
+    subjects = tuple(
+        each.replace(api_group=RBAC_GROUP)
+        if each.kind in ("User", "Group") and not each.api_group
+        else each
+        for each in obj.subjects
+    )
+    same = ref is obj.role_ref and subjects == obj.subjects
+    return obj if same else obj.replace(role_ref=ref, subjects=subjects)
+
+
 _RULES: dict[type[KubeObject], Callable[[Any], Any]] = {
     EndpointSlice: _endpoint_slice,
+    ClusterRoleBinding: _binding,
     Endpoints: _endpoints,
     LimitRange: _limit_range,
     Namespace: _namespace,
@@ -261,6 +279,7 @@ _RULES: dict[type[KubeObject], Callable[[Any], Any]] = {
     PodTemplate: _pod_template,
     PriorityClass: _priority_class,
     ReplicationController: _replication_controller,
+    RoleBinding: _binding,
     Secret: _secret,
     Service: _service,
     StorageClass: _storage_class,

@@ -15,6 +15,7 @@ from reconciler.admission.rules.endpointslice import endpoint_slice_update
 from reconciler.admission.rules.meta import annotation_map, labels, owners
 from reconciler.admission.rules.podupdate import pod_update
 from reconciler.admission.rules.priorityclass import priority_class_update
+from reconciler.admission.rules.rbac import binding_update
 from reconciler.admission.rules.statuses import pod_status, replication_status, service_status
 from reconciler.admission.rules.storageclass import storage_class_update
 from reconciler.model import quantity
@@ -27,6 +28,7 @@ from reconciler.model.meta import KubeObject, ObjectMeta
 from reconciler.model.namespace import Namespace
 from reconciler.model.pod import Pod
 from reconciler.model.priorityclass import PriorityClass
+from reconciler.model.rbac import ClusterRoleBinding, RoleBinding
 from reconciler.model.replication import ReplicationController
 from reconciler.model.service import Service
 from reconciler.model.storage import PersistentVolume, PersistentVolumeSource
@@ -197,12 +199,14 @@ _BEFORE: dict[type[KubeObject], UpdateRule] = {
 }
 _AFTER: dict[type[KubeObject], UpdateRule] = {
     EndpointSlice: endpoint_slice_update,
+    ClusterRoleBinding: binding_update,
     PersistentVolume: _volume,
     PersistentVolumeClaim: _claim,
     Pod: pod_update,
     PriorityClass: priority_class_update,
     ReplicationController: _replication,
     ResourceQuota: _quota,
+    RoleBinding: binding_update,
     StorageClass: storage_class_update,
 }
 _STATUS: dict[type[KubeObject], Callable[[Any], Errors]] = {

@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field
 _ACRONYMS = {
     "ip": "IP", "ips": "IPs", "cidr": "CIDR", "cidrs": "CIDRs", "pid": "PID", "ipc": "IPC",
     "id": "ID", "uuid": "UUID", "fqdn": "FQDN", "uri": "URI", "io": "IO", "wwns": "WWNs",
-    "tls": "TLS", "api": "API",
+    "tls": "TLS", "api": "API", "urls": "URLs",
 }  # fmt: skip
 
 

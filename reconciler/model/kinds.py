@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reconciler.model import gitops
+from reconciler.model import gitops, lease, rbac
 from reconciler.model.account import LimitRange, ResourceQuota, ServiceAccount
 from reconciler.model.claim import PersistentVolumeClaim
 from reconciler.model.config import ConfigMap, Secret
@@ -15,12 +15,14 @@ from reconciler.model.endpointslice import GROUP as DISCOVERY_GROUP
 from reconciler.model.endpointslice import EndpointSlice
 from reconciler.model.event import Event
 from reconciler.model.imagepull import ImagePull
+from reconciler.model.lease import Lease
 from reconciler.model.meta import KubeObject
 from reconciler.model.namespace import Namespace
 from reconciler.model.node import Node
 from reconciler.model.pod import Pod, PodTemplate
 from reconciler.model.priorityclass import GROUP as SCHEDULING_GROUP
 from reconciler.model.priorityclass import PriorityClass
+from reconciler.model.rbac import ClusterRole, ClusterRoleBinding, Role, RoleBinding
 from reconciler.model.replication import ReplicationController
 from reconciler.model.service import Endpoints, Service
 from reconciler.model.storage import PersistentVolume
@@ -124,6 +126,11 @@ RESOURCES: tuple[Resource, ...] = (
         group=SCHEDULING_GROUP,
     ),
     _gitops(ImagePull, "imagepulls"),
+    _in_group(Lease, "leases", lease.GROUP),
+    _in_group(ClusterRoleBinding, "clusterrolebindings", rbac.GROUP, namespaced=False),
+    _in_group(ClusterRole, "clusterroles", rbac.GROUP, namespaced=False),
+    _in_group(RoleBinding, "rolebindings", rbac.GROUP),
+    _in_group(Role, "roles", rbac.GROUP),
     _gitops(gitops.ProxyState, "proxystates"),
     _gitops(gitops.Revision, "revisions"),
     _gitops(gitops.Source, "sources"),

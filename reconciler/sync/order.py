@@ -10,6 +10,8 @@ _ORDER: tuple[tuple[str, ...], ...] = (
     ("Namespace",),
     ("ResourceQuota", "LimitRange"),
     ("ServiceAccount",),
+    ("Role.rbac.authorization.k8s.io", "ClusterRole.rbac.authorization.k8s.io"),
+    ("RoleBinding.rbac.authorization.k8s.io", "ClusterRoleBinding.rbac.authorization.k8s.io"),
     ("Secret", "ConfigMap", "PodTemplate"),
     ("StorageClass.storage.k8s.io", "PriorityClass.scheduling.k8s.io"),
     ("PersistentVolume",),

@@ -124,6 +124,14 @@ def dns_subdomain(text: str) -> Messages:
 
 
 @lru_cache(maxsize=4096)
+def path_segment(text: str) -> Messages:
+    """Check what may stand alone in a URL (path.ValidatePathSegmentName): the name of a role."""
+    if text in (".", ".."):
+        return (f"may not be '{text}'",)
+    return tuple(f"may not contain '{sign}'" for sign in "/%" if sign in text)
+
+
+@lru_cache(maxsize=4096)
 def dns_1035_label(text: str) -> Messages:
     """Check an RFC 1035 label, which starts with a letter: the name of a Service."""
     messages = _longest(text, LABEL_MAX)

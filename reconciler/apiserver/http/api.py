@@ -26,13 +26,16 @@ from reconciler.apiserver.http import (
     subresources,
     target,
     view,
+    virtual,
     writing,
 )
 from reconciler.apiserver.http.accept import Wanted
 from reconciler.apiserver.http.declared import Declared, nothing_declared, warned
+from reconciler.apiserver.http.access import Access
 from reconciler.apiserver.http.health import Metrics
 from reconciler.apiserver.http.message import JSON, Answer, Reply, Request
 from reconciler.apiserver.http.reading import Reader
+from reconciler.apiserver.http.reviews import Reviews
 from reconciler.apiserver.http.target import Target
 from reconciler.apiserver.http.view import Form, View
 from reconciler.apiserver.http.watching import Scope, Watches
@@ -40,14 +43,7 @@ from reconciler.apiserver.http.writing import Warned, Written
 from reconciler.apiserver.registry import errors
 from reconciler.apiserver.registry.errors import StatusError
 from reconciler.apiserver.registry.registry import Registry
-from reconciler.apiserver.security import authorization
-from reconciler.apiserver.security.authentication import (
-    Authenticator,
-    MayNotImpersonate,
-    WrongCredentials,
-)
-from reconciler.apiserver.security.authorization import Attributes
-from reconciler.apiserver.security.identity import Identity
+from reconciler.apiserver.security.authentication import Authenticator
 from reconciler.apiserver.streaming.service import Streams
 from reconciler.core.clock import Clock
 from reconciler.model.kinds import Resource
@@ -55,10 +51,6 @@ from reconciler.model.streaming import NodeStreams
 
 # Deleted at once, these answer with the object; all others with a Status.
 _ANSWER_OBJECT = ("Pod", "ServiceAccount", "Namespace")
-_VERBS = {
-    "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete", "GET": "get",
-    "HEAD": "get",
-}  # fmt: skip
 
 
 class Api:
@@ -81,13 +73,14 @@ class Api:
     ) -> None:
         self._registry = registry
         self._clock = clock
-        self._authenticator = authenticator
+        self._access = Access(registry, authenticator)
         self._address = address
         self._declared = declared
         self._connections = connections
         chance = random or Random()  # noqa: S311 - jitter, and which endpoint a proxy takes
         self._watches = Watches(registry, clock, chance)
         self._streams = Streams(registry, clock, node, chance)
+        self._reviews = Reviews(authenticator, self._access.authorizer, clock)
         self._scale = subresources.Scale(registry)
         self._metrics = Metrics()
         self._log = structlog.get_logger(component="api")
@@ -106,12 +99,11 @@ class Api:
         return answer
 
     async def _answer(self, request: Request) -> Answer:
-        user = self._user(request)
-        place = target.parse(request.path, discovery.versions())
+        user = self._access.user(request)
+        place = target.parse(request.path, discovery.answered())
+        self._access.check(user, request, place)
         if place is None:
-            authorization.check(user, Attributes(_verb_of_path(request), request.path))
             return self._outside(request)
-        authorization.check(user, _attributes(request, place))
         asked = replace(request, user=user)
         if place.resource is None:
             return await self._elsewhere(asked, place)
@@ -122,16 +114,6 @@ class Api:
         if isinstance(answer, Reply):
             answer = warned(answer, asked, place, place.resource, self._registry, self._declared)
         return answer
-
-    def _user(self, request: Request) -> Identity:
-        try:
-            return self._authenticator.user(request.headers, request.peer)
-        except WrongCredentials as error:
-            raise status.unauthorized() from error
-        except MayNotImpersonate as error:
-            wanted = Attributes("impersonate", "", "users", name=error.wanted, is_resource=True)
-            authorization.check(error.user, wanted)
-            raise status.unauthorized() from error
 
     def _outside(self, request: Request) -> Reply:
         """Answer for a path that no resource has."""
@@ -173,6 +155,8 @@ class Api:
 
     async def _elsewhere(self, request: Request, place: Target) -> Answer:
         """Answer for a resource that is not in the table of kinds."""
+        if place.group in (virtual.AUTHENTICATION, virtual.AUTHORIZATION):
+            return self._reviews.handle(request, place)
         if place.plural == "bindings" and place.namespace and not place.name:
             if request.method == "POST":
                 return await subresources.bind(self._registry, request, place)
@@ -184,7 +168,7 @@ class Api:
             case "GET" | "HEAD":
                 return self._list(request, place, of)
             case "POST" if place.namespace or not of.namespaced:
-                made = await writing.create(self._registry, request, place, of)
+                made = await writing.create(self._access.registry(request, of), request, place, of)
                 return self._written(request, of, made, 201)
             case "DELETE" if "deletecollection" in discovery.verbs(of) and (
                 place.namespace or not of.namespaced
@@ -254,14 +238,16 @@ class Api:
         return _finished(request, wanted, form.many(page.items, page.meta))
 
     async def _put(self, request: Request, place: Target, of: Resource) -> Reply:
-        made = await writing.update(self._registry, request, place, of)
+        made = await writing.update(self._access.registry(request, of), request, place, of)
         return self._written(request, of, made, 200)
 
     async def _patch(self, request: Request, place: Target, of: Resource) -> Answer:
         if patching.patch_type(request) == patching.APPLY:
-            made, code = await patching.apply(self._registry, request, place, of)
+            made, code = await patching.apply(
+                self._access.registry(request, of), request, place, of
+            )
             return self._written(request, of, made, code)
-        made = await patching.patch_object(self._registry, request, place, of)
+        made = await patching.patch_object(self._access.registry(request, of), request, place, of)
         return self._written(request, of, made, 200)
 
     async def _delete(self, request: Request, place: Target, of: Resource) -> Answer:
@@ -318,25 +304,3 @@ def _paths() -> list[str]:
     of_groups = [f"/apis/{group}" for group in discovery.groups()]
     roots = ["/api", "/api/v1", "/apis", *of_groups, "/metrics", "/openapi/v3", "/version"]
     return sorted([*roots, *health.PATHS])
-
-
-def _verb_of_path(request: Request) -> str:
-    return "get" if request.method in ("GET", "HEAD") else request.method.lower()
-
-
-def _attributes(request: Request, place: Target) -> Attributes:
-    verb = _VERBS.get(request.method, request.method.lower())
-    if not place.name and verb == "get":
-        verb = "watch" if request.flag("watch") else "list"
-    elif not place.name and verb == "delete":
-        verb = "deletecollection"
-    return Attributes(
-        verb,
-        request.path,
-        place.plural,
-        place.group,
-        place.namespace,
-        place.name,
-        place.subresource,
-        is_resource=True,
-    )

@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from reconciler.apiserver.http.tables import gitops, kinds, pods
+from reconciler.apiserver.http.tables import gitops, kinds, pods, rbac
 from reconciler.model.kinds import Resource
 
 Row = dict[str, Any]
@@ -37,12 +37,14 @@ class Columns:
     plain: bool = False
 
 
+_PLAIN = ("clusterroles", "limitranges", "roles")
 _CELLS: dict[str, Cells] = {
     "pods": pods.row,
     "imagepulls": gitops.image_pull,
     "sources": gitops.source,
     "revisions": gitops.revision,
     **kinds.ROWS,
+    **rbac.ROWS,
 }
 
 
@@ -54,7 +56,7 @@ def columns_of(resource: Resource) -> Columns:
     if known is None or resource.plural not in _CELLS:
         name, *_, age = definitions["namespaces"]
         return Columns((name, age), kinds.name_and_age)
-    plain = resource.plural == "limitranges"
+    plain = resource.plural in _PLAIN
     return Columns(tuple(known), _CELLS[resource.plural], plain)
 
 

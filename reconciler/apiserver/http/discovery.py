@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from reconciler.apiserver.http import virtual
 from reconciler.apiserver.http.accept import media_types
 from reconciler.model import kinds
 from reconciler.model.kinds import Resource
@@ -54,15 +55,12 @@ _OWN: dict[str, tuple[Subresource, ...]] = {
     "replicationcontrollers": (Subresource("scale", _READ_WRITE, "Scale", "autoscaling", "v1"),),
     "services": (Subresource("proxy", _ANY, "ServiceProxyOptions", streamed=True),),
 }
-_BINDINGS = Resource(
-    kinds.RESOURCES[0].model, "Binding", "bindings", "binding"
-)  # a collection that only takes creates; it stores nothing
 
 
 def verbs(resource: Resource) -> tuple[str, ...]:
     """Return the verbs of a resource; namespaces are never deleted as a collection."""
-    if resource.plural == "bindings":
-        return ("create",)
+    if virtual.is_virtual(resource):
+        return virtual.verbs(resource)
     if resource.plural == "namespaces":
         return tuple(verb for verb in ALL_VERBS if verb != "deletecollection")
     return ALL_VERBS
@@ -84,16 +82,31 @@ def subresource(resource: Resource, path: str) -> Subresource | None:
 
 def resources(group: str, version: str) -> list[Resource]:
     """Return the resources of a group's version, by plural."""
-    found = [r for r in kinds.RESOURCES if (r.group, r.version) == (group, version)]
-    if not group:
-        found.append(_BINDINGS)
+    every = (*kinds.RESOURCES, *(each.resource for each in virtual.VIRTUAL))
+    found = [each for each in every if (each.group, each.version) == (group, version)]
     return sorted(found, key=lambda resource: resource.plural)
+
+
+def is_served(group: str, plural: str, *, namespaced: bool) -> bool:
+    """Say whether a resource that stores nothing is at a URL with or without a namespace."""
+    return any(
+        (each.resource.group, each.resource.plural) == (group, plural)
+        and each.resource.namespaced == namespaced
+        for each in virtual.VIRTUAL
+    )
 
 
 @cache
 def versions() -> frozenset[tuple[str, str]]:
     """Return every (group, version)."""
-    return frozenset((r.group, r.version) for r in kinds.RESOURCES)
+    every = (*kinds.RESOURCES, *(each.resource for each in virtual.VIRTUAL))
+    return frozenset((each.group, each.version) for each in every) | set(virtual.EMPTY_GROUPS)
+
+
+@cache
+def answered() -> frozenset[tuple[str, str]]:
+    """Return every (group, version) that a URL may name, advertised or not."""
+    return versions() | set(virtual.UNLISTED)
 
 
 def groups() -> list[str]:
@@ -161,7 +174,7 @@ def _row(resource: Resource) -> Json:
         row["shortNames"] = list(resource.short)
     if resource.categories:
         row["categories"] = list(resource.categories)
-    if resource.plural != "bindings":
+    if not virtual.is_virtual(resource):
         row["storageVersionHash"] = _storage_hash(resource)
     return row
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from reconciler.apiserver.http import discovery
+from reconciler.apiserver.http import discovery, virtual
 from reconciler.apiserver.http.message import JSON, TEXT, Reply, Request
 from reconciler.model import gitops, imagepull, kinds, schema
 from reconciler.model.base import ListMap, ListSet, Model, PatchOnly
@@ -72,7 +72,7 @@ def _root(group: str, version: str) -> str:
 @cache
 def _document(group: str, version: str) -> bytes:
     found = discovery.resources(group, version)
-    stored = [each for each in found if each.plural != "bindings"]
+    stored = [each for each in found if not virtual.is_virtual(each)]
     schemas: Json = {}
     for resource in stored:
         _collect(resource.model, schemas)

@@ -21,6 +21,7 @@ from reconciler.apiserver.http.api import Api
 from reconciler.apiserver.http.connection import Connection, PeerIdentity
 from reconciler.apiserver.http.declared import Declared, nothing_declared
 from reconciler.apiserver.registry.registry import Registry
+from reconciler.apiserver.security import bootstrap
 from reconciler.apiserver.security.authentication import (
     Authenticator,
     of_certificate,
@@ -96,6 +97,7 @@ class ApiServer:
         host, port = split_address(self._settings.listen)
         names = certificate_names(host, self._settings.names)
         await asyncio.to_thread(self._authority.ensure, names, self._clock.now())
+        await bootstrap.ensure(self._registry)
         context = self._authority.context()
         api = self._api()
         async with contextlib.AsyncExitStack() as stack:

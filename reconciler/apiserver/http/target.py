@@ -25,6 +25,7 @@ class Target:
     namespace: str = ""
     name: str = ""
     subresource: str = ""
+    version: str = "v1"
 
     @property
     def qualified(self) -> str:
@@ -59,4 +60,4 @@ def _within(group: str, version: str, parts: list[str]) -> Target:
         namespace, parts = parts[1], parts[2:]
     plural, name, *more = (*parts, "")[: max(len(parts), 2)]
     resource = kinds.by_plural(group, version, plural)
-    return Target(resource, group, plural, namespace, name, "/".join(more))
+    return Target(resource, group, plural, namespace, name, "/".join(more), version)

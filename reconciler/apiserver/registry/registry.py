@@ -8,6 +8,7 @@ It watches nothing and deletes no dependents: controllers do.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -48,6 +49,9 @@ from reconciler.store.protocol import Conflict, Event, Feed, Record, Store
 
 K = TypeVar("K", bound=KubeObject)
 
+Judge = Callable[[KubeObject, KubeObject | None], None]
+"""Is told of a write, the new object and the old one if there is one, and may refuse it."""
+
 _NAME_ATTEMPTS = 8
 _WRITE_ATTEMPTS = 100  # an unconditional write loses against others this often before it gives up
 
@@ -87,6 +91,13 @@ class Registry:
         self._policies = Policies(self._access)
         self._second: datetime | None = None
         self._second_text = ""
+        self._judge: Judge | None = None
+
+    def judged_by(self, judge: Judge) -> Registry:
+        """Return this registry for writes that `judge` may refuse, by raising `StatusError`."""
+        judged = copy(self)
+        judged._judge = judge  # noqa: SLF001 - of the same class
+        return judged
 
     async def start(self) -> None:
         """Learn what the stored objects have allocated; make what is there from the start."""
@@ -301,6 +312,8 @@ class Registry:
         try:
             _check(strategy, new, validate_restated(new, valid) if valid else validate(new))
             self._check_absent(strategy, new)
+            if self._judge is not None:
+                self._judge(new, None)
             await self._policies.admit(new, dry_run=dry_run)
             if dry_run:
                 claim.cancel()
@@ -389,6 +402,8 @@ class Registry:
         try:
             if target.check:
                 _check(strategy, new, validate_update(new, old))
+                if self._judge is not None:
+                    self._judge(new, old)
                 await self._policies.admit(new, old, dry_run=target.dry_run)
             if target.dry_run:
                 claim.cancel()

@@ -9,27 +9,17 @@ import hmac
 import socket
 import struct
 from asyncio import Transport
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from reconciler.apiserver.security.identity import ADMIN, ANONYMOUS, MASTERS, Identity
+from reconciler.apiserver.security.identity import ADMIN, ANONYMOUS, Identity
 from reconciler.apiserver.security.identity import authenticated as known
 
 _SCHEME = "bearer "
-_USER, _GROUP, _UID = "impersonate-user", "impersonate-group", "impersonate-uid"
 
 
 class WrongCredentials(Exception):
-    """The credentials given are nobody's."""
-
-
-class MayNotImpersonate(Exception):
-    """Somebody who is no administrator wants to act as another."""
-
-    def __init__(self, user: Identity, wanted: str) -> None:
-        super().__init__(wanted)
-        self.user = user
-        self.wanted = wanted
+    """The credentials given are nobody's; the message says what is wrong with them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,32 +29,19 @@ class Authenticator:
     admin_token: str
 
     def user(self, headers: Mapping[str, str], peer: Identity | None) -> Identity:
-        """Return who asks; raises `WrongCredentials`, `MayNotImpersonate`."""
-        user = self._holder(headers.get("authorization", ""), peer)
-        wanted = headers.get(_USER)
-        if not wanted:
-            return user
-        if MASTERS not in user.groups:
-            raise MayNotImpersonate(user, wanted)
-        groups = tuple(filter(None, headers.get(_GROUP, "").split(",")))
-        if wanted.startswith("system:serviceaccount:"):
-            groups = (*groups, "system:serviceaccounts")
-        if wanted == ANONYMOUS.name:
-            return ANONYMOUS
-        return known(wanted, groups, headers.get(_UID, ""))
-
-    def _holder(self, authorization: str, peer: Identity | None) -> Identity:
-        if authorization:
-            return self._of_token(authorization)
-        return peer or ANONYMOUS
-
-    def _of_token(self, authorization: str) -> Identity:
+        """Return who asks; raises `WrongCredentials`."""
+        authorization = headers.get("authorization", "")
+        if not authorization:
+            return peer or ANONYMOUS
         if not authorization.lower().startswith(_SCHEME):
-            raise WrongCredentials
-        token = authorization[len(_SCHEME) :].strip().encode()
-        if not hmac.compare_digest(token, self.admin_token.encode()):
-            raise WrongCredentials
-        return ADMIN
+            raise WrongCredentials("invalid authorization header")
+        return self.review(authorization[len(_SCHEME) :].strip(), ())[0]
+
+    def review(self, token: str, audiences: Sequence[str]) -> tuple[Identity, tuple[str, ...]]:
+        """Return whose a token is, and for which of `audiences`; raises `WrongCredentials`."""
+        if hmac.compare_digest(token.encode(), self.admin_token.encode()):
+            return ADMIN, tuple(audiences)
+        raise WrongCredentials("invalid bearer token")
 
 
 def of_certificate(transport: Transport) -> Identity | None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from reconciler.apiserver.http.api import Api
 from reconciler.apiserver.http.message import Answer, Reply, Request, Stream
 from reconciler.apiserver.registry.registry import Registry
+from reconciler.apiserver.security import bootstrap
 from reconciler.apiserver.security.authentication import Authenticator
 from reconciler.core.clock import SystemClock
 from reconciler.core.ids import Ids
@@ -26,6 +27,7 @@ MAPS = "/api/v1/namespaces/default/configmaps"
 async def api() -> Api:
     registry = Registry(MemoryStore(), SystemClock(), Ids(Random(3)))
     await registry.start()
+    await bootstrap.ensure(registry)
     return Api(registry, SystemClock(), Authenticator("right"), address="127.0.0.1:6443")
 
 

@@ -1,0 +1,90 @@
+"""Who asks, and whether he may: the way of every request before its verb. Called by `api.py`."""
+
+from __future__ import annotations
+
+from reconciler.apiserver.http import status
+from reconciler.apiserver.http.message import Request
+from reconciler.apiserver.http.target import Target
+from reconciler.apiserver.registry import errors
+from reconciler.apiserver.registry.registry import Registry
+from reconciler.apiserver.security import impersonation
+from reconciler.apiserver.security.attributes import Attributes
+from reconciler.apiserver.security.authentication import Authenticator, WrongCredentials
+from reconciler.apiserver.security.authorization import Authorizer
+from reconciler.apiserver.security.escalation import EscalationCheck
+from reconciler.apiserver.security.identity import Identity
+from reconciler.model import rbac
+from reconciler.model.kinds import Resource
+
+_VERBS = {
+    "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete", "GET": "get",
+    "HEAD": "get",
+}  # fmt: skip
+
+
+class Access:
+    """See the module."""
+
+    def __init__(self, registry: Registry, authenticator: Authenticator) -> None:
+        self.authorizer = Authorizer(registry)
+        self._registry = registry
+        self._authenticator = authenticator
+
+    def user(self, request: Request) -> Identity:
+        """Return who asks, or whom he acts as; raises `StatusError`."""
+        try:
+            user = self._authenticator.user(request.headers, request.peer)
+            other = impersonation.wanted(request.headers)
+        except WrongCredentials as error:
+            raise status.unauthorized() from error
+        except impersonation.NoUser as error:
+            raise errors.internal("requested impersonation without a user") from error
+        if other is None:
+            return user
+        for need in other.needs():
+            self.authorizer.check(user, need)
+        return other.identity()
+
+    def check(self, user: Identity, request: Request, place: Target | None) -> None:
+        """Raise `StatusError` Forbidden unless `user` may do what is asked."""
+        asked = of_path(request) if place is None else of_place(request, place)
+        self.authorizer.check(user, asked)
+
+    def registry(self, request: Request, of: Resource) -> Registry:
+        """Return the registry to write to: a role may not give more than its writer has."""
+        if of.group != rbac.GROUP:
+            return self._registry
+        return self._registry.judged_by(EscalationCheck(self.authorizer, request.user))
+
+
+def of_path(request: Request) -> Attributes:
+    """Return what a request wants of a path that is no resource's."""
+    verb = "get" if request.method in ("GET", "HEAD") else request.method.lower()
+    return Attributes(verb, request.path)
+
+
+def of_place(request: Request, place: Target) -> Attributes:
+    """Return what a request wants of a resource, as Kubernetes' RequestInfo tells it."""
+    name, namespace = place.name, place.namespace
+    verb = _VERBS.get(request.method, request.method.lower())
+    if verb == "get" and request.flag("watch") and not place.subresource:
+        verb = "watch"
+    elif not name and verb in ("get", "delete"):
+        verb = "list" if verb == "get" else "deletecollection"
+    if not name and verb in ("list", "watch", "deletecollection"):
+        name = _selected_name(request.one("fieldSelector"))
+    if place.plural == "namespaces" and not place.group:
+        namespace = place.name  # a namespace lies in itself, so that its own roles may give it
+    part = place.subresource.partition("/")[0]
+    return Attributes(
+        verb, request.path, place.plural, place.group, namespace, name, part, is_resource=True
+    )
+
+
+def _selected_name(fields: str) -> str:
+    """Return the one name that a field selector chooses, so that a rule may name it."""
+    for term in fields.split(","):
+        path, sign, value = term.replace("==", "=").partition("=")
+        if sign and path == "metadata.name":
+            return value
+    return ""

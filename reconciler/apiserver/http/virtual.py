@@ -1,0 +1,58 @@
+"""Resources of the API that store nothing: bindings and reviews.
+
+Called by discovery, and by `api.py` where a URL names none of the stored kinds. Kubernetes' group
+policy is here for `pods/eviction`, whose kind it has; it has no resource of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reconciler.model.kinds import Resource
+from reconciler.model.meta import KubeObject
+
+AUTHENTICATION = "authentication.k8s.io"
+AUTHORIZATION = "authorization.k8s.io"
+EMPTY_GROUPS = (("policy", "v1"),)
+"""Groups without a resource, as (group, version)."""
+
+UNLISTED = ((AUTHENTICATION, "v1beta1"),)
+"""Versions that are answered and not advertised: kubectl 1.27 asks them who it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Virtual:
+    """A resource without objects, and what may be done with it."""
+
+    resource: Resource
+    verbs: tuple[str, ...] = ("create",)
+
+
+def _review(kind: str, group: str, *, namespaced: bool = False) -> Virtual:
+    plural = f"{kind.lower()}s"
+    return Virtual(
+        Resource(KubeObject, kind, plural, kind.lower(), namespaced=namespaced, group=group)
+    )
+
+
+VIRTUAL: tuple[Virtual, ...] = (
+    Virtual(Resource(KubeObject, "Binding", "bindings", "binding")),
+    _review("SelfSubjectReview", AUTHENTICATION),
+    _review("TokenReview", AUTHENTICATION),
+    _review("LocalSubjectAccessReview", AUTHORIZATION, namespaced=True),
+    _review("SelfSubjectAccessReview", AUTHORIZATION),
+    _review("SelfSubjectRulesReview", AUTHORIZATION),
+    _review("SubjectAccessReview", AUTHORIZATION),
+)
+
+_VERBS = {each.resource: each.verbs for each in VIRTUAL}
+
+
+def verbs(resource: Resource) -> tuple[str, ...]:
+    """Return what may be done with a virtual resource, nothing for one that is stored."""
+    return _VERBS.get(resource, ())
+
+
+def is_virtual(resource: Resource) -> bool:
+    """Say whether a resource stores nothing."""
+    return resource in _VERBS

@@ -1,0 +1,1 @@
+"""Fills ClusterRoles that have an aggregation rule."""
