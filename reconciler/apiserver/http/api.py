@@ -30,8 +30,8 @@ from reconciler.apiserver.http import (
     writing,
 )
 from reconciler.apiserver.http.accept import Wanted
-from reconciler.apiserver.http.declared import Declared, nothing_declared, warned
 from reconciler.apiserver.http.access import Access
+from reconciler.apiserver.http.declared import Declared, nothing_declared, warned
 from reconciler.apiserver.http.health import Metrics
 from reconciler.apiserver.http.message import JSON, Answer, Reply, Request
 from reconciler.apiserver.http.reading import Reader
