@@ -77,6 +77,7 @@ from reconciler.source.receiver import Receiver
 from reconciler.source.snapshot import Snapshot
 from reconciler.source.webhook import Doorkeeper
 from reconciler.store.protocol import Store
+from reconciler.store.sealing import make_keys, open_keys
 from reconciler.store.sqlite import open_store
 from reconciler.sync.loop import Sync
 from reconciler.sync.steering import Care, SyncOptions
@@ -344,7 +345,9 @@ def _own(settings: Settings, stack: ExitStack) -> None:
 async def _serve(settings: Settings) -> int:
     logger = structlog.get_logger(component="daemon")
     clock, ids = SystemClock(), Ids()
-    store = await open_store(settings.store_path)
+    if settings.store_key_file is None:
+        make_keys(settings.store_keys)
+    store = await open_store(settings.store_path, keys=open_keys(settings.store_keys))
     try:
         plane = ControlPlane(settings, store, clock, ids)
         await plane.registry.start()

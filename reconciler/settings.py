@@ -209,6 +209,9 @@ class Settings(BaseModel):
     )
 
     state_dir: Path = Field(default=Path("/var/lib/reconciler"), description="where state is kept")
+    store_key_file: Path | None = Field(
+        default=None, description="keys that encrypt Secrets in the state, instead of its own"
+    )
     run_dir: Path = Field(default=Path("/run/reconciler"), description="run-time files, on tmpfs")
     docker_socket: Path = Field(
         default=Path("/var/run/docker.sock"), description="Docker's Unix socket"
@@ -291,6 +294,11 @@ class Settings(BaseModel):
     def store_path(self) -> Path:
         """The file of the store."""
         return self.state_dir / "store.db"
+
+    @property
+    def store_keys(self) -> Path:
+        """The file of the keys that encrypt what is secret in the store."""
+        return self.store_key_file or self.state_dir / "store.keys"
 
     @property
     def pki_dir(self) -> Path:

@@ -92,7 +92,7 @@ _DAEMON = (
     "node_port_addresses", "load_balancer_pool", "volume_drivers",
     "let_go_timeout", "git_repo_timeout", "git_repo_size", "git_repo_file", "log_level",
 )  # fmt: skip
-_COMMON = ("state_dir", "run_dir")
+_COMMON = ("state_dir", "run_dir", "store_key_file")
 
 
 def _add(

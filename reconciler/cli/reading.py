@@ -15,6 +15,7 @@ from reconciler.model import kinds
 from reconciler.model.meta import KubeObject
 from reconciler.settings import Settings
 from reconciler.store.protocol import Record
+from reconciler.store.sealing import open_keys
 from reconciler.store.sqlite import open_readonly
 
 T = TypeVar("T", bound=KubeObject)
@@ -64,7 +65,8 @@ def open_world(settings: Settings) -> Iterator[World]:
     path = settings.store_path
     if not path.exists():
         raise NoStore(f"{path} does not exist: no daemon has run with --state-dir {path.parent}")
-    store = open_readonly(path)
+    keys = open_keys(settings.store_keys) if settings.store_keys.exists() else None
+    store = open_readonly(path, keys=keys)
     try:
         yield World(store)
     finally:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from reconciler.model.meta import ObjectKey
 from reconciler.store.protocol import Change, Event, Record, StoreFull, StoreUnavailable
+from reconciler.store.sealing import KeyRing, plain
 
 SCHEMA_VERSION = 1
 APPLICATION_ID = 0x72636E63  # "rcnc", so that `file` and a person know whose database it is
@@ -52,10 +53,14 @@ class Forgotten:
 
 
 class Journal:
-    """The changes on disk. Not thread-safe: one thread at a time."""
+    """The changes on disk. Not thread-safe: one thread at a time.
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    With `keys`, the values of the kinds that they seal are encrypted there.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, keys: KeyRing | None = None) -> None:
         self._connection = connection
+        self._keys = keys
         self.broken = False
 
     def compacted(self) -> int:
@@ -75,7 +80,8 @@ class Journal:
             (since,),
         )
         for revision, change, kind, namespace, name, previous, value in cursor:
-            record = Record(ObjectKey(kind, namespace, name), revision, value)
+            key = ObjectKey(kind, namespace, name)
+            record = Record(key, revision, self._opened(key, revision, value))
             before = rows.pop(previous, None)
             if change != Change.DELETED:
                 rows[revision] = record
@@ -117,7 +123,7 @@ class Journal:
             return
         values: list[object] = []
         for event in events:
-            values += _row(event)
+            values += self._row(event)
         places = ",".join([_ROW] * len(events))
         # One statement: it releases the interpreter's lock once and is a transaction by itself.
         self._connection.execute(f"INSERT INTO changes VALUES {places}", values)  # noqa: S608 - placeholders only
@@ -130,6 +136,56 @@ class Journal:
         self._connection.executemany("DELETE FROM changes WHERE revision = ?", rows)
         execute("UPDATE history SET compacted = ?", (forgotten.compacted,))
         execute("COMMIT")
+
+    def reseal(self) -> None:
+        """Encrypt with the first key what is in plain text or under another.
+
+        What was in plain text is overwritten wherever the file still held it. Raises
+        `StoreUnavailable` when something does not open.
+        """
+        if self._keys is None:
+            return
+        keys, stale = self._keys, self._stale(self._keys)
+        if not stale:
+            return
+        execute = self._connection.execute
+        execute("PRAGMA secure_delete = ON")
+        execute("BEGIN IMMEDIATE")
+        for key, revision, written in stale:
+            value = keys.seal(key, revision, keys.open(key, revision, written))
+            execute("UPDATE changes SET value = ? WHERE revision = ?", (value, revision))
+        execute("COMMIT")
+        if any(plain(written) for _, _, written in stale):
+            execute("VACUUM")
+        execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _stale(self, keys: KeyRing) -> list[tuple[ObjectKey, int, bytes]]:
+        places = ",".join("?" * len(keys.kinds))
+        rows = self._connection.execute(
+            "SELECT kind, namespace, name, revision, value FROM changes"  # noqa: S608 - placeholders only
+            f" WHERE kind IN ({places})",
+            tuple(keys.kinds),
+        )
+        return [
+            (ObjectKey(kind, namespace, name), revision, value)
+            for kind, namespace, name, revision, value in rows
+            if not keys.current(value)
+        ]
+
+    def _opened(self, key: ObjectKey, revision: int, written: bytes) -> bytes:
+        if self._keys is not None:
+            return self._keys.open(key, revision, written)
+        if plain(written):
+            return written
+        raise StoreUnavailable(f"{key} is encrypted, and no keys of the store are given")
+
+    def _row(self, event: Event) -> tuple[object, ...]:
+        record = event.record
+        previous = event.previous.revision if event.previous else None
+        value = record.value
+        if self._keys is not None:
+            value = self._keys.seal(record.key, record.revision, value)
+        return (record.revision, event.change.value, *record.key, previous, value)
 
     def _roll_back(self) -> None:
         try:
@@ -147,10 +203,11 @@ class Journal:
         return StoreUnavailable(f"the store cannot be written: {error}")
 
 
-def open_journal(path: Path) -> Journal:
+def open_journal(path: Path, keys: KeyRing | None = None) -> Journal:
     """Open or make the database at `path`, readable by its owner only.
 
-    Raises `StoreUnavailable` when it cannot be used or a newer version of the program made it.
+    What it holds under older keys, or in plain text, is encrypted with the first of `keys`. Raises
+    `StoreUnavailable` when it cannot be used or a newer version of the program made it.
     """
     try:
         os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
@@ -160,15 +217,17 @@ def open_journal(path: Path) -> Journal:
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute(f"PRAGMA journal_size_limit = {_WAL_BOUND}")
             _migrate(connection, path)
+            journal = Journal(connection, keys)
+            journal.reseal()
         except BaseException:
             connection.close()
             raise
     except (OSError, sqlite3.Error) as error:
         raise StoreUnavailable(f"{path}: the store cannot be opened: {error}") from error
-    return Journal(connection)
+    return journal
 
 
-def open_journal_readonly(path: Path) -> Journal:
+def open_journal_readonly(path: Path, keys: KeyRing | None = None) -> Journal:
     """Open the database of a running or stopped daemon for reading only."""
     try:
         connection = _connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
@@ -179,7 +238,7 @@ def open_journal_readonly(path: Path) -> Journal:
             raise
     except sqlite3.Error as error:
         raise StoreUnavailable(f"{path}: the store cannot be read: {error}") from error
-    return Journal(connection)
+    return Journal(connection, keys)
 
 
 def forget(events: Iterable[Event]) -> Forgotten | None:
@@ -217,9 +276,3 @@ def _check_version(connection: sqlite3.Connection, path: Path) -> None:
         raise StoreUnavailable(
             f"{path}: the store has schema version {version}, this program knows {SCHEMA_VERSION}"
         )
-
-
-def _row(event: Event) -> tuple[object, ...]:
-    record = event.record
-    previous = event.previous.revision if event.previous else None
-    return (record.revision, event.change.value, *record.key, previous, record.value)

@@ -15,6 +15,7 @@ from reconciler.model.meta import ObjectKey
 from reconciler.store.history import HistoryLimit
 from reconciler.store.journal import Journal, open_journal, open_journal_readonly
 from reconciler.store.protocol import Change, Event, Feed, Operation, Record, StoreUnavailable
+from reconciler.store.sealing import KeyRing
 from reconciler.store.state import State
 from reconciler.store.table import Table
 from reconciler.store.writer import Finish, Log, Write, Writer
@@ -167,17 +168,20 @@ class ReadonlyStore:
             self._table.remove(event.record.key)
 
 
-async def open_store(path: Path, limit: HistoryLimit | None = None) -> SqliteStore:
+async def open_store(
+    path: Path, limit: HistoryLimit | None = None, *, keys: KeyRing | None = None
+) -> SqliteStore:
     """Open or make the store at `path`; raises `StoreUnavailable`.
 
-    The caller makes sure that no other process has it open for writing.
+    The caller makes sure that no other process has it open for writing. `keys` encrypt what of it
+    is secret.
     """
-    return SqliteStore(open_journal(path), limit or HistoryLimit())
+    return SqliteStore(open_journal(path, keys), limit or HistoryLimit())
 
 
-def open_readonly(path: Path) -> ReadonlyStore:
+def open_readonly(path: Path, *, keys: KeyRing | None = None) -> ReadonlyStore:
     """Read the store at `path`, which a daemon may be writing; raises `StoreUnavailable`."""
-    return ReadonlyStore(open_journal_readonly(path))
+    return ReadonlyStore(open_journal_readonly(path, keys))
 
 
 def _answer(durable: asyncio.Future[None], error: StoreUnavailable | None) -> None:
