@@ -84,7 +84,7 @@ def _keep_results(pod: Pod, observed: Observed, now: datetime) -> Iterator[Step]
 
 def _keep_running(pod: Pod, observed: Observed, now: datetime) -> Iterator[Step]:
     live = observed.live
-    yield from (RemoveSandbox(box.id, box.address) for box in observed.sandboxes if box is not live)
+    yield from _remove_dead_sandboxes(observed)
     yield from _remove_old(observed)
     deadline = overdue_at(pod)
     if is_finished(pod, observed) or (deadline is not None and now >= deadline):
@@ -112,6 +112,14 @@ def _keep_containers(
         yield from keep_ephemeral(pod, member, live, observed, now)
     for member in due(pod, observed, live).members:
         yield from keep(pod, member, live, observed, now)
+
+
+def _remove_dead_sandboxes(observed: Observed) -> Iterator[Step]:
+    """A sandbox keeps its link while its containers end: that is how their peers hear of it."""
+    joined = {container.sandbox for container in observed.running}
+    for box in observed.sandboxes:
+        if box is not observed.live and box.id not in joined:
+            yield RemoveSandbox(box.id, box.address)
 
 
 def _remove_old(observed: Observed) -> Iterator[Step]:

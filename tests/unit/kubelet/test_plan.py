@@ -124,7 +124,6 @@ def test_a_dead_sandbox_is_replaced_while_its_containers_end() -> None:
     assert planned(pod(), sandboxes=(sandbox(phase="exited"),), containers=(container(),)) == Plan(
         (
             CreateSandbox(1),
-            RemoveSandbox("box-0", "10.244.0.2"),
             StopContainer(
                 "app-0",
                 "app",
@@ -133,6 +132,15 @@ def test_a_dead_sandbox_is_replaced_while_its_containers_end() -> None:
             ),
         )
     )
+
+
+def test_a_dead_sandbox_keeps_its_link_until_its_containers_have_ended() -> None:
+    boxes = (sandbox(phase="exited"), sandbox(1, address="10.244.0.3"))
+    stopping = {"app-0": Stopping(NOW, NOW + seconds(0.1), NOW)}
+    ending = planned(pod(), sandboxes=boxes, containers=(container(),), stopping=stopping)
+    assert ending == Plan((), NOW + seconds(0.1))
+    ended = planned(pod(), sandboxes=boxes, containers=(container(phase="exited"),))
+    assert RemoveSandbox("box-0", "10.244.0.2") in ended.actions
 
 
 def test_a_container_that_ended_with_its_sandbox_does_not_back_off() -> None:
