@@ -32,6 +32,7 @@ from reconciler.kubelet.volumes.gitclone import GitLimits
 from reconciler.kubelet.volumes.provisioner import NodeVolumes
 from reconciler.model.streaming import NodeStreams
 from reconciler.proxy import rules
+from reconciler.proxy.departures import Departures
 from reconciler.proxy.dns import zone
 from reconciler.proxy.dns.server import DnsServer
 from reconciler.proxy.healthcheck import HealthChecks
@@ -122,7 +123,7 @@ def kubelet(
 def proxy(
     settings: Settings, client: Client, informers: Informers, on: Adapters
 ) -> dict[str, Part]:
-    """Return the loop that keeps the kernel's rules for services."""
+    """Return the loops that keep the kernel's rules for services, and its connections true."""
     pods = ipaddress.IPv4Network(settings.pod_cidr)
     # One node: its pods are all the cluster's pods.
     local = tuple(filter(None, settings.node_port_addresses.split(",")))
@@ -130,7 +131,7 @@ def proxy(
     node = rules.Node(settings.node_name, pods, on.address)
     services, endpoints = informers.services, informers.endpoints
     served = Proxy(client, services, endpoints, informers.pods, node, network, host=on.kernel)
-    return {"proxy": served.run}
+    return {"proxy": served.run, "departures": Departures(informers.pods, on.kernel.flows).run}
 
 
 def names(settings: Settings, informers: Informers) -> dict[str, Part]:

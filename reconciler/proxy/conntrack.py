@@ -1,8 +1,10 @@
-"""Forgets UDP flows whose backend left, over ctnetlink; `loop.py` calls it from its worker.
+"""Forgets flows whose backend left or is no more, over ctnetlink; called from workers.
 
 A UDP client that keeps sending from one port stays tied to its first backend by connection
 tracking, for as long as it sends. Kubernetes' kube-proxy deletes such flows when endpoints
-change, and so do we; TCP connections end by themselves and are left to drain.
+change, and so do we. A TCP or SCTP client that nobody answered yet goes on asking the same
+backend, too; its flow is deleted with them, so that its next try meets another backend. What was
+answered is left to drain, until the backend's address is nobody's any more (`departures.py`).
 """
 
 from __future__ import annotations
@@ -28,25 +30,43 @@ _BUFFER_BYTES = 1 << 16
 _NO_ANSWER_SECONDS = 5.0
 _TYPE_MASK = 0x3FFF
 
-_ORIGINAL, _REPLY, _FILTER = 1, 2, 25  # CTA_TUPLE_ORIG, CTA_TUPLE_REPLY, CTA_FILTER
+_ORIGINAL, _REPLY, _STATUS = 1, 2, 3  # CTA_TUPLE_ORIG, CTA_TUPLE_REPLY, CTA_STATUS
+_FILTER, _STATUS_MASK = 25, 26  # CTA_FILTER, CTA_STATUS_MASK
+_ORIGINAL_FLAGS, _REPLY_FLAGS = 1, 2  # CTA_FILTER_ORIG_FLAGS, CTA_FILTER_REPLY_FLAGS
 _IP, _PROTO = 1, 2  # CTA_TUPLE_IP, CTA_TUPLE_PROTO
 _SOURCE, _DESTINATION = 1, 2  # CTA_IP_V4_SRC, CTA_IP_V4_DST
 _NUMBER, _SOURCE_PORT, _DESTINATION_PORT = 1, 2, 3  # CTA_PROTO_NUM, _SRC_PORT, _DST_PORT
 _NESTED = 0x8000
-_FILTER_BY_PROTOCOL = 1 << 3  # CTA_FILTER_F_CTA_PROTO_NUM
+_BY_SOURCE = 1 << 0  # CTA_FILTER_F_CTA_IP_SRC
+_BY_PROTOCOL = 1 << 3  # CTA_FILTER_F_CTA_PROTO_NUM
+_ANSWERED = 1 << 1  # IPS_SEEN_REPLY
+_NUMBERS = {
+    "tcp": socket.IPPROTO_TCP,
+    "udp": socket.IPPROTO_UDP,
+    "sctp": socket.IPPROTO_SCTP,
+}
+_NAMES = {number: name for name, number in _NUMBERS.items()}
 
 
 class Flow(NamedTuple):
-    """One UDP flow: where the client sends, who answers, and the kernel's own name for it."""
+    """One flow: where the client sends, who answers, and the kernel's own name for it.
 
+    `backend` is in nftables' notation (address . port); `answered`: it has sent something.
+    """
+
+    protocol: str
     destination: str
     port: int
     backend: str
+    answered: bool
     original: bytes
 
 
 class Conntrack:
-    """A ctnetlink socket in the network namespace of the opening thread."""
+    """A ctnetlink socket in the network namespace of the opening thread.
+
+    Every method raises `OSError` when the kernel refuses.
+    """
 
     def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER)
@@ -57,22 +77,37 @@ class Conntrack:
         """Close the socket."""
         self._socket.close()
 
-    def forget_udp(self, pools: Pools) -> int:
-        """Delete the UDP flows of these frontends that go to a backend outside their pools.
+    def forget_departed(self, pools: Pools) -> int:
+        """Delete the flows of these frontends that go to a backend outside their pools.
 
-        Returns how many. Raises `OSError` when the kernel refuses.
+        All of UDP, of TCP and SCTP those that nobody answered yet. Returns how many.
         """
-        udp = {key: pool for key, pool in pools.items() if key.split(" . ")[-2] == "udp"}
-        if not udp:
-            return 0
-        stale = [flow for flow in self._flows() if is_stale(flow, udp)]
+        protocols = {key.split(" . ")[-2] for key in pools}
+        stale = [
+            flow
+            for protocol in sorted(protocols)
+            for flow in self._unsettled(protocol)
+            if is_stale(flow, pools)
+        ]
         return sum(self._delete(flow) for flow in stale)
 
-    def _flows(self) -> Iterator[Flow]:
-        protocol = _nest(_PROTO, _attribute(_NUMBER, bytes([socket.IPPROTO_UDP])))
-        only = _attribute(1, struct.pack("=I", _FILTER_BY_PROTOCOL)) + _attribute(2, bytes(4))
-        sequence = self._send(_GET, _DUMP, _nest(_ORIGINAL, protocol) + _nest(_FILTER, only))
-        for message in self._answers(sequence):
+    def forget_backend(self, address: str) -> int:
+        """Delete every flow that this address answers; return how many."""
+        source = _nest(_IP, _attribute(_SOURCE, socket.inet_aton(address)))
+        found = self._flows(_nest(_REPLY, source) + _filter(reply=_BY_SOURCE))
+        flows = [flow for flow in found if flow.backend.partition(" . ")[0] == address]
+        return sum(self._delete(flow) for flow in flows)
+
+    def _unsettled(self, protocol: str) -> Iterator[Flow]:
+        number = _attribute(_NUMBER, bytes([_NUMBERS[protocol]]))
+        only = _nest(_ORIGINAL, _nest(_PROTO, number)) + _filter(original=_BY_PROTOCOL)
+        if protocol != "udp":
+            only += _attribute(_STATUS, bytes(4)) + _attribute(_STATUS_MASK, _big(_ANSWERED))
+        return self._flows(only)
+
+    def _flows(self, only: bytes) -> Iterator[Flow]:
+        """List flows; a kernel that does not know a filter lists more than was asked for."""
+        for message in self._answers(self._send(_GET, _DUMP, only)):
             flow = parse_flow(message)
             if flow:
                 yield flow
@@ -115,14 +150,16 @@ class Conntrack:
 
 
 def is_stale(flow: Flow, pools: Pools) -> bool:
-    """Tell whether a frontend in `pools` sends `flow` to a backend that it no longer has."""
-    by_port = pools.get(f"udp . {flow.port}")
-    pool = pools.get(f"{flow.destination} . udp . {flow.port}", by_port)
+    """Tell whether a frontend in `pools` must let go of `flow`: its backend is there no more."""
+    if flow.answered and flow.protocol != "udp":
+        return False
+    by_port = pools.get(f"{flow.protocol} . {flow.port}")
+    pool = pools.get(f"{flow.destination} . {flow.protocol} . {flow.port}", by_port)
     return pool is not None and flow.backend not in pool
 
 
 def parse_flow(message: bytes) -> Flow | None:
-    """Return the flow in a conntrack message's attributes; None when it is no UDP flow of IPv4."""
+    """Return the flow in a conntrack message's attributes; None for what has no ports or IPv4."""
     attributes = dict(_attributes(message))
     original, reply = attributes.get(_ORIGINAL), attributes.get(_REPLY)
     if original is None or reply is None:
@@ -130,23 +167,31 @@ def parse_flow(message: bytes) -> Flow | None:
     sent, answered = _tuple(original), _tuple(reply)
     if sent is None or answered is None:
         return None
-    _, destination, _, port = sent
-    source, _, source_port, _ = answered
-    return Flow(destination, port, f"{source} . {source_port}", original)
+    status = int.from_bytes(attributes.get(_STATUS, b""), "big")
+    backend = f"{answered.source} . {answered.source_port}"
+    seen = bool(status & _ANSWERED)
+    return Flow(sent.protocol, sent.destination, sent.port, backend, seen, original)
 
 
-def _tuple(data: bytes) -> tuple[str, str, int, int] | None:
+class _Tuple(NamedTuple):
+    protocol: str
+    source: str
+    destination: str
+    source_port: int
+    port: int
+
+
+def _tuple(data: bytes) -> _Tuple | None:
     parts = dict(_attributes(data))
     ip, proto = dict(_attributes(parts.get(_IP, b""))), dict(_attributes(parts.get(_PROTO, b"")))
-    if proto.get(_NUMBER) != bytes([socket.IPPROTO_UDP]):
-        return None
+    protocol = _NAMES.get(int.from_bytes(proto.get(_NUMBER, b""), "big"))
     addresses = ip.get(_SOURCE, b""), ip.get(_DESTINATION, b"")
     ports = proto.get(_SOURCE_PORT, b""), proto.get(_DESTINATION_PORT, b"")
-    if tuple(map(len, (*addresses, *ports))) != (4, 4, 2, 2):
+    if protocol is None or tuple(map(len, (*addresses, *ports))) != (4, 4, 2, 2):
         return None
     source, destination = map(socket.inet_ntoa, addresses)
     source_port, port = (int.from_bytes(port, "big") for port in ports)
-    return source, destination, source_port, port
+    return _Tuple(protocol, source, destination, source_port, port)
 
 
 def _raise_failure(body: bytes) -> None:
@@ -173,3 +218,15 @@ def _attribute(kind: int, value: bytes) -> bytes:
 
 def _nest(kind: int, value: bytes) -> bytes:
     return _attribute(kind | _NESTED, value)
+
+
+def _big(number: int) -> bytes:
+    return number.to_bytes(4, "big")
+
+
+def _filter(*, original: int = 0, reply: int = 0) -> bytes:
+    """Say which parts of the two tuples a flow must have to be listed."""
+    flags = struct.pack("=I", original), struct.pack("=I", reply)
+    return _nest(
+        _FILTER, _attribute(_ORIGINAL_FLAGS, flags[0]) + _attribute(_REPLY_FLAGS, flags[1])
+    )

@@ -77,8 +77,12 @@ class Kernel(Protocol):
 class Flows(Protocol):
     """Connection tracking as the loop uses it; `conntrack.Conntrack` is the real one."""
 
-    def forget_udp(self, pools: Pools) -> int:
-        """Delete the UDP flows that go to backends outside these pools; return how many."""
+    def forget_departed(self, pools: Pools) -> int:
+        """Delete the flows to backends outside these pools that can move on; return how many."""
+        ...
+
+    def forget_backend(self, address: str) -> int:
+        """Delete every flow that the address answers; return how many."""
         ...
 
     def close(self) -> None:
@@ -277,7 +281,8 @@ class Proxy:
             self._log.warning("proxy.change_refused", reason=str(error))
             await self._replace()
             return
-        await self._forget(transaction)
+        if transaction.deletions:
+            await self._forget(transaction)
         self._log.debug(
             "proxy.programmed",
             added=len(transaction.additions),
@@ -304,7 +309,8 @@ class Proxy:
         try:
             if sticky:
                 await self._blocking(self._kernel.forget_affinity, sticky)
-            forgotten = await self._blocking(self._flows.forget_udp, self._rules.pools(transaction))
+            pools = self._rules.pools(transaction)
+            forgotten = await self._blocking(self._flows.forget_departed, pools)
         except (OSError, NftError) as error:
             self._log.warning("proxy.flows_kept", reason=str(error))
             return

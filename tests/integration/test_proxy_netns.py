@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import select
+import socket
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
@@ -62,7 +65,7 @@ class Kernel:
         change = self.rules.take()
         self.table.apply(change)
         self.table.forget_affinity(self.rules.sticky(change))
-        self.conntrack.forget_udp(self.rules.pools(change))
+        self.conntrack.forget_departed(self.rules.pools(change))
 
     def web(self, *pods: int, **spec: Any) -> None:
         addresses = [f"10.244.0.{pod}" for pod in pods]
@@ -294,6 +297,48 @@ def test_a_udp_client_on_one_port_moves_on_when_its_backend_leaves(
     assert ask(net.outside, HOST_ADDRESS, 30001, udp=True, source=outside)[0] == "pod-8"
     kernel.web(8, 6)
     assert ask(net.outside, HOST_ADDRESS, 30001, udp=True, source=outside)[0] == "pod-8"
+
+
+def tcp_socket(namespace: str) -> socket.socket:
+    """Return a socket that stays in the namespace."""
+    return inside(namespace, lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+
+
+def test_a_client_that_nobody_answered_yet_meets_another_backend(
+    net: World, kernel: Kernel
+) -> None:
+    kernel.web(77)  # nobody has that address: the client's first packets are lost
+    with tcp_socket(pod(net, 9)) as client:
+        client.setblocking(False)
+        assert client.connect_ex((CLUSTER, 80)) == errno.EINPROGRESS
+        kernel.web(6)
+        client.settimeout(5)
+        assert select.select([], [client], [], 5)[1]
+        assert client.recv(100) == b"pod-6 10.244.0.9"
+
+
+@pytest.mark.parametrize("left", [(7,), ()])
+def test_a_client_of_a_pod_that_is_gone_is_reset_when_it_speaks(
+    net: World, kernel: Kernel, left: tuple[int, ...]
+) -> None:
+    """By another backend, which knows nothing of the connection, or by the rules."""
+    number = 66 + len(left)
+    with tcp_socket(net.pod(number)) as server, tcp_socket(pod(net, 9)) as client:
+        server.bind(("", 8080))
+        server.listen()
+        kernel.web(number)
+        client.settimeout(5)
+        client.connect((CLUSTER, 80))
+        kernel.web(*left)
+        peer, _ = server.accept()
+        with peer:
+            client.send(b"drains")
+            assert peer.recv(100) == b"drains"
+            subprocess.run(("ip", "-n", net.host, "link", "del", f"v{number}"), check=True)
+            assert kernel.conntrack.forget_backend(f"10.244.0.{number}") == 1
+            client.send(b"to nobody")
+            with pytest.raises(ConnectionResetError):
+                client.recv(100)
 
 
 def test_a_foreign_flush_is_seen_and_mended(net: World, kernel: Kernel) -> None:
