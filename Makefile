@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 PYTEST_ARGS ?=
 
-.PHONY: help setup docker test-tools images daemon-image demo demo-down test test-unit histories lint format bench lock clean
+.PHONY: help setup docker test-tools images daemon-image demo demo-down test test-unit proof-rollouts histories lint format bench lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -32,6 +32,9 @@ demo-down: setup ## remove all that the demo made, and prove it
 
 test: setup docker test-tools images daemon-image ## run all the tests, the real-Docker ones included
 	@$(PYTHON) -m pytest $(PYTEST_ARGS)
+
+proof-rollouts: setup docker test-tools daemon-image ## prove at length that rollouts and scaling lose no request
+	@$(PYTHON) -m tests.integration.lossless
 
 test-unit: setup ## run the tests that need neither root nor Docker
 	@$(PYTHON) -m pytest -m "not integration" $(PYTEST_ARGS)

@@ -1,0 +1,28 @@
+"""Rollouts and scaling lose no request, a killed pod only those that were on their way to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.integration.conftest import Launch
+from tests.integration.harness import Engine, Manifests
+from tests.integration.lossless import SHORT, Proof, Timeline, declare
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+
+
+def test_only_a_kill_loses_requests_and_only_those_to_the_killed_pod(
+    tmp_path: Path, launch: Launch, engine: Engine
+) -> None:
+    manifests = Manifests(tmp_path / "source", git=False)
+    declare(manifests, SHORT)
+    daemon, timeline = launch(manifests.folder), Timeline()
+    with timeline.follow():
+        proof = Proof(manifests, daemon, engine, timeline, SHORT)
+        proof.settle()
+        outcomes = [proof.rollouts(), proof.scalings(), proof.kills()]
+    told = "\n".join(line for each in outcomes for line in each.report(timeline))
+    assert [each.lost() for each in outcomes] == [[], [], []], told
+    assert all(each.load.answers.total() > 0 for each in outcomes), told
