@@ -28,10 +28,10 @@ from reconciler.core.clock import SystemClock
 from reconciler.core.ids import Ids
 from reconciler.desired.load import Loader
 from reconciler.desired.objects import Desired
-from reconciler.model.gitops import SourceSpec
+from reconciler.model.gitops import Revision, SourceSpec
 from reconciler.source.snapshot import FileRef, Snapshot, SourceProblem
 from reconciler.store.memory import MemoryStore
-from reconciler.sync.inventory import followed_kinds
+from reconciler.sync.live import Live, followed_kinds
 from reconciler.sync.loop import Sync
 from reconciler.sync.steering import SyncOptions
 
@@ -121,14 +121,14 @@ class _Bench:
 
     async def start(self) -> None:
         self.feed = _Feed()
-        informers = [Informer(self.client, kind) for kind in followed_kinds()]
+        informers = [Informer(self.client, kind) for kind in (*followed_kinds(), Revision)]
         loader = Loader()
 
         async def load(shown: Snapshot) -> Desired:
             return await asyncio.to_thread(loader.load, shown)
 
         sync = Sync(
-            self.feed, load, self.client, SystemClock(), informers,
+            self.feed, load, self.client, SystemClock(), Live(informers),
             options=SyncOptions(SourceSpec(path="/bench")),
         )  # fmt: skip
         self.tasks = [asyncio.create_task(each.run()) for each in [*informers, sync]]

@@ -18,7 +18,6 @@ import structlog
 import uvloop
 
 from reconciler import host, rundir
-from reconciler.apiserver.http.declared import nothing_declared
 from reconciler.apiserver.http.server import ApiServer, ApiSettings
 from reconciler.apiserver.registry.registry import Registry
 from reconciler.apiserver.registry.settings import RegistrySettings
@@ -49,16 +48,14 @@ from reconciler.core.errors import ReconcilerError
 from reconciler.core.ids import Ids
 from reconciler.core.ownership import FileOwnership, NamespaceOwnership
 from reconciler.core.tasks import Part, supervise
-from reconciler.desired.age import AgeKeys
-from reconciler.desired.load import Loader
-from reconciler.desired.objects import Desired
+from reconciler.following import Following
 from reconciler.kubelet.kubelet import Informers as KubeletInformers
 from reconciler.model import kinds
 from reconciler.model.claim import PersistentVolumeClaim
 from reconciler.model.config import ConfigMap, Secret
 from reconciler.model.endpointslice import EndpointSlice
 from reconciler.model.event import Event
-from reconciler.model.gitops import ProxyState, Revision, SourceSpec
+from reconciler.model.gitops import ProxyState, Revision
 from reconciler.model.imagepull import ImagePull
 from reconciler.model.meta import KubeObject
 from reconciler.model.namespace import Namespace
@@ -69,19 +66,13 @@ from reconciler.model.replication import ReplicationController
 from reconciler.model.service import Endpoints, Service
 from reconciler.model.storage import PersistentVolume
 from reconciler.model.storageclass import StorageClass
-from reconciler.scheduler.affinity import selects
 from reconciler.scheduler.loop import Scheduler
 from reconciler.scheduler.storage import Storage
-from reconciler.settings import OWNERSHIP, Settings, SettingsError
-from reconciler.source.receiver import Receiver
-from reconciler.source.snapshot import Snapshot
-from reconciler.source.webhook import Doorkeeper
+from reconciler.settings import OWNERSHIP, Settings
 from reconciler.store.protocol import Store
 from reconciler.store.sealing import make_keys, open_keys
 from reconciler.store.sqlite import open_store
-from reconciler.sync.loop import Sync
-from reconciler.sync.steering import Care, SyncOptions
-from reconciler.watched import Watched, open_watched
+from reconciler.watched import Watched
 
 FAILED = 1
 
@@ -143,8 +134,9 @@ class ControlPlane:
         self.informers = Informers(self.client)
         self.events = EventRecorder(self.client, clock, ids)
         self._settings = settings
-        watched = watched or open_watched(settings, clock)
-        self.sync = _sync(settings, watched, self.client, clock, self.informers)
+        self.following = Following(
+            settings, self.client, clock, self.informers.of(_followed_kinds()), watched
+        )
         self._clock = clock
         self._ranges = load_balancer_ranges(settings)
 
@@ -184,11 +176,13 @@ class ControlPlane:
             "retention": EventRetention(client, clock).run,
         }
         loops |= self._volumes()
-        if self.sync is not None:
-            loops["sync"] = self.sync.run
-            loops |= _webhooks(self._settings, self.sync, clock)
+        loops |= self.following.parts()
         loops |= self._notifier()
         return {**loops, "informers": informers.run}
+
+    def trigger(self) -> None:
+        """Look at every source now."""
+        self.following.sources.trigger()
 
     def _notifier(self) -> dict[str, Part]:
         """Return the part that tells others of revisions, when somebody is to be told."""
@@ -262,60 +256,6 @@ def _followed_kinds() -> list[type[KubeObject]]:
     return [each.model for each in kinds.RESOURCES if each.model not in _UNFOLLOWED]
 
 
-def _webhooks(settings: Settings, sync: Sync, clock: Clock) -> dict[str, Part]:
-    """Return the receiver of webhooks, when the settings want one."""
-    if settings.webhook_listen is None or settings.webhook_secret_file is None:
-        return {}
-    host, _, port = settings.webhook_listen.rpartition(":")
-    try:
-        secret = settings.webhook_secret_file.read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"webhook_secret_file: {error}") from error
-    if not secret:
-        raise SettingsError(f"webhook_secret_file: {settings.webhook_secret_file} is empty")
-    receiver = Receiver(host.strip("[]"), int(port), Doorkeeper(secret), sync.look, clock)
-    return {"webhooks": receiver.run}
-
-
-def _sync(
-    settings: Settings,
-    watched: Watched | None,
-    client: Client,
-    clock: Clock,
-    informers: Informers,
-) -> Sync | None:
-    if watched is None:
-        return None
-    loader = Loader(memory=watched.declared, keys=AgeKeys(settings.age_key_file))
-
-    async def load(snapshot: Snapshot) -> Desired:
-        return await asyncio.to_thread(loader.load, snapshot)
-
-    spec = SourceSpec(
-        url=settings.source or "",
-        branch=settings.branch or "",
-        tag=settings.tag or "",
-        commit=settings.commit or "",
-        semver=settings.semver or "",
-        sub_path=settings.path,
-        interval=f"{settings.interval:g}s",
-    )
-    return Sync(
-        watched.source,
-        load,
-        client,
-        clock,
-        informers.of(_followed_kinds()).values(),
-        options=SyncOptions(
-            name=settings.source_name,
-            spec=spec,
-            care=Care(settings.on_failure, settings.prune_threshold),
-            takes=selects,
-        ),
-        memory=watched.clean,
-    )
-
-
 def main(settings: Settings) -> int:
     """Run the daemon until SIGTERM or SIGINT; return its exit code.
 
@@ -356,11 +296,12 @@ async def _serve(settings: Settings) -> int:
             clock,
             api_settings(settings),
             host.streams(settings),
-            plane.sync.declared if plane.sync is not None else nothing_declared,
+            plane.following.declared,
         )
         parts = {"api": api.run, **_host_parts(settings, plane, clock), **plane.parts()}
-        logger.info("daemon.started", source=settings.source, node=settings.node_name)
-        await supervise(parts, _stop_on_signals(plane.sync))
+        sources = [each.source for each in settings.named_sources.values()]
+        logger.info("daemon.started", sources=sources, node=settings.node_name)
+        await supervise(parts, _stop_on_signals(plane.trigger))
     except ExceptionGroup as group:
         known, unknown = group.split(ReconcilerError)
         for error in _leaves(known):
@@ -407,12 +348,11 @@ def _leaves(group: ExceptionGroup | None) -> Iterable[Exception]:
             yield error
 
 
-def _stop_on_signals(sync: Sync | None) -> asyncio.Event:
-    """Return what SIGTERM and SIGINT set; SIGHUP triggers the sync."""
+def _stop_on_signals(trigger: Callable[[], None]) -> asyncio.Event:
+    """Return what SIGTERM and SIGINT set; SIGHUP calls `trigger`."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    if sync is not None:
-        loop.add_signal_handler(signal.SIGHUP, sync.trigger)
+    loop.add_signal_handler(signal.SIGHUP, trigger)
     return stop

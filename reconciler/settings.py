@@ -17,9 +17,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     model_validator,
@@ -29,7 +27,7 @@ from reconciler.controllers.loadbalancer.pool import parse_pool
 from reconciler.controllers.replication.policy import DEFAULTS, RolloutDefaults, amount_fault
 from reconciler.core.errors import ReconcilerError
 from reconciler.kubelet.volumes.drivers import TYPES
-from reconciler.source.access import Access
+from reconciler.sourcesettings import NAME, NamedSource, SourceSettings
 
 OWNERSHIP = "reconciler"
 """The abstract socket that the daemon of a network namespace holds."""
@@ -106,65 +104,29 @@ def _host_name() -> str:
     return socket.gethostname().lower()
 
 
-class Settings(BaseModel):
+class Settings(SourceSettings):
     """Everything that a user may set. Durations are seconds."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     source: str | None = Field(
         default=None,
         description="directory, local Git repository or Git URL that holds the manifests",
     )
-    branch: str | None = Field(default=None, description="branch of the Git repository (its HEAD)")
     webhook_listen: Listen | None = Field(
         default=None, description="address and port on which webhooks of the forge are received"
     )
     webhook_secret_file: Path | None = Field(
         default=None, description="secret or token that webhooks have to show"
     )
-    tag: str | None = Field(default=None, description="tag to follow instead of a branch")
-    commit: str | None = Field(default=None, description="whole id of the one commit to run")
-    semver: str | None = Field(
-        default=None, description="range of versions; the highest tag in it is followed"
-    )
-    git_token_file: Path | None = Field(
-        default=None, description="token, or user:password, for a repository over https"
-    )
-    git_ca_file: Path | None = Field(
-        default=None, description="authorities that may vouch for a repository over https"
-    )
-    ssh_key_file: Path | None = Field(
-        default=None, description="private key for a repository over ssh"
-    )
-    known_hosts_file: Path | None = Field(
-        default=None, description="hosts that ssh may talk to, instead of the user's"
-    )
-    signers_file: Path | None = Field(
-        default=None, description="SSH keys (allowed signers) that have to sign each revision"
-    )
-    gpg_keys_file: Path | None = Field(
-        default=None, description="OpenPGP public keys that have to sign each revision"
-    )
-    path: str = Field(
-        default="", description="sub-directory of the source that holds the manifests"
-    )
     source_name: str = Field(
-        default="main", description="name of the source, in status and history"
+        default="main",
+        pattern=NAME,
+        description="name of the source, in status and history",
+    )
+    sources: tuple[NamedSource, ...] = Field(
+        default=(), description="several sources, each with a name and settings of its own"
     )
     age_key_file: Path | None = Field(
         default=None, description="file of age identities that open encrypted manifests"
-    )
-    interval: float = Field(
-        default=10.0, gt=0, description="seconds between two fetches of a remote"
-    )
-    on_failure: Literal["rollback", "hold"] = Field(
-        default="rollback", description="what becomes of a failed revision: rollback or hold"
-    )
-    prune_threshold: int = Field(
-        default=30,
-        ge=0,
-        le=100,
-        description="percent of a source's objects above which deletions wait for approval",
     )
     max_surge: PodAmount = Field(
         default=DEFAULTS.max_surge,
@@ -269,16 +231,15 @@ class Settings(BaseModel):
     )
 
     @property
-    def access(self) -> Access:
-        """How a remote repository lets the daemon in, and whose signatures count."""
-        return Access(
-            token_file=self.git_token_file,
-            ssh_key_file=self.ssh_key_file,
-            known_hosts_file=self.known_hosts_file,
-            ca_file=self.git_ca_file,
-            signers_file=self.signers_file,
-            gpg_keys_file=self.gpg_keys_file,
-        )
+    def named_sources(self) -> Mapping[str, NamedSource]:
+        """All sources by name: `sources`, and the one that `source` names."""
+        found = {each.name: each for each in self.sources}
+        if self.source:
+            own = {name: getattr(self, name) for name in SourceSettings.model_fields}
+            found[self.source_name] = NamedSource.model_construct(
+                name=self.source_name, source=self.source, **own
+            )
+        return found
 
     @property
     def rollout(self) -> RolloutDefaults:
@@ -321,6 +282,10 @@ class Settings(BaseModel):
             network = ipaddress.IPv4Network(getattr(self, name))
             if any(each.overlaps(network) for each in parse_pool(self.load_balancer_pool).ranges):
                 raise ValueError(f"load_balancer_pool overlaps {name} {network}")
+        names = [each.name for each in self.sources]
+        names += [self.source_name] if self.source else []
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"sources: {twice[0]} is there twice; each needs a name of its own")
         if self.webhook_listen and not self.webhook_secret_file:
             raise ValueError("webhook_listen needs webhook_secret_file")
         if self.commit_status and not self.commit_status_url:
@@ -350,7 +315,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
     return {
         name: environment[variable]
         for name in Settings.model_fields
-        if (variable := _ENVIRONMENT + name.upper()) in environment
+        if name != "sources" and (variable := _ENVIRONMENT + name.upper()) in environment
     }
 
 
@@ -363,7 +328,16 @@ def _from_file(path: Path) -> dict[str, Any]:
         return {}
     if not isinstance(content, dict):
         raise SettingsError(f"--config {path}: expected a mapping of settings")
-    return {_snake(str(name)): value for name, value in content.items()}
+    found = {_snake(str(name)): value for name, value in content.items()}
+    if isinstance(listed := found.get("sources"), list):
+        found["sources"] = [_one_source(each) for each in listed]
+    return found
+
+
+def _one_source(entry: object) -> object:
+    if not isinstance(entry, dict):
+        return entry
+    return {_snake(str(name)): value for name, value in entry.items()}
 
 
 def _snake(name: str) -> str:

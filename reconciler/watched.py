@@ -1,9 +1,11 @@
-"""The source that the settings name, with what earlier runs kept of it. Called by `app.py`."""
+"""The place that a source names, with what earlier runs kept of it. Called by `following.py`."""
 
 from __future__ import annotations
 
 import sys
+from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pydantic
@@ -11,9 +13,14 @@ import yaml
 
 from reconciler.core.clock import Clock
 from reconciler.core.kept import KeptFile, stamp_of_sources
+from reconciler.model.gitops import SourceSpec
+from reconciler.model.time import parse_duration
 from reconciler.settings import Settings
+from reconciler.source.access import Access
+from reconciler.source.address import AddressError
 from reconciler.source.place import open_source
 from reconciler.source.snapshot import Source
+from reconciler.source.still import refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,34 +32,46 @@ class Watched:
     clean: KeptFile | None = None
 
 
-def open_watched(settings: Settings, clock: Clock) -> Watched | None:
-    """Open the source that the settings name, if they name one."""
-    if not settings.source:
-        return None
-    source = open_source(
-        settings.source,
-        clock=clock,
-        state_dir=settings.state_dir,
-        branch=settings.branch or "",
-        sub_path=settings.path,
-        interval=settings.interval,
-        tag=settings.tag or "",
-        commit=settings.commit or "",
-        semver=settings.semver or "",
-        access=settings.access,
-    )
+def open_watched(
+    settings: Settings,
+    name: str,
+    spec: SourceSpec,
+    access: Access,
+    clock: Clock,
+    executor: Executor,
+) -> Watched:
+    """Open the place that the source `name` follows; one whose address is refused says why."""
+    try:
+        source = open_source(
+            spec.location,
+            clock=clock,
+            state_dir=settings.state_dir,
+            branch=spec.branch,
+            sub_path=spec.sub_path,
+            interval=parse_duration(spec.interval) or settings.interval,
+            tag=spec.tag,
+            commit=spec.commit,
+            semver=spec.semver,
+            access=access,
+            executor=executor,
+        )
+    except AddressError as error:
+        source = refused(str(error), clock)
     return Watched(
         source,
-        _kept_file(settings, "declared", "admission", "desired", "model"),
-        _kept_file(settings, "clean", "admission", "desired", "model", "sync"),
+        _kept_file(settings, f"{name}.declared", "admission", "desired", "model"),
+        _kept_file(settings, f"{name}.clean", "admission", "desired", "model", "sync"),
     )
 
 
 def _kept_file(settings: Settings, name: str, *rooms: str) -> KeptFile | None:
     """Return what earlier runs of the very code in `rooms` kept, where that can be told."""
+    stamp = _stamp(rooms)
+    return KeptFile(settings.state_dir / "cache" / name, stamp) if stamp else None
+
+
+@cache
+def _stamp(rooms: tuple[str, ...]) -> str:
     package = Path(__file__).parent
     folders = {room: package / room for room in rooms}
-    stamp = stamp_of_sources(folders, sys.version, pydantic.VERSION, yaml.__version__)
-    if not stamp:
-        return None
-    return KeptFile(settings.state_dir / "cache" / f"{settings.source_name}.{name}", stamp)
+    return stamp_of_sources(folders, sys.version, pydantic.VERSION, yaml.__version__)

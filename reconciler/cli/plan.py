@@ -33,7 +33,7 @@ from reconciler.sync.care import hold_reason, plan_hash
 from reconciler.sync.data import data_effects
 from reconciler.sync.hooks import marked
 from reconciler.sync.identity import source_of
-from reconciler.sync.inventory import followed_kinds
+from reconciler.sync.live import followed_kinds
 from reconciler.sync.outcome import predict
 from reconciler.sync.plan import Situation, plan
 from reconciler.sync.report import describe, refusal_errors

@@ -10,7 +10,6 @@ _REFUSED = {
     "ImagePull.gitops.reconciler.dev": _MADE_HERE,
     "ProxyState.gitops.reconciler.dev": _MADE_HERE,
     "Revision.gitops.reconciler.dev": _MADE_HERE,
-    "Source.gitops.reconciler.dev": "in a source is not supported yet",
 }
 
 

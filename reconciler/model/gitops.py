@@ -9,14 +9,29 @@ from typing import Annotated, Literal
 
 from reconciler.model.base import ListMap, Model, always
 from reconciler.model.meta import Condition, KubeObject
+from reconciler.model.reference import LocalObjectReference
 from reconciler.model.scalar import Int32, Int64, Time
 
 GROUP = "gitops.reconciler.dev"
 API_VERSION = "gitops.reconciler.dev/v1alpha1"
 
 
+class SubstituteReference(Model):
+    """Where variables come from: a ConfigMap or Secret; an `optional` one may be missing."""
+
+    kind: str = always(str)
+    name: str = always(str)
+    optional: bool = False
+
+
 class SourceSpec(Model):
-    """What to watch. `interval` and `timeout` are Go durations ("10s", "2m")."""
+    """What to watch. `interval` and `timeout` are Go durations ("10s", "2m").
+
+    `namespace` is the source's own: objects that name none go there, and the Secrets and ConfigMaps
+    that the spec names are in it. `namespaces` are those that it may write to; none means all.
+    `prune: false` leaves every object that is no longer declared. `substitute` holds variables by
+    name, and wins over `substitute_from`, of which the later ones win.
+    """
 
     url: str = ""
     path: str = ""
@@ -29,6 +44,22 @@ class SourceSpec(Model):
     timeout: str = ""
     prune: bool | None = None
     suspend: bool = False
+    namespace: str = ""
+    namespaces: tuple[str, ...] = ()
+    secret_ref: LocalObjectReference | None = None
+    submodules: bool = False
+    substitute: dict[str, str] = {}
+    substitute_from: tuple[SubstituteReference, ...] = ()
+
+    @property
+    def location(self) -> str:
+        """The URL or path of what is watched."""
+        return self.url or self.path
+
+    @property
+    def home(self) -> str:
+        """The namespace that the source lives in."""
+        return self.namespace or (self.namespaces[0] if self.namespaces else "default")
 
 
 class SourceStatus(Model):

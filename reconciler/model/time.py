@@ -43,3 +43,12 @@ def decode_time(value: Any) -> Any:
 def decode_micro_time(value: Any) -> Any:
     """Bring a JSON value for a MicroTime to microseconds in UTC."""
     return format_micro_time(parse_time(value)) if type(value) is str else value
+
+
+_DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds of a Go duration ("10s", "1m30s"); what is no duration counts nothing."""
+    return sum(float(number) * _UNITS[unit] for number, unit in _DURATION_PART.findall(text))

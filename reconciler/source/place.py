@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from pathlib import Path
 
 from reconciler.core.clock import Clock
@@ -23,11 +24,13 @@ def open_source(  # noqa: PLR0913 - each is one setting of a source
     commit: str = "",
     semver: str = "",
     access: Access | None = None,
+    executor: Executor | None = None,
 ) -> Source:
     """Return the source at `location`: a Git URL, a local Git repository, or a plain directory.
 
     A local path is a repository if it holds `.git` or is a bare one; a directory inside a work
-    tree is a plain directory, watched as it is on disk. Raises `AddressError`.
+    tree is a plain directory, watched as it is on disk. `executor` runs Git, by default
+    one thread of its own. Raises `AddressError`.
     """
     if (
         is_remote(location)
@@ -46,6 +49,7 @@ def open_source(  # noqa: PLR0913 - each is one setting of a source
             state_dir=state_dir,
             options=GitOptions(interval=interval, access=access or Access()),
             last_revision=last_revision,
+            executor=executor,
         )
     if location.startswith("-"):
         raise AddressError(f"source {location!r}: a path may not start with a hyphen; use ./")

@@ -10,10 +10,11 @@ import hashlib
 from collections.abc import Iterator
 
 from reconciler.model.claim import PersistentVolumeClaim
-from reconciler.model.gitops import Revision
+from reconciler.model.gitops import Revision, Source
 from reconciler.model.meta import KubeObject
 from reconciler.model.storage import PersistentVolume
 from reconciler.sync.actions import Action, Adopt, Apply, Create, Prune, Replace
+from reconciler.sync.identity import source_of
 from reconciler.sync.plan import Plan, Situation
 
 APPROVE_ANNOTATION = "reconciler.dev/approve"
@@ -54,6 +55,10 @@ def _precious(pruned: list[Prune], situation: Situation) -> Iterator[str]:
     for action in pruned:
         if action.key.kind == "Namespace":
             yield f"{action.key} would be deleted with all that is in it"
+        elif isinstance(source := situation.live.get(action.key), Source):
+            owned = (source_of(obj) == action.key.name for obj in situation.live.values())
+            if source.spec.prune is not False and (count := sum(owned)):
+                yield f"{action.key} would be deleted with the {count} objects that come from it"
         elif _holds_data(situation.live.get(action.key)):
             yield f"{action.key} would be deleted, and it holds data"
 

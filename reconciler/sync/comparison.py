@@ -18,6 +18,7 @@ from reconciler.sync.inventory import Inventory
 from reconciler.sync.memory import CleanMemory, Memory
 from reconciler.sync.outcome import predict
 from reconciler.sync.plan import Clean, Plan, Situation, Tolerated, plan, plan_keys
+from reconciler.sync.steering import SyncOptions
 from reconciler.sync.target import Target
 
 _MANY = 300
@@ -29,20 +30,23 @@ class Comparison:
 
     def __init__(
         self,
-        source: str,
+        options: SyncOptions,
         clock: Clock,
         inventory: Inventory,
         on_tolerated: Callable[[Tolerated], None],
         *,
         memory: Memory | None = None,
     ) -> None:
-        self._source = source
+        self._source = options.name
+        self._prunes = options.spec.prune is not False
+        self._ending = options.ending
         self._clock = clock
         self._inventory = inventory
         self._on_tolerated = on_tolerated
         self._clean: dict[ObjectKey, Clean] = {}
         self._memory = CleanMemory(memory)
         self._overrides: dict[ObjectKey, float] = {}
+        self._learned = False
 
     def recall(self) -> None:
         """Take over what an earlier run knew of this store."""
@@ -56,6 +60,9 @@ class Comparison:
         """Keep from time to time what is known to be equal, so that a crash costs little."""
         while True:
             await asyncio.sleep(_REMEMBER_EVERY)
+            if not self._learned:
+                continue
+            self._learned = False
             clean, store = dict(self._clean), self._inventory.store
             await asyncio.to_thread(self._memory.keep, clean, store)
 
@@ -75,6 +82,7 @@ class Comparison:
         else:
             planned = plan(situation, keys) if everything else plan_keys(situation, keys)
         self._clean.update(planned.clean)
+        self._learned |= bool(planned.clean)
         for each in planned.tolerated:
             self._on_tolerated(each)
             if each.until is not None:
@@ -100,11 +108,16 @@ class Comparison:
             predict=predict,
             settled=settled,
             now=self._clock.now(),
+            rival=self._inventory.rival,
+            heir=self._inventory.heir,
+            prunes=self._prunes,
+            ending=self._ending,
         )
 
     def written(self, action: Write, obj: KubeObject) -> None:
         """Remember that the object is now as declared."""
         self._clean[action.key] = Clean(action.digest, obj.metadata.resource_version)
+        self._learned = True
 
     def concerns(self, key: ObjectKey, old: KubeObject | None, new: KubeObject | None) -> bool:
         """Return whether a change of a declared object may concern its declaration."""
@@ -119,6 +132,7 @@ class Comparison:
             before, new
         ):
             self._clean[key] = Clean(known.digest, version)
+            self._learned = True
             return False
         return True
 

@@ -1,4 +1,4 @@
-"""What a new revision has to pass between its plan and the first write: approval, then images.
+"""What a new revision has to pass before the first write: bounds and order, approval, images.
 
 Held by the loop. A revision that is stopped here has changed nothing, and is looked at again when
 a person approves, or a node has its images. What the gates found is told by the verdict.
@@ -6,18 +6,22 @@ a person approves, or a node has its images. What the gates found is told by the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from reconciler.client.protocol import Client
 from reconciler.model import kinds
 from reconciler.model.gitops import Revision
 from reconciler.model.meta import ObjectKey
+from reconciler.sync.bounds import out_of_bounds
 from reconciler.sync.care import approved, hold_reason, plan_hash
 from reconciler.sync.comparison import Comparison
-from reconciler.sync.inventory import Inventory
-from reconciler.sync.plan import Plan, Situation
+from reconciler.sync.live import Live
+from reconciler.sync.plan import Plan, Refusal, Situation
 from reconciler.sync.pulling import Pulling
 from reconciler.sync.steering import SyncOptions
 from reconciler.sync.target import Target
 from reconciler.sync.verdict import Verdict
+from reconciler.sync.waves import order_refusals
 
 _REVISION = kinds.of(Revision).key_kind
 
@@ -29,15 +33,21 @@ class Gates:
         self,
         client: Client,
         options: SyncOptions,
-        inventory: Inventory,
+        live: Live,
         comparison: Comparison,
         verdict: Verdict,
     ) -> None:
-        self._live = inventory.live
-        self._threshold = options.care.prune_threshold
+        self._live = live
+        self._options = options
         self._comparison = comparison
         self._verdict = verdict
-        self._pulling = Pulling(client, options.name, inventory.live, options.takes)
+        self._pulling = Pulling(client, options.name, live.objects, options.takes)
+
+    def refusals(self, candidate: Target) -> Sequence[Refusal]:
+        """Return what is wrong with a revision whatever is live: its bounds, its order."""
+        options, desired = self._options, candidate.desired
+        beyond = out_of_bounds(options.name, desired, options.bounds, self._live.source)
+        return beyond or order_refusals(desired, candidate.order)
 
     async def passed(self, candidate: Target, planned: Plan) -> bool:
         """Say whether the plan may be followed now. Raises `Retryable`.
@@ -55,11 +65,12 @@ class Gates:
 
     def _held(self, candidate: Target, planned: Plan, situation: Situation) -> bool:
         """Say whether the plan needs an approval that nobody has given."""
-        reason = hold_reason(planned, situation, self._threshold)
-        if not reason:
+        options = self._options
+        reason = hold_reason(planned, situation, options.care.prune_threshold)
+        if not reason or (options.ending and self._live.agreed(options.name)):
             return False
         digest = plan_hash(planned)
-        record = self._live.get(ObjectKey(_REVISION, "", candidate.record))
+        record = self._live.objects.get(ObjectKey(_REVISION, "", candidate.record))
         known = record if isinstance(record, Revision) else None
         if approved(known, candidate.message, digest):
             return False

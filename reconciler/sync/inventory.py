@@ -1,111 +1,90 @@
-"""The live objects as sync sees them, and which of them are a source's.
+"""The live objects as one source sees them: all there are, and which of them are its own.
 
-Fed by the shared informers; read by the loop, which hands it to the planner. What sync itself has
-just written counts at once, so that a plan never starts from a world older than its own effects.
-It writes nothing to the API.
+A view of `live.py`; read by the loop, which hands it to the planner.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Collection, Mapping
 
-from reconciler.client.informer import Informer
-from reconciler.desired.declarable import refusal
-from reconciler.model import kinds
 from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.sync.identity import source_of
-
-_FIRST = ObjectKey("Namespace", "", "default")
-
-
-class StoreState(NamedTuple):
-    """A store, told from others by what it made first, at a revision."""
-
-    identity: str
-    revision: int
-
-
-Listener = Callable[[ObjectKey, KubeObject | None, KubeObject | None], None]
-
-
-def followed_kinds() -> tuple[type[KubeObject], ...]:
-    """Return the kinds that a source may declare: sync needs an informer of each."""
-    return tuple(each.model for each in kinds.RESOURCES if not refusal(each))
+from reconciler.sync.live import Listener, Live, StoreState, source_key
+from reconciler.sync.rivals import Rival, Tree
 
 
 class Inventory:
-    """Every live object of the informers' kinds by key; `owned` are the keys of `source`.
+    """Every live object by key; `owned` are the keys of `source`.
 
-    `listener` is called with (key, before, after) for each change, on the event loop.
+    `listener` is called with (key, before, after) for each change that may concern the source.
     """
 
-    def __init__(self, source: str, informers: Iterable[Informer[Any]], listener: Listener) -> None:
+    def __init__(self, source: str, live: Live, listener: Listener) -> None:
         self._source = source
-        self._informers = tuple(informers)
+        self._all = live
         self._listener = listener
-        self._live: dict[ObjectKey, KubeObject] = {}
-        self._owned: dict[ObjectKey, None] = {}
 
     @property
     def live(self) -> Mapping[ObjectKey, KubeObject]:
         """The newest known state of each object."""
-        return self._live
+        return self._all.objects
 
     @property
     def owned(self) -> Mapping[ObjectKey, None]:
         """The inventory of the source, in the order in which it was seen."""
-        return self._owned
+        return self._all.owned(self._source)
 
     @property
     def store(self) -> StoreState:
         """Which store this is, and the newest revision of it that is known here."""
-        first = self._live.get(_FIRST)
-        newest = max((int(each.resource_version or 0) for each in self._informers), default=0)
-        return StoreState(first.metadata.uid if first is not None else "", newest)
+        return self._all.store
 
     async def start(self) -> None:
-        """Follow the informers; return when each has its first full list."""
-        for informer in self._informers:
-            informer.subscribe(self._event)
-        await asyncio.gather(*(informer.synced.wait() for informer in self._informers))
+        """Hear of changes from now on; return when every object is known."""
+        await self._all.start()
+        self._all.join(self._source, self._listener)
+
+    def stop(self) -> None:
+        """Hear of nothing more."""
+        self._all.leave(self._source)
 
     def written(self, obj: KubeObject) -> None:
         """Take in the answer to a write of ours, unless something newer is known."""
-        known = self._live.get(obj.key)
-        if known is None or _revision(known) < _revision(obj):
-            self._put(obj.key, obj)
+        self._all.written(obj)
 
     def deleting(self, key: ObjectKey, at: str) -> None:
         """Remember that deletion of `key` was asked for, until the API's own word comes."""
-        known = self._live.get(key)
-        if known is not None and not known.metadata.deletion_timestamp:
-            marked = known.metadata.replace(deletion_timestamp=at)
-            self._put(key, known.replace(metadata=marked))
+        self._all.deleting(key, at)
 
-    def _event(self, change: str, old: KubeObject | None, new: KubeObject | None) -> None:
-        obj = new if new is not None else old
-        if obj is None:
-            return
-        key = obj.key
-        known = self._live.get(key)
-        if change == "DELETED":
-            if known is not None and known.metadata.uid == obj.metadata.uid:
-                del self._live[key]
-                self._owned.pop(key, None)
-            self._listener(key, known, self._live.get(key))
-        elif known is None or _revision(known) <= _revision(obj):
-            self._put(key, obj)
-            self._listener(key, known, obj)
+    def awaiting(self, keys: Collection[ObjectKey]) -> None:
+        """Say what has to be gone first: while there is something, each deletion is told."""
+        (self._all.waiting.add if keys else self._all.waiting.discard)(self._source)
 
-    def _put(self, key: ObjectKey, obj: KubeObject) -> None:
-        self._live[key] = obj
-        if source_of(obj) == self._source:
-            self._owned[key] = None
-        else:
-            self._owned.pop(key, None)
+    def declare(self, followed: Tree | None, wanted: Tree) -> None:
+        """Say what the source follows, and what its newest valid revision wants."""
+        gone = self._all.declarations.declare(self._source, followed, wanted)
+        for key in gone:
+            live = self._all.objects.get(key)
+            others = {self.heir(key), source_of(live) if live is not None else ""}
+            for other in others - {"", self._source}:
+                self._all.wake(other, key)
 
+    def rival(self, key: ObjectKey) -> Rival | None:
+        """Return the other source that keeps the object, if one does."""
+        live = self._all.objects.get(key)
+        owner = source_of(live) if live is not None else ""
+        present = self._all.source(owner) if owner else None
+        return self._all.declarations.rival(self._source, key, owner if present else "")
 
-def _revision(obj: KubeObject) -> int:
-    return int(obj.metadata.resource_version or 0)
+    def heir(self, key: ObjectKey) -> str:
+        """Return the other source that an object goes to when this one lets it go, or ""."""
+        return self._all.declarations.heir(self._source, key)
+
+    def contest(self, wanted: Mapping[ObjectKey, Rival]) -> None:
+        """Tell other sources that this one wants what they keep, at the place of each."""
+        for other in self._all.declarations.contest(self._source, wanted):
+            self._all.wake(other, source_key(other))
+
+    def contested(self) -> list[tuple[ObjectKey, Rival]]:
+        """Return what other sources want of this one, and where they say so."""
+        return list(self._all.declarations.contested(self._source))

@@ -7,6 +7,7 @@ behind, newest state only, so that the record costs a sync nothing. It decides n
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 import structlog
 
@@ -18,7 +19,6 @@ from reconciler.model.gitops import (
     RevisionStatus,
     Source,
     SourceSpec,
-    SourceStatus,
 )
 from reconciler.model.meta import ObjectMeta
 from reconciler.model.time import format_time
@@ -54,18 +54,11 @@ class Journal:
         """The source as it stands, written or not."""
         return self._source
 
-    async def open(self) -> None:
-        """Read what an earlier run left, so that its revisions go on."""
-        try:
-            stored = await self._client.get(Source, self._name)
-        except NotFound:
-            pass
-        else:
+    def open(self, stored: Source | None, revisions: Iterable[Revision]) -> None:
+        """Take over what an earlier run left, so that its revisions go on."""
+        if stored is not None:
             self._source = self._source.replace(status=stored.status)
-        listed = await self._client.list(Revision)
-        mine = (item for item in listed.items if item.spec.source == self._name)
-        self._revisions = {item.metadata.name: item for item in mine}
-        self._note(self._source)
+        self._revisions = {each.metadata.name: each for each in revisions}
 
     async def run(self) -> None:
         """Write behind until cancelled, at most every 0.1 s: a rollout's steps pass quickly."""
@@ -196,6 +189,15 @@ class Journal:
             self._set_source(lifecycle.with_status(self._source, applied_revision=revision))
             self.synced()
 
+    def conflict(self, message: str) -> None:
+        """Record which objects of the source others declare too, "" when none does."""
+        known = any(each.type == "Conflict" for each in self._source.status.conditions)
+        if message or known:
+            reason = "DeclaredTwice" if message else "NoConflict"
+            self._source_is(
+                self._source, "Conflict", holds=bool(message), reason=reason, message=message
+            )
+
     def synced(self) -> None:
         """Record that every object was looked at: for a new revision, or because somebody asked."""
         now = format_time(self._clock.now())
@@ -251,14 +253,11 @@ class Journal:
         try:
             live = await self._client.get(Source, self._name)
         except NotFound:
-            bare = obj.replace(status=SourceStatus())
-            live = await self._client.create(bare, manager=_MANAGER)
-        spec = obj.spec.replace(suspend=live.spec.suspend)  # a person's word
-        if live.spec != spec:
-            live = await self._client.update(live.replace(spec=spec), manager=_MANAGER)
-        if live.status != obj.status:
+            return  # it is deleted: nobody asks any more
+        status = obj.status.replace(observed_generation=live.metadata.generation)
+        if live.status != status:
             await self._client.update(
-                live.replace(status=obj.status), subresource="status", manager=_MANAGER
+                live.replace(status=status), subresource="status", manager=_MANAGER
             )
 
     async def _write_revision(self, obj: Revision) -> None:

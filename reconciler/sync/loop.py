@@ -8,13 +8,11 @@ source that cannot be read changes nothing (law 4); a commit that arrives meanwh
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from random import Random
-from typing import Any
 
 import structlog
 
-from reconciler.client.informer import Informer
 from reconciler.client.protocol import Client
 from reconciler.core.clock import Clock
 from reconciler.core.errors import Retryable
@@ -24,27 +22,27 @@ from reconciler.model import kinds
 from reconciler.model.gitops import Revision
 from reconciler.model.gitops import Source as SourceObject
 from reconciler.model.meta import KubeObject, ObjectKey
-from reconciler.model.pod import Pod
 from reconciler.source.snapshot import Snapshot, SourceError, SourceProblem
 from reconciler.source.snapshot import Source as Watched
 from reconciler.sync.actions import Await, Replace, Write
-from reconciler.sync.casualties import casualties, controller_of, doom, pods_behind
+from reconciler.sync.casualties import casualties, pods_behind
 from reconciler.sync.comparison import Comparison
 from reconciler.sync.execute import Executor, Failure
 from reconciler.sync.gates import Gates
 from reconciler.sync.hooks import marked
-from reconciler.sync.identity import source_of
 from reconciler.sync.intake import Intake
 from reconciler.sync.inventory import Inventory
 from reconciler.sync.journal import Journal
+from reconciler.sync.live import Live, source_key
 from reconciler.sync.memory import Memory
 from reconciler.sync.notice import notice
 from reconciler.sync.plan import Plan
 from reconciler.sync.pulls import PULL_KIND
-from reconciler.sync.steering import SyncOptions, rolls_back, said, suspended
+from reconciler.sync.steering import SyncOptions, requested, rolls_back, said, suspended
+from reconciler.sync.suspects import Suspects
 from reconciler.sync.target import Target
 from reconciler.sync.verdict import Verdict
-from reconciler.sync.waves import Order, order_of, order_refusals, split
+from reconciler.sync.waves import Order, order_of, split
 from reconciler.sync.wayback import WayBack
 
 Load = Callable[[Snapshot], Awaitable[Desired]]
@@ -52,14 +50,14 @@ Load = Callable[[Snapshot], Awaitable[Desired]]
 
 _REFUSED_AGAIN = 10.0
 _BACKOFF = Backoff(base=0.05, cap=30.0)
-_SOURCE, _REVISION = kinds.of(SourceObject).key_kind, kinds.of(Revision).key_kind
+_REVISION = kinds.of(Revision).key_kind
 
 
 class Sync:
     """Keeps the objects that one source declares as it declares them.
 
-    `informers` are those of every kind that may be declared, of sources and of revisions; others
-    run them.
+    `live` has the objects of every kind that may be declared, of sources and of revisions; others
+    run its informers. `ended` is set when a source that is deleted has nothing left.
     """
 
     def __init__(
@@ -68,7 +66,7 @@ class Sync:
         load: Load,
         client: Client,
         clock: Clock,
-        informers: Iterable[Informer[Any]],
+        live: Live,
         *,
         options: SyncOptions,
         random: Random | None = None,
@@ -78,17 +76,22 @@ class Sync:
         self._source = source
         self._load = load
         self._clock = clock
+        self._options = options
         self._care = options.care
-        self._own_key = ObjectKey(_SOURCE, "", name)
+        self.ended = asyncio.Event()
+        self._live = live
+        self._own_key = source_key(name)
+        self._requested = ""
         self._suspended = False
         self._journal = Journal(client, clock, name, options.spec, keep=options.keep)
         self._back = WayBack(source, self._journal, self._loaded)
         self._verdict = Verdict(self._journal, clock)
-        self._inventory = Inventory(name, informers, self._changed)
+        self._inventory = Inventory(name, live, self._changed)
         self._comparison = Comparison(
-            name, clock, self._inventory, self._verdict.tolerated, memory=memory
+            options, clock, self._inventory, self._verdict.tolerated, memory=memory
         )
-        self._gates = Gates(client, options, self._inventory, self._comparison, self._verdict)
+        self._gates = Gates(client, options, live, self._comparison, self._verdict)
+        self._suspects = Suspects(name, self._inventory, self._comparison)
         self._executor = Executor(client, clock, name, self._inventory, self._written)
         self._controller: Controller[str] = Controller(
             "sync", self._reconcile, backoff=_BACKOFF, random=random
@@ -96,9 +99,6 @@ class Sync:
         self._intake = Intake(name, clock, self._verdict)
         self._candidate: Target | None = None
         self._target: Target | None = None
-        self._suspects: dict[ObjectKey, None] = {}
-        self._awaiting: tuple[ObjectKey, ...] = ()
-        self._waiting: tuple[ObjectKey, ...] = ()
         self._all = False
         self._asked = False
         self._log = structlog.get_logger(component="sync", source=name)
@@ -119,7 +119,8 @@ class Sync:
         """Follow the source until cancelled."""
         await self._inventory.start()
         self._comparison.recall()
-        await self._journal.open()
+        self._journal.open(self._live.source(self.name), self._live.revisions(self.name))
+        self._requested = requested(self._own_source())
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._follow(), name="sync.follow")
@@ -127,6 +128,7 @@ class Sync:
                 group.create_task(self._journal.run(), name="sync.journal")
                 group.create_task(self._controller.run(), name="sync.reconcile")
         finally:
+            self._inventory.stop()
             self._comparison.keep()
             await self._source.close()
 
@@ -158,8 +160,7 @@ class Sync:
         return self._intake.take_up(self._own_source(), asked=self._asked, applied=applied)
 
     def _own_source(self) -> SourceObject | None:
-        source = self._inventory.live.get(self._own_key)
-        return source if isinstance(source, SourceObject) else None
+        return self._live.source(self.name)
 
     def _wake(self) -> None:
         self._controller.queue.add(self.name)
@@ -175,6 +176,10 @@ class Sync:
     async def _pass(self) -> Outcome:
         if self._is_suspended():
             return Done()
+        if (word := requested(self._own_source())) != self._requested:
+            self._requested = word
+            self.trigger()
+        self._verdict.contested(self._inventory.contested())
         pause = self._take_up()
         outcome = await self._follow_newest()
         return RequeueAfter(pause) if pause and isinstance(outcome, Done) else outcome
@@ -242,14 +247,15 @@ class Sync:
 
     async def _consider(self, candidate: Target) -> None:
         """Make the candidate the target, and follow its plan, when it can be followed."""
-        if wrong := order_refusals(candidate.desired, candidate.order):
+        if wrong := self._gates.refusals(candidate):
             self._verdict.refused(candidate, wrong)
             return
+        self._declare()
         settled = self._target.desired if self._target is not None and not self._all else None
-        suspects = (*self._suspects, *self._awaiting)
         planned = await self._comparison.plan(
-            candidate, everything=True, keys=suspects, settled=settled
+            candidate, everything=True, keys=self._suspects.keys, settled=settled
         )
+        self._inventory.contest(planned.contested)
         if planned.refusals:
             self._verdict.refused(candidate, planned.refusals)
             return
@@ -257,23 +263,31 @@ class Sync:
             return
         candidate.judge(self._inventory.live, self._target)
         self._candidate, self._target, self._all = None, candidate, True
+        self._declare()
         self._verdict.followed(candidate)
         await self._perform(candidate, planned, everything=True)
 
+    def _declare(self) -> None:
+        """Let the other sources know what this one follows and wants."""
+        followed = self._target.desired if self._target is not None else None
+        wanted = self._candidate.desired if self._candidate is not None else followed or {}
+        self._inventory.declare(followed, wanted)
+
     async def _converge(self, target: Target) -> Outcome:
         """Bring back what may differ, and judge the revision."""
-        if self._all or self._suspects:
-            everything, suspects = self._all, self._suspects
-            if self._waiting:  # they are planned together, or their order would be lost
-                suspects |= dict.fromkeys((*self._waiting, *self._awaiting))
-            self._suspects = {}
-            planned = await self._comparison.plan(target, everything=everything, keys=suspects)
+        if self._all or self._suspects.changed:
+            everything, keys = self._all, self._suspects.take()
+            planned = await self._comparison.plan(target, everything=everything, keys=keys)
             await self._perform(target, planned, everything=everything)
         if self._candidate is not None:
             return RequeueAfter(_REFUSED_AGAIN)
-        if self._all or self._suspects or not self._still_newest():
+        if self._all or self._suspects.changed or not self._still_newest():
             return Done()
-        if (target.applied or self._waiting) and target.failed and await self._rolled_back(target):
+        if (
+            (target.applied or self._suspects.waiting)
+            and target.failed
+            and await self._rolled_back(target)
+        ):
             return RequeueAfter(0.01)
         later = self._verdict.judge(target)
         if target.applied and not target.unhealthy:
@@ -283,7 +297,7 @@ class Sync:
     def _later(self, soon: float) -> Outcome:
         """Come again for the next word, and when somebody's override ends."""
         if over := self._comparison.expired():
-            self._suspects.update(dict.fromkeys(over))
+            self._suspects.changed.update(dict.fromkeys(over))
             return RequeueAfter(0.01)
         waits = [each for each in (soon or None, self._comparison.next_expiry()) if each]
         return RequeueAfter(min(waits)) if waits else Done()
@@ -307,10 +321,10 @@ class Sync:
         """Do what was planned; raises `Retryable` when not all of it could be done."""
         self._all = True
         if planned.refusals:
+            self._inventory.contest(planned.contested)
             raise self._verdict.blocked(target, planned.refusals)
         awaiting = tuple(a.key for a in planned.actions if isinstance(a, Await | Replace))
-        kept = () if everything else self._awaiting
-        self._awaiting = tuple(dict.fromkeys((*kept, *awaiting)))
+        self._suspects.await_deletion(awaiting, besides=not everything)
         failures = await self._execute(target, planned)
         if failures:
             error = self._verdict.failed(target, failures)
@@ -320,9 +334,11 @@ class Sync:
         if not self._still_newest():
             return
         self._all = False
-        if not self._awaiting and not self._waiting and not target.applied:
+        if not self._suspects.awaiting and not self._suspects.waiting and not target.applied:
             self._verdict.applied(target)
             target.applied = True
+            if self._options.ending:
+                self.ended.set()
 
     async def _execute(self, target: Target, planned: Plan) -> tuple[Failure, ...]:
         """Perform what may be done now, wave by wave; the rest waits for health."""
@@ -330,7 +346,7 @@ class Sync:
         while True:
             now, later = split(order, actions, target.unhealthy)
             failures = await self._executor.execute(Plan(now), self._still_newest)
-            self._waiting = tuple(action.key for action in later)
+            self._suspects.waiting = tuple(action.key for action in later)
             stuck = any(isinstance(action, Await | Replace) for action in now)
             if failures or not later or not now or stuck or not self._still_newest():
                 return failures
@@ -348,27 +364,10 @@ class Sync:
         """Hear of a change; only those that may matter to the target wake the loop."""
         if self._concerns_us(key, old, new):
             self._wake()
-            return
-        target = self._target
-        if target is None:
-            return
-        news = False
-        if new is None and self._awaiting:
-            self._suspects.update(dict.fromkeys(self._awaiting))
-            self._awaiting, news = (), True
-        if isinstance(new, Pod):
-            news |= self._doomed(target, new)
-        if key in target.desired:
-            news |= target.see(key, new)
-            if self._comparison.concerns(key, old, new):
-                self._suspects[key] = None
-                news = True
-        elif new is not None and source_of(new) == self.name:
-            self._suspects[key] = None
-            news = True
-        if news:
-            if self._waiting:
-                self._suspects[key] = None
+        elif old is new:  # another source lets go of the object, or no longer wants it
+            self._suspects.changed[key] = None
+            self._wake()
+        elif self._target is not None and self._suspects.hear(self._target, key, old, new):
             self._wake()
 
     def _concerns_us(self, key: ObjectKey, old: KubeObject | None, new: KubeObject | None) -> bool:
@@ -376,10 +375,3 @@ class Sync:
         if key.kind == PULL_KIND:
             return self._candidate is not None
         return key == self._own_key or (key.kind == _REVISION and said(old) != said(new))
-
-    def _doomed(self, target: Target, pod: Pod) -> bool:
-        """Judge a controller by a pod of its that cannot heal."""
-        owner = controller_of(pod)
-        if owner is None or owner not in target.unhealthy or target.since is None:
-            return False
-        return target.doomed(owner, doom(pod, target.since))

@@ -14,7 +14,7 @@ from typing import Protocol
 import orjson
 
 from reconciler.model.meta import ObjectKey
-from reconciler.sync.inventory import StoreState
+from reconciler.sync.live import StoreState
 from reconciler.sync.plan import Clean
 
 _ENTRY = "clean"

@@ -20,6 +20,7 @@ _ORDER: tuple[tuple[str, ...], ...] = (
     ("Endpoints", "EndpointSlice.discovery.k8s.io"),
     ("ReplicationController",),
     ("Pod",),
+    ("Source.gitops.reconciler.dev",),
 )
 _RANKS = {kind: rank for rank, kinds in enumerate(_ORDER) for kind in kinds}
 _OTHERS = _RANKS["Service"]

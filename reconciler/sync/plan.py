@@ -8,7 +8,7 @@ declares nothing at all (law 4).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -41,9 +41,18 @@ from reconciler.sync.leeway import (
 from reconciler.sync.manifest import applied_manifest, applied_object
 from reconciler.sync.order import rank
 from reconciler.sync.outcome import Impossible, Predict
+from reconciler.sync.rivals import Rival
 
 _IMMORTAL = frozenset(("default", "kube-system", "kube-public", "kube-node-lease"))
 _REPLACEABLE = frozenset(("Pod", "ConfigMap", "Secret"))
+
+
+def _nobody(_: ObjectKey) -> Rival | None:
+    return None
+
+
+def _nowhere(_: ObjectKey) -> str:
+    return ""
 
 
 class Clean(NamedTuple):
@@ -61,6 +70,9 @@ class Situation:
     keys of the inventory; `clean` is what earlier plans learned, and may be empty. `settled` are
     declarations that were followed wholly before: the caller vouches for what they share with
     `desired`, so that only the differences need a look; None when there are none.
+    `rival` tells which other source keeps an object, `heir` which one it goes to when this one
+    lets it go ("" for none). `prunes` says whether what is no longer declared is deleted at all;
+    `ending` that the source itself is deleted, so that nothing declared is meant.
     """
 
     source: str
@@ -71,6 +83,10 @@ class Situation:
     clean: Mapping[ObjectKey, Clean] = field(default_factory=dict)
     settled: Mapping[ObjectKey, DesiredObject] | None = None
     now: datetime | None = None
+    rival: Callable[[ObjectKey], Rival | None] = _nobody
+    heir: Callable[[ObjectKey], str] = _nowhere
+    prunes: bool = True
+    ending: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +121,15 @@ class Plan:
     """What to do. Actions stand in the order in which they are performed.
 
     `clean` are the pairs newly known equal, or left as they are (`tolerated`). With `refusals`
-    there are no actions.
+    there are no actions. `contested` are the objects that another source keeps: who, and where
+    this one declares them.
     """
 
     actions: tuple[Action, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     clean: Mapping[ObjectKey, Clean] = field(default_factory=dict)
     tolerated: tuple[Tolerated, ...] = ()
+    contested: Mapping[ObjectKey, Rival] = field(default_factory=dict)
 
     @property
     def empty(self) -> bool:
@@ -124,7 +142,7 @@ def plan(situation: Situation, suspects: Iterable[ObjectKey] = ()) -> Plan:
 
     With `settled` in the situation, `suspects` are the keys that changed since without our doing.
     """
-    if not situation.desired and situation.owned:
+    if not situation.desired and situation.owned and not situation.ending:
         return Plan(refusals=(_empty_tree(len(situation.owned)),))
     if situation.settled is not None:
         return plan_keys(situation, {*_differing(situation.desired, situation.settled), *suspects})
@@ -142,7 +160,8 @@ def plan_keys(situation: Situation, keys: Iterable[ObjectKey]) -> Plan:
         elif live is not None and source_of(live) == situation.source:
             _unwant(situation, live, found)
     if found.refusals:
-        return Plan(refusals=tuple(sorted(found.refusals, key=_refusal_place)))
+        refusals = tuple(sorted(found.refusals, key=_refusal_place))
+        return Plan(refusals=refusals, contested=found.contested)
     actions = _urgent(situation, found.actions)
     return Plan(
         actions=tuple(sorted(actions, key=stage)),
@@ -168,6 +187,7 @@ class _Findings:
     refusals: list[Refusal] = field(default_factory=list)
     clean: dict[ObjectKey, Clean] = field(default_factory=dict)
     tolerated: list[Tolerated] = field(default_factory=list)
+    contested: dict[ObjectKey, Rival] = field(default_factory=dict)
 
 
 def _differing(
@@ -201,7 +221,10 @@ def _want(
     situation: Situation, wanted: DesiredObject, live: KubeObject | None, found: _Findings
 ) -> None:
     key, origin = wanted.key, Origin(wanted.path, wanted.line)
-    if live is None:
+    if (rival := situation.rival(key)) is not None:
+        found.refusals.append(Refusal(key, origin, "metadata.name", _conflict(rival)))
+        found.contested[key] = Rival(rival.source, wanted.place)
+    elif live is None:
         manifest = applied_manifest(wanted.manifest, situation.source, key)
         admitted = applied_object(wanted.obj, situation.source, key)
         drift = _is_drift(situation, wanted, ())
@@ -306,7 +329,9 @@ def _is_drift(
 
 def _unwant(situation: Situation, live: KubeObject, found: _Findings) -> None:
     key = live.key
-    if live.metadata.deletion_timestamp or stays(live):
+    if live.metadata.deletion_timestamp or stays(live) or not situation.prunes:
+        return
+    if situation.heir(key):
         return
     if key.kind == "Namespace":
         inside = [each for each in situation.desired.values() if each.key.namespace == key.name]
@@ -343,6 +368,14 @@ def _empty_tree(owned: int) -> Refusal:
         "",
         f"the source declares no object at all while {owned} came from it: an empty tree prunes "
         "nothing; to remove the last object, leave another (a Namespace) declared",
+    )
+
+
+def _conflict(rival: Rival) -> str:
+    where = f"at {rival.place}" if rival.place else "and that was not read yet"
+    return (
+        f'belongs to source "{rival.source}", which declares it {where}: the first keeps it; '
+        "declare it in one source alone"
     )
 
 

@@ -13,8 +13,10 @@ from reconciler.model.gitops import Source, SourceSpec
 from reconciler.model.meta import KubeObject
 from reconciler.model.node import Node
 from reconciler.model.pod import Pod
+from reconciler.sync.bounds import Bounds
 from reconciler.sync.pulls import Takes
 
+REQUEST_ANNOTATION = "reconciler.dev/requested-at"
 ON_FAILURE_ANNOTATION = "reconciler.dev/on-failure"
 OnFailure = Literal["rollback", "hold"]
 
@@ -42,7 +44,8 @@ class SyncOptions:
 
     `name` is the Source object's, `spec` what that object says of it; `keep` revisions are
     remembered; `care` says what waits for approval, and what becomes of a failed revision; `takes`
-    which nodes a pod may be bound to.
+    which nodes a pod may be bound to. `bounds` are the namespaces that it may write to (None: all);
+    `ending` says that the source is deleted: everything of it goes.
     """
 
     spec: SourceSpec
@@ -50,11 +53,18 @@ class SyncOptions:
     keep: int = 50
     care: Care = field(default_factory=Care)
     takes: Takes = anywhere
+    bounds: Bounds = None
+    ending: bool = False
 
 
 def said(obj: KubeObject | None) -> object:
     """Return what people say on an object, to tell their word from our own records."""
     return obj.metadata.annotations if obj is not None else None
+
+
+def requested(source: Source | None) -> str:
+    """Return the newest request to look at the source now, whatever it says: a new one counts."""
+    return source.metadata.annotations.get(REQUEST_ANNOTATION, "") if source is not None else ""
 
 
 def suspended(source: Source | None) -> bool:

@@ -15,6 +15,7 @@ from reconciler.core.clock import Clock
 from reconciler.core.errors import Retryable
 from reconciler.desired.problem import Problem
 from reconciler.model.gitops import RevisionCasualty, RevisionError, RevisionPhase
+from reconciler.model.meta import ObjectKey
 from reconciler.source.snapshot import Snapshot
 from reconciler.sync.execute import Failure
 from reconciler.sync.journal import Journal
@@ -27,9 +28,14 @@ from reconciler.sync.report import (
     problem_errors,
     refusal_errors,
 )
+from reconciler.sync.rivals import Rival
 from reconciler.sync.target import Target, summary
 
 _PACE_SECONDS = 0.2
+
+
+def _names(key: ObjectKey) -> dict[str, str]:
+    return {"kind": key.kind, "namespace": key.namespace, "name": key.name}
 
 
 class Verdict:
@@ -39,6 +45,7 @@ class Verdict:
         self._journal = journal
         self._clock = clock
         self._rejected = False
+        self._contested: Sequence[tuple[ObjectKey, Rival]] = []
         self._paused: tuple[str, datetime] | None = None
         self._next_word = 0.0
         self._log = structlog.get_logger(component="sync", source=journal.name)
@@ -65,6 +72,16 @@ class Verdict:
         """What the revision encrypts was opened, its kustomizations were built."""
         if what:
             self._journal.reach(record, "Rendered", ", ".join(what))
+
+    def contested(self, found: Sequence[tuple[ObjectKey, Rival]]) -> None:
+        """Other sources declare objects of this one, which keeps them."""
+        if found == self._contested:
+            return
+        self._contested = found
+        for key, rival in found:
+            self._log.warning("source.contested", **_names(key), by=rival.source, at=rival.place)
+        told = [f'{key} is also declared by source "{r.source}" at {r.place}' for key, r in found]
+        self._journal.conflict("; ".join(told))
 
     def validated(self, record: str) -> None:
         """Every file was read, decoded and found valid."""
@@ -126,7 +143,7 @@ class Verdict:
         key = each.key
         log(
             "drift.left",
-            kind=key.kind, namespace=key.namespace, name=key.name,
+            **_names(key),
             reason=each.mode,
             fields=[change.path for change in each.changes],
             managers=sorted({change.owner for change in each.changes if change.owner}),

@@ -23,7 +23,7 @@ def test_flags_beat_the_file_and_the_file_beats_the_environment(tmp_path: Path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("nodename: a", "nodename: unknown setting; known are source, branch"),
+        ("nodename: a", "nodename: unknown setting; known are branch, tag"),
         ("interval: soon", r"interval: .*valid number.*\(got 'soon'\)"),
         ("pod_cidr: 10.0.0.1/8", "pod_cidr: .*has host bits set"),
         (

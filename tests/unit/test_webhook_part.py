@@ -2,18 +2,13 @@
 
 import pytest
 
-from reconciler.app import _webhooks
 from reconciler.core.clock import SystemClock
+from reconciler.following import webhooks
 from reconciler.settings import Settings, SettingsError, load
 
 
-class _Looked:
-    def look(self):
-        pass
-
-
 def parts(**settings):
-    return _webhooks(Settings(**settings), _Looked(), SystemClock())
+    return webhooks(Settings(**settings), lambda: None, SystemClock())
 
 
 def test_without_the_setting_there_is_none():

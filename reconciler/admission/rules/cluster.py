@@ -25,6 +25,8 @@ from reconciler.model.namespace import Namespace
 from reconciler.model.node import Node, Taint
 
 _DURATION = re.compile(r"([0-9]+(\.[0-9]+)?(ms|s|m|h))+")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_VARIABLE_KINDS = ("ConfigMap", "Secret")
 
 
 def namespace(obj: Namespace) -> Errors:
@@ -97,6 +99,35 @@ def source(obj: Source) -> Errors:
         if value and not _DURATION.fullmatch(value):
             yield invalid(f"spec.{field}", value, "must be a duration such as 10s or 2m")
     yield from names.each("spec.subPath", spec.sub_path, names.descending_path(spec.sub_path))
+    yield from _bounds(obj)
+    yield from _variables(obj)
+
+
+def _bounds(obj: Source) -> Errors:
+    """A source lives in a namespace that it may write to."""
+    spec = obj.spec
+    for index, name in enumerate(spec.namespaces):
+        yield from names.each(f"spec.namespaces[{index}]", name, names.dns_label(name))
+    if spec.namespace:
+        yield from names.each("spec.namespace", spec.namespace, names.dns_label(spec.namespace))
+        if spec.namespaces and spec.namespace not in spec.namespaces:
+            yield not_supported("spec.namespace", spec.namespace, spec.namespaces)
+    if spec.secret_ref is not None and not spec.secret_ref.name:
+        yield required("spec.secretRef.name")
+
+
+def _variables(obj: Source) -> Errors:
+    """Variables have names as a shell's, and come from ConfigMaps and Secrets."""
+    for name in obj.spec.substitute:
+        if not _VARIABLE.fullmatch(name):
+            detail = "a variable's name has letters, digits and underscores, and no digit first"
+            yield invalid(f"spec.substitute[{name}]", name, detail)
+    for index, reference in enumerate(obj.spec.substitute_from):
+        path = f"spec.substituteFrom[{index}]"
+        if reference.kind not in _VARIABLE_KINDS:
+            yield not_supported(f"{path}.kind", reference.kind, _VARIABLE_KINDS)
+        if not reference.name:
+            yield required(f"{path}.name")
 
 
 def revision(obj: Revision) -> Errors:

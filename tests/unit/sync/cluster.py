@@ -24,11 +24,11 @@ from reconciler.desired.load import Loader
 from reconciler.desired.objects import Desired
 from reconciler.model.gitops import Revision, Source, SourceSpec
 from reconciler.model.imagepull import ImagePull
-from reconciler.model.meta import KubeObject, ObjectKey
+from reconciler.model.meta import KubeObject, ObjectKey, ObjectMeta
 from reconciler.source.snapshot import FileRef, Snapshot, SourceProblem
 from reconciler.store.memory import MemoryStore
 from reconciler.store.protocol import Store
-from reconciler.sync.inventory import followed_kinds
+from reconciler.sync.live import Live, followed_kinds
 from reconciler.sync.loop import Sync
 from reconciler.sync.memory import Memory
 from reconciler.sync.steering import Care, SyncOptions
@@ -124,9 +124,10 @@ class Cluster:
         past = self.feed.past
         self.feed = Feed()
         self.feed.past = past
-        wanted = (*followed_kinds(), Source, Revision, ImagePull)
+        wanted = (*followed_kinds(), Revision, ImagePull)
         informers = [Informer(self.client, kind) for kind in wanted]
         loader = Loader()
+        await self._source_object()
 
         async def load(shown: Snapshot) -> Desired:
             return loader.load(shown)
@@ -136,7 +137,7 @@ class Cluster:
             load,
             self.client,
             self.clock,
-            informers,
+            Live(informers),
             options=SyncOptions(SourceSpec(path="/tree"), care=self.care),
             random=Random(2),
             memory=self.memory,
@@ -148,6 +149,12 @@ class Cluster:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _source_object(self) -> None:
+        """Make the Source object, as who runs the loops does."""
+        if not self.registry.list(Source):
+            source = Source(metadata=ObjectMeta(name="main"), spec=SourceSpec(path="/tree"))
+            await self.client.create(source)
 
     async def apply(self, *manifests: Mapping[str, Any] | bytes) -> Revision:
         """Show a revision; return its object once its fate is known."""
@@ -177,7 +184,8 @@ class Cluster:
 
     def objects(self) -> dict[ObjectKey, KubeObject]:
         """Return all live objects of the kinds that a source may declare."""
-        return {obj.key: obj for kind in followed_kinds() for obj in self.registry.list(kind)}
+        kinds = (kind for kind in followed_kinds() if kind is not Source)
+        return {obj.key: obj for kind in kinds for obj in self.registry.list(kind)}
 
     def content(self) -> dict[ObjectKey, dict[str, Any]]:
         """Return what the live objects say, without what differs from one life to the next."""

@@ -1,0 +1,131 @@
+"""The GitOps half of the daemon: a loop for each source. Composed here for `app.py`, its caller.
+
+It decides nothing: from a Source object and the settings it builds the adapter that reads the
+source, the loader and the loop, which meet in `sync`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import Any
+
+from reconciler.client.informer import Informer
+from reconciler.client.protocol import Client
+from reconciler.core.clock import Clock
+from reconciler.core.tasks import Part
+from reconciler.desired.age import AgeKeys
+from reconciler.desired.load import Loader
+from reconciler.desired.objects import Desired
+from reconciler.model.gitops import Source
+from reconciler.model.meta import KubeObject, ObjectKey
+from reconciler.scheduler.affinity import selects
+from reconciler.settings import Settings, SettingsError
+from reconciler.source.access import Access
+from reconciler.source.receiver import Receiver
+from reconciler.source.snapshot import Snapshot
+from reconciler.source.still import nothing_left
+from reconciler.source.webhook import Doorkeeper
+from reconciler.sync.live import Live
+from reconciler.sync.loop import Sync
+from reconciler.sync.sources import Shape, Sources
+from reconciler.sync.steering import Care, SyncOptions
+from reconciler.watched import Watched, open_watched
+
+_THREADS = 16
+"""Git processes at a time, of all sources together."""
+
+
+class Following:
+    """All sources of the daemon; `given` stands in for the place that `settings.source` names."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        client: Client,
+        clock: Clock,
+        informers: Mapping[type[KubeObject], Informer[Any]],
+        given: Watched | None = None,
+    ) -> None:
+        self._settings = settings
+        self._client = client
+        self._clock = clock
+        self._named = settings.named_sources
+        self._given = given
+        self._live = Live(informers.values())
+        self._threads: Executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="git")
+        declared = {name: each.spec for name, each in self._named.items()}
+        sources: Informer[Source] = informers[Source]
+        self.sources = Sources(client, self._live, sources, self._start, declared)
+
+    def parts(self) -> dict[str, Part]:
+        """Return the loops by name."""
+        return {
+            "sync": self.sources.run,
+            **webhooks(self._settings, self._look, self._clock),
+        }
+
+    def declared(self, key: ObjectKey, live: KubeObject | None) -> str:
+        """Return what who wrote an object is told of Git; "" when it has no say."""
+        loops = self.sources.loops
+        names = (name for name in self._live.declarations.of(key) if name in loops)
+        return next((told for name in names if (told := loops[name].declared(key, live))), "")
+
+    def _start(self, name: str, shape: Shape) -> Sync:
+        named = self._named.get(name)
+        care = named or self._settings
+        watched = self._open(name, shape)
+        loader = Loader(
+            namespace=shape.spec.home,
+            memory=watched.declared,
+            keys=AgeKeys(self._settings.age_key_file),
+        )
+
+        async def load(snapshot: Snapshot) -> Desired:
+            return await asyncio.to_thread(loader.load, snapshot)
+
+        return Sync(
+            watched.source,
+            load,
+            self._client,
+            self._clock,
+            self._live,
+            options=SyncOptions(
+                name=name,
+                spec=shape.spec,
+                care=Care(care.on_failure, care.prune_threshold),
+                takes=selects,
+                bounds=shape.bounds,
+                ending=shape.ending,
+            ),
+            memory=watched.clean,
+        )
+
+    def _open(self, name: str, shape: Shape) -> Watched:
+        if shape.ending:
+            return Watched(nothing_left(self._clock))
+        if self._given is not None and name == self._settings.source_name:
+            return self._given
+        named = self._named.get(name)
+        access = named.access if named is not None else Access()
+        return open_watched(self._settings, name, shape.spec, access, self._clock, self._threads)
+
+    def _look(self) -> None:
+        self.sources.look(self.sources.loops)
+
+
+def webhooks(settings: Settings, look: Callable[[], None], clock: Clock) -> dict[str, Part]:
+    """Return the receiver of webhooks, when the settings want one."""
+    listen, file = settings.webhook_listen, settings.webhook_secret_file
+    if listen is None or file is None:
+        return {}
+    host, _, port = listen.rpartition(":")
+    try:
+        secret = file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"webhook_secret_file: {error}") from error
+    if not secret:
+        raise SettingsError(f"webhook_secret_file: {file} is empty")
+    receiver = Receiver(host.strip("[]"), int(port), Doorkeeper(secret), look, clock)
+    return {"webhooks": receiver.run}
