@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.text import Text
 
+from reconciler.cli.naming import named
 from reconciler.cli.reading import open_world
-from reconciler.model.gitops import Revision
+from reconciler.model.gitops import Revision, Source
 from reconciler.settings import Settings
 from reconciler.sync.report import describe
 
@@ -17,10 +18,14 @@ _ERRORS = 3
 _STYLES = {"Healthy": "green", "Rejected": "red", "RolledBack": "red", "Failed": "red"}
 
 
-def run_history(settings: Settings, console: Console) -> int:
-    """Print each revision: commit, author, time, outcome, duration of each phase; return 0."""
+def run_history(settings: Settings, console: Console, name: str = "") -> int:
+    """Print each revision: commit, author, time, outcome, duration of each phase; return 0.
+
+    Those of the source `name`, or of all. Raises `SourceUnclear`.
+    """
     with open_world(settings) as world:
-        revisions = world.all(Revision)
+        sources = {each.metadata.name for each in named(world.all(Source), name)}
+        revisions = [r for r in world.all(Revision) if not name or r.spec.source in sources]
     if not revisions:
         console.print("no revision has been seen yet")
         return 0

@@ -55,22 +55,27 @@ def build_parser() -> argparse.ArgumentParser:
     render = _add(commands, "render", _render, "print the objects that a source yields", _KEYS)
     render.add_argument("target", type=Path, metavar="PATH")
     plan = _add(
-        commands, "plan", _plan, "show what a sync would change; exit 2 when it would", _SOURCE
-    )
+        commands, "plan", _plan, "show what a sync would change; exit 2 when it would", _SOURCE,
+        ("source_name",),
+    )  # fmt: skip
     plan.add_argument("-o", "--output", choices=("text", "json"), default="text")
     status = _add(commands, "status", _status, "show the source, its revision and each workload")
     status.add_argument("-w", "--watch", action="store_true", help="keep showing it, live")
-    _add(commands, "history", _history, "list the revisions and what became of them")
+    _one_source(status, "the one to show, instead of all")
+    history = _add(commands, "history", _history, "list the revisions and what became of them")
+    _one_source(history, "the one whose revisions are listed, instead of all")
     explain = _add(
         commands, "explain", _explain, "tell which line and commit ask for a pod or container"
     )
     explain.add_argument("target", metavar="POD|CONTAINER", help="[namespace/]pod, name or ID")
-    _add(commands, "sync", _sync, "make the running daemon look at its source now")
+    sync = _add(commands, "sync", _sync, "make the running daemon look at its sources now")
+    _one_source(sync, "the one to look at, instead of all")
     approve = _add(commands, "approve", _approve, "let a revision that is held go on")
     approve.add_argument("revision", metavar="REVISION", help="its name, or the start of its id")
-    name = ("source_name",)
-    _add(commands, "suspend", _suspend, "leave all that a source declares as it is", name)
-    _add(commands, "resume", _resume, "follow a suspended source again", name)
+    suspend = _add(commands, "suspend", _suspend, "leave all that a source declares as it is")
+    _one_source(suspend, "its name; not needed when there is only one")
+    resume = _add(commands, "resume", _resume, "follow a suspended source again")
+    _one_source(resume, "its name; not needed when there is only one")
     _add(commands, "kubeconfig", _kubeconfig, "print a kubeconfig for this host's API", ("listen",))
     _add(commands, "down", _down, "remove all that reconciler made on this host")
     return parser
@@ -108,6 +113,10 @@ def _add(
     for setting in (*(each for group in groups for each in group), *_COMMON):
         _add_setting(parser, setting)
     return parser
+
+
+def _one_source(parser: argparse.ArgumentParser, text: str) -> None:
+    parser.add_argument("name", nargs="?", default="", metavar="SOURCE", help=text)
 
 
 def _add_setting(parser: argparse.ArgumentParser, name: str) -> None:
@@ -158,19 +167,19 @@ def _plan(settings: Settings, parsed: argparse.Namespace) -> int:
 def _status(settings: Settings, parsed: argparse.Namespace) -> int:
     from reconciler.cli.status import run_status
 
-    return run_status(settings, _console(), watch=parsed.watch)
+    return run_status(settings, _console(), watch=parsed.watch, name=parsed.name)
 
 
-def _history(settings: Settings, _: argparse.Namespace) -> int:
+def _history(settings: Settings, parsed: argparse.Namespace) -> int:
     from reconciler.cli.history import run_history
 
-    return run_history(settings, _console())
+    return run_history(settings, _console(), parsed.name)
 
 
-def _sync(settings: Settings, _: argparse.Namespace) -> int:
+def _sync(settings: Settings, parsed: argparse.Namespace) -> int:
     from reconciler.cli.sync import run_sync
 
-    return run_sync(settings, _console())
+    return run_sync(settings, _console(), parsed.name)
 
 
 def _explain(settings: Settings, parsed: argparse.Namespace) -> int:
@@ -185,16 +194,16 @@ def _approve(settings: Settings, parsed: argparse.Namespace) -> int:
     return run_approve(settings, _console(), parsed.revision)
 
 
-def _suspend(settings: Settings, _: argparse.Namespace) -> int:
+def _suspend(settings: Settings, parsed: argparse.Namespace) -> int:
     from reconciler.cli.steer import run_suspend
 
-    return run_suspend(settings, _console(), suspend=True)
+    return run_suspend(settings, _console(), parsed.name, suspend=True)
 
 
-def _resume(settings: Settings, _: argparse.Namespace) -> int:
+def _resume(settings: Settings, parsed: argparse.Namespace) -> int:
     from reconciler.cli.steer import run_suspend
 
-    return run_suspend(settings, _console(), suspend=False)
+    return run_suspend(settings, _console(), parsed.name, suspend=False)
 
 
 def _kubeconfig(settings: Settings, _: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from reconciler.cli.naming import named
 from reconciler.cli.reading import World, open_world
 from reconciler.model.gitops import Revision, Source
 from reconciler.model.meta import ObjectKey
@@ -24,6 +25,7 @@ from reconciler.sync.health import (
     waiting_reasons,
     wanted_replicas,
 )
+from reconciler.sync.identity import source_of
 from reconciler.sync.report import describe
 
 _SHORT = 12
@@ -52,19 +54,22 @@ class Workload:
     reasons: tuple[str, ...]
 
 
-def run_status(settings: Settings, console: Console, *, watch: bool = False) -> int:
-    """Print the state of everything, with `watch` again and again until interrupted; return 0."""
+def run_status(settings: Settings, console: Console, *, watch: bool = False, name: str = "") -> int:
+    """Print the state of everything, with `watch` again and again until interrupted; return 0.
+
+    With `name`, of that source alone; raises `SourceUnclear`.
+    """
     with open_world(settings) as world:
         if watch:
-            _watch(world, console)
+            _watch(world, console, name)
         else:
-            console.print(render(world))
+            console.print(render(world, name))
     return 0
 
 
-def _watch(world: World, console: Console) -> None:
+def _watch(world: World, console: Console, name: str) -> None:
     shown = world.revision
-    with Live(render(world), console=console, auto_refresh=False) as live:
+    with Live(render(world, name), console=console, auto_refresh=False) as live:
         live.refresh()
         try:
             while True:
@@ -72,34 +77,43 @@ def _watch(world: World, console: Console) -> None:
                 world.refresh()
                 if world.revision != shown:
                     shown = world.revision
-                    live.update(render(world), refresh=True)
+                    live.update(render(world, name), refresh=True)
         except KeyboardInterrupt:
             return
 
 
-def render(world: World) -> RenderableType:
-    """Return the whole page."""
-    sources = world.all(Source)
+def render(world: World, name: str = "") -> RenderableType:
+    """Return the whole page; with `name` what belongs to that source. Raises `SourceUnclear`."""
+    sources = named(world.all(Source), name)
     if not sources:
         return Text("no source: the daemon has not started to follow one")
     revisions = world.all(Revision)
     parts: list[RenderableType] = []
     for source in sources:
         parts += _source(source, [r for r in revisions if r.spec.source == source.metadata.name])
-    found = workloads(world.all(ReplicationController), world.all(Pod))
+    found = workloads(world.all(ReplicationController), world.all(Pod), name)
     parts.append(_table(found) if found else Text("no workload"))
     return Group(*parts)
 
 
-def workloads(controllers: Iterable[ReplicationController], pods: Sequence[Pod]) -> list[Workload]:
-    """Return every workload with its health, ordered by namespace, kind and name."""
+def workloads(
+    controllers: Iterable[ReplicationController], pods: Sequence[Pod], source: str = ""
+) -> list[Workload]:
+    """Return every workload with its health, ordered by namespace, kind and name.
+
+    With `source`, those alone that it declares.
+    """
     owned: dict[str, list[Pod]] = {}
     lines = []
     for pod in pods:
         owner = next((o.uid for o in pod.metadata.owner_references if o.controller), "")
         owned.setdefault(owner, []).append(pod)
-    lines += [_of_controller(each, owned.get(each.metadata.uid, [])) for each in controllers]
-    lines += [_of_pod(pod) for pod in owned.get("", [])]
+    lines += [
+        _of_controller(each, owned.get(each.metadata.uid, []))
+        for each in controllers
+        if not source or source_of(each) == source
+    ]
+    lines += [_of_pod(pod) for pod in owned.get("", []) if not source or source_of(pod) == source]
     return sorted(lines, key=lambda line: (line.key.namespace, line.key.kind, line.key.name))
 
 
@@ -142,6 +156,11 @@ def _source(source: Source, revisions: Sequence[Revision]) -> list[RenderableTyp
     parts: list[RenderableType] = [head]
     if status.message:
         parts.append(Text(f"  {status.message}"))
+    parts += [
+        Text(f"  conflict: {each.message}", "red")
+        for each in status.conditions
+        if each.type == "Conflict" and each.status == "True"
+    ]
     newest = max(revisions, key=lambda r: r.spec.sequence, default=None)
     if newest is not None:
         parts += _revision(newest, status.applied_revision)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from rich.console import Console
 
 from reconciler.cli.api import patch
+from reconciler.cli.naming import one
 from reconciler.cli.reading import open_world
 from reconciler.core.errors import ReconcilerError
-from reconciler.model.gitops import Revision
+from reconciler.model.gitops import Revision, Source
 from reconciler.settings import Settings
 from reconciler.sync.care import APPROVE_ANNOTATION
 
@@ -39,14 +40,23 @@ def held_revision(revisions: list[Revision], wanted: str) -> Revision:
     ]
     if not named:
         raise NotHeld(f"there is no revision {wanted!r}; `reconciler history` lists them")
+    owners = sorted({each.spec.source for each in named})
+    if len(owners) > 1:
+        names = ", ".join(sorted(each.metadata.name for each in named))
+        raise NotHeld(f"{wanted!r} is a revision of several sources; name one of {names}")
     newest = max(named, key=lambda r: r.spec.sequence)
     if newest.status.phase != "Held":
         raise NotHeld(f"{newest.metadata.name} is {newest.status.phase}, it waits for no approval")
     return newest
 
 
-def run_suspend(settings: Settings, console: Console, *, suspend: bool) -> int:
-    """Suspend the source, or resume it; return 0. Raises `DaemonUnreachable`."""
-    patch(settings, "sources", settings.source_name, {"spec": {"suspend": suspend}})
-    console.print(f"source {settings.source_name} {'suspended' if suspend else 'resumed'}")
+def run_suspend(settings: Settings, console: Console, name: str = "", *, suspend: bool) -> int:
+    """Suspend the source `name`, or resume it; return 0. It may be left out when it is the one.
+
+    Raises `DaemonUnreachable`, `SourceUnclear`.
+    """
+    with open_world(settings) as world:
+        source = one(world.all(Source), name).metadata.name
+    patch(settings, "sources", source, {"spec": {"suspend": suspend}})
+    console.print(f"source {source} {'suspended' if suspend else 'resumed'}")
     return 0

@@ -10,11 +10,14 @@ from datetime import UTC, datetime, timedelta
 from rich.console import Console
 from rich.text import Text
 
+from reconciler.cli.api import patch
+from reconciler.cli.naming import named
 from reconciler.cli.reading import World, open_world
 from reconciler.core.ownership import find_owner
 from reconciler.model.gitops import Source
 from reconciler.model.time import parse_time
 from reconciler.settings import Settings
+from reconciler.sync.steering import REQUEST_ANNOTATION
 
 OWNERSHIP = "reconciler"
 """The name that a daemon owns, as `app.OWNERSHIP`, which costs too much to import here."""
@@ -27,26 +30,37 @@ _BAD = frozenset(("Failed", "Rejected", "Unreachable", "RolledBack"))
 _ENDED = _BAD | {"Healthy", "Held", "Suspended"}
 
 
-def run_sync(settings: Settings, console: Console) -> int:
-    """Signal the daemon (SIGHUP) and print what its source is afterwards.
+def run_sync(settings: Settings, console: Console, name: str = "") -> int:
+    """Ask the daemon to look at the source `name`, or at all, and print how they are afterwards.
 
-    Returns 0 when the revision is applied and on its way or Healthy, 1 when there is no daemon,
-    the source cannot be read, or the revision was rejected or failed.
+    Returns 0 when each revision is applied and on its way or Healthy, 1 when there is no daemon,
+    a source cannot be read, or a revision was rejected or failed. Raises `SourceUnclear`,
+    `DaemonUnreachable`.
     """
     owner = find_owner(OWNERSHIP)
     if owner is None:
         console.print("no daemon runs on this host")
         return 1
     with open_world(settings) as world:
+        sources = [each.metadata.name for each in named(world.all(Source), name)]
         asked = datetime.now(UTC)
-        os.kill(owner.pid, signal.SIGHUP)
-        source = wait_for_sync(world, settings.source_name, asked)
+        if name:
+            request = {"metadata": {"annotations": {REQUEST_ANNOTATION: asked.isoformat()}}}
+            patch(settings, "sources", name, request)
+        else:
+            os.kill(owner.pid, signal.SIGHUP)
+        found = [(each, wait_for_sync(world, each, asked)) for each in sources]
+    for each, source in found:
+        head = f"{each}: " if len(found) > 1 else ""
+        console.print(Text(head + _outcome(source)))
+    return 1 if any(s is None or s.status.phase in _BAD for _, s in found) else 0
+
+
+def _outcome(source: Source | None) -> str:
     if source is None:
-        console.print(f"the daemon did not answer within {_DEADLINE_SECONDS:.0f} s")
-        return 1
+        return f"the daemon did not answer within {_DEADLINE_SECONDS:.0f} s"
     status = source.status
-    console.print(Text(f"{status.observed_revision[:12]} {status.phase} {status.message}".rstrip()))
-    return 1 if status.phase in _BAD else 0
+    return f"{status.observed_revision[:12]} {status.phase} {status.message}".rstrip()
 
 
 def wait_for_sync(

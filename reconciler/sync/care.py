@@ -58,7 +58,8 @@ def _precious(pruned: list[Prune], situation: Situation) -> Iterator[str]:
         elif isinstance(source := situation.live.get(action.key), Source):
             owned = (source_of(obj) == action.key.name for obj in situation.live.values())
             if source.spec.prune is not False and (count := sum(owned)):
-                yield f"{action.key} would be deleted with the {count} objects that come from it"
+                plural = "s" if count != 1 else ""
+                yield f"{action.key} would be deleted with the {count} object{plural} it declares"
         elif _holds_data(situation.live.get(action.key)):
             yield f"{action.key} would be deleted, and it holds data"
 

@@ -231,7 +231,7 @@ def test_the_declarers_approval_covers_the_source_that_it_drops(run):
         await fleet.apply("team", settings("a"))
         held = await fleet.apply("one", *rest)
         assert held.status.phase == "Held"
-        assert "would be deleted with the 1 objects that come from it" in held.status.message
+        assert "would be deleted with the 1 object it declares" in held.status.message
         assert fleet.uid(A)
         await approve(fleet, held)
         await until(lambda: fleet.source("team") is None)
