@@ -8,9 +8,12 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from scripts.leftovers import find_leftovers
+from tests.integration.controlplane import Cluster
 from tests.integration.harness import GUESTBOOK, Daemon, Engine, Manifests
+from tests.integration.kubectls import Kubectl, kubectls
 from tests.integration.realnode import Line, RealNode, joined_line, real_node
 from tests.integration.registries import Registry, running_registry
 
@@ -85,3 +88,25 @@ async def node(tmp_path: Path, line: Line) -> AsyncIterator[RealNode]:
     """A node on real Docker, of which nothing is left at the end."""
     async with real_node(tmp_path, line) as node:
         yield node
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The kubeconfig of a control plane without Docker."""
+    state = tmp_path_factory.mktemp("state")
+    with Cluster(state) as running:
+        file = state / "kubeconfig"
+        file.write_text(yaml.safe_dump(running.config))
+        yield file
+
+
+@pytest.fixture(params=kubectls() or ["none"], ids=lambda path: Path(path).name)
+def kubectl(request: pytest.FixtureRequest, cluster: Path) -> Kubectl:
+    """Each kubectl of this machine, in a namespace of its own for each test."""
+    if request.param == "none":
+        pytest.skip("there is no kubectl on this machine")
+    namespace = f"{Path(request.param).name.replace('.', '-')}-{request.node.originalname}"
+    namespace = namespace.replace("_", "-").lower()[:60].rstrip("-")
+    given = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+    Kubectl(request.param, cluster, "default")("create", "-f", "-", given=given)
+    return Kubectl(request.param, cluster, namespace)

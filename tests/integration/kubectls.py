@@ -34,6 +34,12 @@ class Kubectl:
         self.command = [program, "--kubeconfig", str(config), "-n", namespace]
         self.environment = {**os.environ, "HOME": str(config.parent / "home" / namespace)}
 
+    @property
+    def minor(self) -> int:
+        """The minor version of the client: 31 of 1.31.4."""
+        told = json.loads(self("version", "--client", "-o", "json"))
+        return int(told["clientVersion"]["minor"].rstrip("+"))
+
     def __call__(self, *arguments: str, given: Any = None, fails: bool = False) -> str:
         done = self.run(*arguments, text=json.dumps(given) if given is not None else None)
         assert bool(done.returncode) == fails, f"{arguments}: {done.stdout}{done.stderr}"

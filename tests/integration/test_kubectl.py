@@ -2,124 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import threading
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, Self
 
 import pytest
-import uvloop
-import yaml
 
-from reconciler.apiserver.http.server import ApiServer, ApiSettings
-from reconciler.apiserver.registry.registry import Registry
-from reconciler.cli.kubeconfig import kubeconfig
-from reconciler.client.events import EventRecorder
-from reconciler.client.informer import Informer
-from reconciler.client.local import LocalClient
-from reconciler.controllers.garbage.loop import GarbageCollector
-from reconciler.controllers.namespace.loop import NamespaceController
-from reconciler.controllers.replication.loop import ReplicationLoop
-from reconciler.core.clock import SystemClock
-from reconciler.core.ids import Ids
-from reconciler.model import kinds
-from reconciler.model.namespace import Namespace
-from reconciler.model.pod import Pod
-from reconciler.model.replication import ReplicationController
-from reconciler.settings import Settings
-from reconciler.store.memory import MemoryStore
-from tests.integration.kubectls import Kubectl, kubectls
+from tests.integration.controlplane import CONTROLLER
+from tests.integration.kubectls import Kubectl
 
-CONTROLLER = {
-    "apiVersion": "v1",
-    "kind": "ReplicationController",
-    "metadata": {"name": "web", "labels": {"app": "web"}},
-    "spec": {
-        "replicas": 2,
-        "selector": {"app": "web"},
-        "template": {
-            "metadata": {"labels": {"app": "web"}},
-            "spec": {"containers": [{"name": "c", "image": "busybox:1"}]},
-        },
-    },
-}
-
-
-class Cluster:
-    """The control plane on a thread of its own, so that kubectl may block this one."""
-
-    def __init__(self, state: Path) -> None:
-        self._state = state
-        self._started = threading.Event()
-        self._thread = threading.Thread(target=lambda: uvloop.run(self._serve()))
-        self.config: dict[str, Any] = {}
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        assert self._started.wait(30), "the API did not start"
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(30)
-
-    async def _serve(self) -> None:
-        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        clock = SystemClock()
-        registry = Registry(MemoryStore(), clock, Ids())
-        await registry.start()
-        server = ApiServer(
-            registry,
-            clock,
-            ApiSettings("127.0.0.1:0", self._state / "api.sock", self._state / "pki"),
-        )
-        client = LocalClient(registry)
-        informers = {each.model: Informer(client, each.model) for each in kinds.RESOURCES}
-        events = EventRecorder(client, clock, Ids())
-        parts = [
-            server.run,
-            ReplicationLoop(
-                client, informers[ReplicationController], informers[Pod], events, clock
-            ).run,
-            NamespaceController(client, informers[Namespace], informers[Pod], clock).run,
-            GarbageCollector(client, informers).run,
-            *(informer.run for informer in informers.values()),
-        ]
-        tasks = [self._loop.create_task(part()) for part in parts]
-        waiting = [self._loop.create_task(self._announce(server)), *tasks]
-        await asyncio.wait(
-            [self._loop.create_task(self._stop.wait()), *tasks], return_when="FIRST_COMPLETED"
-        )
-        for task in waiting:
-            task.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
-
-    async def _announce(self, server: ApiServer) -> None:
-        await server.ready.wait()
-        self.config = kubeconfig(Settings(state_dir=self._state, listen=server.address))
-        self._started.set()
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    state = tmp_path_factory.mktemp("state")
-    with Cluster(state) as running:
-        file = state / "kubeconfig"
-        file.write_text(yaml.safe_dump(running.config))
-        yield file
-
-
-@pytest.fixture(params=kubectls() or ["none"], ids=lambda path: Path(path).name)
-def kubectl(request: pytest.FixtureRequest, cluster: Path) -> Kubectl:
-    if request.param == "none":
-        pytest.skip("there is no kubectl on this machine")
-    namespace = f"{Path(request.param).name.replace('.', '-')}-{request.node.originalname}"
-    namespace = namespace.replace("_", "-").lower()[:60].rstrip("-")
-    Kubectl(request.param, cluster, "default")("create", "-f", "-", given={
-        "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})  # fmt: skip
-    return Kubectl(request.param, cluster, namespace)
+pytestmark = pytest.mark.integration
 
 
 def test_objects(kubectl: Kubectl) -> None:
@@ -221,9 +111,6 @@ def test_watch_and_delete(kubectl: Kubectl) -> None:
     kubectl("create", "-f", "-", given=pod)
     assert "Pending" in kubectl("get", "pod", "p", "--watch", "--request-timeout=2s")
     assert "deleted" in kubectl("delete", "pod", "p", "--wait=true", "--timeout=20s")
-
-
-pytestmark = pytest.mark.integration
 
 
 def test_debug(kubectl: Kubectl) -> None:

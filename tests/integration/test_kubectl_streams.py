@@ -189,6 +189,43 @@ def test_attach(kubectl: Kubectl) -> None:
         process.wait(20)
 
 
+def test_logs_are_followed(kubectl: Kubectl) -> None:
+    follow = [*kubectl.command, "logs", "-f", "talk", "--tail=0"]
+    word = os.urandom(3).hex()
+    with subprocess.Popen(follow, stdout=subprocess.PIPE, text=True) as following:
+        assert following.stdout is not None
+        # What is said before the follower has come is not told: it is said until it is heard.
+        attach = [*kubectl.command, "attach", "-i", "talk", "--pod-running-timeout=20s"]
+        with subprocess.Popen(attach, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as talking:
+            assert talking.stdin is not None
+            try:
+                while not select.select([following.stdout], [], [], 0.2)[0]:
+                    talking.stdin.write(f"{word}\n".encode())
+                    talking.stdin.flush()
+                assert following.stdout.readline() == f"got {word}\n"
+            finally:
+                for process in (talking, following):
+                    process.terminate()
+                    process.wait(20)
+
+
+def test_drain(kubectl: Kubectl) -> None:
+    node = kubectl("get", "nodes", "-o", "jsonpath={.items[0].metadata.name}")
+    uid = kubectl("get", "pod", "open", "-o", "jsonpath={.metadata.uid}")
+    flags = ("--force", "--ignore-daemonsets", "--pod-selector=app=open", "--timeout=40s")
+    told = kubectl("drain", node, *flags)
+    assert "evicting pod streams/open" in told or f"node/{node} drained" in told
+    assert "SchedulingDisabled" in kubectl("get", "node", node)
+    kubectl("uncordon", node)
+    path = "jsonpath={.metadata.uid} {.status.containerStatuses[0].ready}"
+
+    def runs_again() -> bool:
+        found = kubectl.run("get", "pod", "open", "-o", path).stdout.split()
+        return len(found) == 2 and found[0] != uid and found[1] == "true"
+
+    wait_for(runs_again, "Git's pod runs again on the node")
+
+
 def test_copies(kubectl: Kubectl, tmp_path: Path) -> None:
     (tmp_path / "there").write_bytes(os.urandom(200_000))
     kubectl("cp", str(tmp_path / "there"), "web:/tmp/file")

@@ -81,7 +81,7 @@ class Api:
         self._watches = Watches(registry, clock, chance)
         self._streams = Streams(registry, clock, node, chance)
         self._reviews = Reviews(authenticator, self._access.authorizer, clock)
-        self._scale = subresources.Scale(registry)
+        self._scale = subresources.Scale(registry, clock)
         self._metrics = Metrics()
         self._log = structlog.get_logger(component="api")
 

@@ -61,6 +61,24 @@ def columns_of(resource: Resource) -> Columns:
 
 
 @cache
+def columns_of_scale() -> Columns:
+    """Return the columns of a Scale, whose rows are made of its controller."""
+    name, *_, age = _definitions()["namespaces"]
+    number = {"type": "integer", "format": "", "priority": 0}
+    desired = {
+        "name": "Desired",
+        **number,
+        "description": "replicas is the desired number of instances for the scaled object.",
+    }
+    available = {
+        "name": "Available",
+        **number,
+        "description": "replicas is the actual number of observed instances of the scaled object.",
+    }
+    return Columns(({**name, "format": ""}, desired, available, age), kinds.scale)
+
+
+@cache
 def _definitions() -> dict[str, list[dict[str, Any]]]:
     text = files("reconciler.apiserver.http.tables").joinpath("columns.json").read_bytes()
     known: dict[str, list[dict[str, Any]]] = orjson.loads(text)

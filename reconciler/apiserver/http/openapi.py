@@ -1,6 +1,7 @@
-"""The OpenAPI documents, made from the models: /openapi/v3, one a group, and the least of v2.
+"""The OpenAPI documents, made from the models: /openapi/v3, one a group, and /openapi/v2.
 
 Called by `api.py`. kubectl reads them for `explain`, for what to validate and for how to patch.
+What each path does is told by `openapi_paths.py`; v2 is v3 in other words (`openapi_v2.py`).
 """
 
 from __future__ import annotations
@@ -12,16 +13,17 @@ from typing import Any
 
 import orjson
 
-from reconciler.apiserver.http import discovery, virtual
+from reconciler.apiserver.http import discovery, openapi_paths, openapi_v2, virtual
 from reconciler.apiserver.http.message import JSON, TEXT, Reply, Request
+from reconciler.apiserver.http.openapi_paths import STATUS
 from reconciler.model import gitops, imagepull, kinds, schema
 from reconciler.model.base import ListMap, ListSet, Model, PatchOnly
 from reconciler.model.kinds import Resource
+from reconciler.model.meta import ListMeta
 from reconciler.model.schema import Schema
 
 Json = dict[str, Any]
 
-_V2_PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 _GVK = "x-kubernetes-group-version-kind"
 _META = ("reconciler.model.meta", "reconciler.model.selector")
 _PREFIX = "#/components/schemas/"
@@ -52,10 +54,19 @@ def answer(path: str, request: Request) -> Reply | None:
 
 
 def _v2(request: Request) -> Reply:
-    """Answer v2: an empty protobuf message, which is valid, or a document without definitions."""
+    """Answer v2: to kubectl up to 1.28, which wants it in protobuf, and to who wants JSON."""
     if "protobuf" in request.headers.get("accept", ""):
-        return Reply(200, b"", _V2_PROTOBUF)
-    return Reply(200, orjson.dumps({"swagger": "2.0", "info": _INFO, "paths": {}}), JSON)
+        return Reply(200, _v2_protobuf(), openapi_v2.PROTOBUF)
+    return Reply(200, orjson.dumps(openapi_v2.document(_documents())), JSON)
+
+
+@cache
+def _v2_protobuf() -> bytes:
+    return openapi_v2.protobuf(openapi_v2.document(_documents()))
+
+
+def _documents() -> list[Json]:
+    return [orjson.loads(_document(*each)) for each in sorted(discovery.versions())]
 
 
 def _index() -> Iterator[tuple[str, Json]]:
@@ -79,7 +90,11 @@ def _document(group: str, version: str) -> bytes:
         schemas[_name(resource.model)][_GVK] = [_gvk(resource)]
     paths: Json = {}
     for resource in stored:
-        paths |= dict(_paths(resource, f"/{_root(group, version)}"))
+        name = _name(resource.model)
+        schemas[f"{name}List"] = _list_of(resource, name)
+        paths |= dict(openapi_paths.paths(resource, f"/{_root(group, version)}", _PREFIX + name))
+    _collect(ListMeta, schemas)
+    schemas[STATUS] = {"type": "object", "description": "What became of a request."}
     document = {
         "openapi": "3.0.0",
         "info": _INFO,
@@ -91,6 +106,17 @@ def _document(group: str, version: str) -> bytes:
 
 def _gvk(resource: Resource) -> Json:
     return {"group": resource.group, "version": resource.version, "kind": resource.kind}
+
+
+def _list_of(resource: Resource, name: str) -> Json:
+    properties = {
+        "apiVersion": {"type": "string"},
+        "kind": {"type": "string"},
+        "metadata": {"allOf": [{"$ref": _PREFIX + _name(ListMeta)}], "default": {}},
+        "items": {"type": "array", "items": {"$ref": _PREFIX + name}},
+    }
+    marked = {**_gvk(resource), "kind": f"{resource.kind}List"}
+    return {"type": "object", "properties": properties, "required": ["items"], _GVK: [marked]}
 
 
 def _name(model: type[Model]) -> str:
@@ -160,51 +186,3 @@ def _merging(place: Schema) -> Json:
             return {"x-kubernetes-list-type": "set"}
         case None:
             return {"x-kubernetes-list-type": "atomic"}
-
-
-_WRITE = ("dryRun", "fieldManager", "fieldValidation")
-_PARAMETERS = {
-    "get": (),
-    "list": ("labelSelector", "fieldSelector", "limit", "continue", "resourceVersion", "watch"),
-    "post": _WRITE,
-    "put": _WRITE,
-    "patch": (*_WRITE, "force"),
-    "delete": ("dryRun", "gracePeriodSeconds", "propagationPolicy"),
-    "deletecollection": ("dryRun", "labelSelector", "fieldSelector"),
-}
-
-
-def _paths(resource: Resource, root: str) -> Iterator[tuple[str, Json]]:
-    space = "/namespaces/{namespace}" if resource.namespaced else ""
-    collection = f"{root}{space}/{resource.plural}"
-    yield (
-        collection,
-        {
-            "get": _operation(resource, "list", "list"),
-            "post": _operation(resource, "post", "post"),
-            "delete": _operation(resource, "deletecollection", "deletecollection"),
-        },
-    )
-    verbs = ("get", "put", "patch", "delete")
-    yield f"{collection}/{{name}}", {verb: _operation(resource, verb, verb) for verb in verbs}
-    if resource.status:
-        parts = {verb: _operation(resource, verb, verb) for verb in ("get", "put", "patch")}
-        yield f"{collection}/{{name}}/status", parts
-
-
-def _operation(resource: Resource, verb: str, action: str) -> Json:
-    ref = {"$ref": _PREFIX + _name(resource.model)}
-    content = {"application/json": {"schema": ref}}
-    operation: Json = {
-        "parameters": [_parameter(name) for name in _PARAMETERS[verb]],
-        "responses": {"200": {"description": "OK", "content": content}},
-        "x-kubernetes-action": action,
-        _GVK: _gvk(resource),
-    }
-    if verb in ("post", "put"):
-        operation["requestBody"] = {"content": content, "required": True}
-    return operation
-
-
-def _parameter(name: str) -> Json:
-    return {"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": True}}

@@ -8,13 +8,25 @@ import orjson
 
 from reconciler.admission.errors import FieldError, invalid
 from reconciler.admission.status import invalid_message
-from reconciler.apiserver.http import body, patching, query, status, writing
+from reconciler.apiserver.http import (
+    accept,
+    body,
+    patching,
+    query,
+    reading,
+    status,
+    view,
+    writing,
+)
 from reconciler.apiserver.http.body import Expected
+from reconciler.apiserver.http.columns import columns_of_scale
 from reconciler.apiserver.http.message import Reply, Request
 from reconciler.apiserver.http.target import Target
+from reconciler.apiserver.http.view import TableForm, View
 from reconciler.apiserver.registry.deletion import DeleteOptions
 from reconciler.apiserver.registry.errors import StatusError, bad_request
 from reconciler.apiserver.registry.registry import Registry
+from reconciler.core.clock import Clock
 from reconciler.model import schema, selector
 from reconciler.model.replication import ReplicationController
 from reconciler.store.protocol import Record
@@ -53,18 +65,19 @@ def scale_of(controller: ReplicationController) -> Json:
 class Scale:
     """get, update and patch of `replicationcontrollers/scale`."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, clock: Clock) -> None:
         self._registry = registry
+        self._clock = clock
 
     async def handle(self, request: Request, target: Target) -> Reply:
         """Answer a request; raises `StatusError`."""
         match request.method:
             case "GET":
-                return self._answer(self._live(target))
+                return self._answer(request, self._live(target))
             case "PUT":
-                return self._answer(await self._put(request, target))
+                return self._answer(request, await self._put(request, target))
             case "PATCH":
-                return self._answer(await self._patch(request, target))
+                return self._answer(request, await self._patch(request, target))
             case _:
                 raise status.no_method()
 
@@ -133,8 +146,16 @@ class Scale:
         )
         return old.replace(spec=old.spec.replace(replicas=replicas), metadata=expected)
 
-    def _answer(self, controller: ReplicationController) -> Reply:
-        return Reply(200, orjson.dumps(scale_of(controller)))
+    def _answer(self, request: Request, controller: ReplicationController) -> Reply:
+        header = request.headers.get("accept")
+        wanted = accept.wanted(header) if header else accept.PLAIN
+        item = View(orjson.dumps(scale_of(controller)), controller)
+        if wanted.form == "table":
+            include = reading.check_include(request.one("includeObject"))
+            table = TableForm(columns_of_scale(), wanted.version, include, self._clock)
+            item = View(table.one(item))
+        text, kind = view.finish(item.raw, yaml=wanted.yaml, pretty=request.flag("pretty"))
+        return Reply(200, text, kind)
 
 
 class _WrongType(StatusError):

@@ -126,8 +126,8 @@ class MetadataForm:
 class TableForm:
     """Rows of cells, as `kubectl get` prints them. `include` says what of the object goes along."""
 
-    def __init__(self, resource: Resource, version: str, include: str, clock: Clock) -> None:
-        self._columns: Columns = columns_of(resource)
+    def __init__(self, columns: Columns, version: str, include: str, clock: Clock) -> None:
+        self._columns = columns
         self._version = version
         self._include = include or "Metadata"
         self._clock = clock
@@ -175,7 +175,7 @@ def form_of(resource: Resource, wanted: Wanted, include: str, clock: Clock) -> F
     """Return how to write objects of `resource` for a client that wants `wanted`."""
     match wanted.form:
         case "table":
-            return TableForm(resource, wanted.version, include, clock)
+            return TableForm(columns_of(resource), wanted.version, include, clock)
         case "metadata" | "metadata-list":
             return MetadataForm(wanted.version)
         case "object":

@@ -49,6 +49,11 @@ def name_and_age(obj: KubeObject, now: datetime) -> dict[str, Any]:
     return _cells(obj.metadata.name, _age(obj, now))
 
 
+def scale(obj: ReplicationController, now: datetime) -> dict[str, Any]:
+    """Return the row of a controller's Scale."""
+    return _cells(obj.metadata.name, obj.spec.replicas, obj.status.replicas, _age(obj, now))
+
+
 def _config_map(obj: ConfigMap, now: datetime) -> dict[str, Any]:
     return _cells(obj.metadata.name, len(obj.data) + len(obj.binary_data), _age(obj, now))
 

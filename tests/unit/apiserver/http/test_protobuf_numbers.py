@@ -49,7 +49,9 @@ def numbers() -> dict[str, list[dict[str, int]]]:
 
 
 def test_numbers(numbers: dict[str, list[dict[str, int]]]) -> None:
-    for message, fields in classes.table().items():
+    of_kubernetes = [name for name in classes.table() if not name.startswith("openapi.")]
+    for message in of_kubernetes:
+        fields = classes.table()[message]
         known = numbers[re.split(r"[ .]", message)[-1]]
         ours = {field: int(described.split(" ", 1)[0]) for field, described in fields.items()}
         assert any(ours.items() <= theirs.items() for theirs in known), message

@@ -1,0 +1,99 @@
+"""The OpenAPI documents: whole in themselves, and v2 tells what v3 tells."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from reconciler.apiserver.http import discovery, openapi, openapi_v2
+from reconciler.apiserver.http.message import Reply, Request
+from reconciler.apiserver.http.protobuf import classes
+
+POD = "io.k8s.api.core.v1.Pod"
+VERSIONS = sorted(discovery.versions())
+
+
+def _got(path: str, accept: str = "") -> Reply:
+    answer = openapi.answer(path, Request("GET", path, {}, {"accept": accept}))
+    assert answer is not None
+    return answer
+
+
+def _document(group: str, version: str) -> Any:
+    root = f"apis/{group}/{version}" if group else f"api/{version}"
+    return json.loads(_got(f"/openapi/v3/{root}").body)
+
+
+def _refs(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        if isinstance(value.get("$ref"), str):
+            yield value["$ref"]
+        for each in value.values():
+            yield from _refs(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _refs(each)
+
+
+@pytest.mark.parametrize(("group", "version"), VERSIONS)
+def test_every_reference_is_met_and_every_part_of_a_path_told(group: str, version: str) -> None:
+    document = _document(group, version)
+    known = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
+    assert set(_refs(document)) <= known
+    seen: list[str] = []
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            told = {each["name"] for each in operation["parameters"] if each["in"] == "path"}
+            assert told == set(re.findall(r"\{(\w+)\}", path)), path
+            seen.append(operation["operationId"])
+    assert len(seen) == len(set(seen))
+
+
+def test_operations_are_named_as_kubernetes_names_them() -> None:
+    paths = _document("", "v1")["paths"]
+    pods = paths["/api/v1/namespaces/{namespace}/pods"]
+    assert pods["get"]["operationId"] == "listCoreV1NamespacedPod"
+    assert pods["delete"]["operationId"] == "deleteCollectionCoreV1NamespacedPod"
+    of_all = paths["/api/v1/pods"]["get"]
+    assert of_all["operationId"] == "listCoreV1PodForAllNamespaces"
+    assert next(iter(_refs(of_all))) == f"#/components/schemas/{POD}List"
+    write = paths["/api/v1/namespaces/{namespace}/pods/{name}"]["patch"]
+    assert {"fieldValidation", "force"} <= {each["name"] for each in write["parameters"]}
+    assert "application/apply-patch+yaml" in write["requestBody"]["content"]
+
+
+def test_v2_tells_the_definitions_and_paths_of_all_groups() -> None:
+    document = json.loads(_got("/openapi/v2", "application/json").body)
+    assert document["swagger"] == "2.0"
+    names = {name for each in VERSIONS for name in _document(*each)["components"]["schemas"]}
+    assert set(document["definitions"]) == names
+    assert set(_refs(document)) <= {f"#/definitions/{name}" for name in names}
+    post = document["paths"]["/api/v1/namespaces/{namespace}/pods"]["post"]
+    assert {"namespace": "path", "body": "body", "dryRun": "query"}.items() <= {
+        each["name"]: each["in"] for each in post["parameters"]
+    }.items()
+    port = document["definitions"]["io.k8s.api.core.v1.HTTPGetAction"]["properties"]["port"]
+    assert port == {"type": "string", "format": "int-or-string"}
+
+
+def test_v2_in_protobuf_is_what_kubectl_patches_by() -> None:
+    accept = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+    reply = _got("/openapi/v2", accept)
+    assert reply.content_type == openapi_v2.PROTOBUF
+    message = classes.message_class("openapi.Document")()
+    message.ParseFromString(reply.body)
+    definitions = {each.name: each.value for each in message.definitions.additionalProperties}
+    kinds = {each.name: each.value.yaml for each in definitions[POD].vendorExtension}
+    assert json.loads(kinds["x-kubernetes-group-version-kind"]) == [
+        {"group": "", "version": "v1", "kind": "Pod"}
+    ]
+    spec = definitions["io.k8s.api.core.v1.PodSpec"].properties.additionalProperties
+    containers = next(each.value for each in spec if each.name == "containers")
+    assert list(containers.type.value) == ["array"]
+    assert containers.items.schema[0].ref == "#/definitions/io.k8s.api.core.v1.Container"
+    merging = {each.name: json.loads(each.value.yaml) for each in containers.vendorExtension}
+    assert merging["x-kubernetes-patch-merge-key"] == "name"
