@@ -142,8 +142,8 @@ class Store(Protocol):
         """Make all operations durable and visible, or none; return their records in order.
 
         Each operation takes a revision of its own, in order. No operations at all wait for those
-        in flight to become visible. Raises `Conflict` when an expectation
-        fails, `StoreFull` or `StoreUnavailable` when the disk refuses.
+        in flight to become visible. Raises `Conflict` when an expectation fails, once what was
+        found can be read; `StoreFull` or `StoreUnavailable` when the disk refuses.
         """
         ...
 

@@ -14,7 +14,15 @@ from typing import Protocol
 from reconciler.model.meta import ObjectKey
 from reconciler.store.history import HistoryLimit
 from reconciler.store.journal import Journal, open_journal, open_journal_readonly
-from reconciler.store.protocol import Change, Event, Feed, Operation, Record, StoreUnavailable
+from reconciler.store.protocol import (
+    Change,
+    Conflict,
+    Event,
+    Feed,
+    Operation,
+    Record,
+    StoreUnavailable,
+)
 from reconciler.store.sealing import KeyRing
 from reconciler.store.state import State
 from reconciler.store.table import Table
@@ -77,12 +85,18 @@ class SqliteStore:
     async def commit(self, operations: Sequence[Operation]) -> Sequence[Record]:
         """Make all operations durable, then visible, or none.
 
-        Raises `Conflict` at once, `StoreFull` or `StoreUnavailable` when the disk refuses. A
-        caller that is cancelled meanwhile cannot know which of the two happened.
+        Raises `Conflict` once the write that was faster is visible, `StoreFull` or
+        `StoreUnavailable` when the disk refuses. A caller that is cancelled meanwhile cannot know
+        which of the two happened.
         """
         if self._writer is None:
             raise StoreUnavailable("the store is closed")
-        transaction = self._state.prepare(operations)
+        try:
+            transaction = self._state.prepare(operations)
+        except Conflict as conflict:
+            if self._state.in_flight(conflict.key):
+                await self.commit(())  # what was run into is to be read by whoever hears of it
+            raise
         durable = self._loop.create_future()
         self._writer.submit(Write(transaction, self._take_dropped(), self._epoch, durable))
         await durable

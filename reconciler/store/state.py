@@ -88,6 +88,10 @@ class State:
                 pulse.clear()
         return self.history.trim()
 
+    def in_flight(self, key: ObjectKey) -> bool:
+        """Return whether a write of `key` is decided and not visible yet."""
+        return key in self._flying
+
     def abandon(self) -> None:
         """Forget every transaction in flight: none of them happened."""
         self._flying.clear()

@@ -114,6 +114,17 @@ async def test_of_two_writers_of_one_revision_one_wins(store: Store) -> None:
     assert record.revision == store.revision == 2
 
 
+async def test_a_conflict_is_told_once_what_was_run_into_can_be_read(store: Store) -> None:
+    faster = asyncio.ensure_future(store.commit([put("a")]))
+    await asyncio.sleep(0)
+    with pytest.raises(Conflict) as refused:
+        await store.commit([put("a")])
+    record = store.get(key("a"))
+    assert record is not None
+    assert record.revision == refused.value.found
+    await faster
+
+
 async def test_writes_in_flight_build_on_one_another(store: Store) -> None:
     first = asyncio.ensure_future(store.commit([put("a")]))
     await asyncio.sleep(0)

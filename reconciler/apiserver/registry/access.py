@@ -59,13 +59,6 @@ class Access:
             Remove(record.key, encoding, record.revision, self._remember(encoding)), encoding
         )
 
-    async def settle(self) -> None:
-        """Wait until the writes in flight are visible."""
-        try:
-            await self.store.commit(())
-        except StoreUnavailable as error:
-            raise errors.unavailable(str(error)) from error
-
     async def _commit(self, operation: Operation, encoding: Encoding[K]) -> K:
         try:
             await self.store.commit((operation,))

@@ -70,7 +70,7 @@ class Policies:
             try:
                 return await self._charge(new, old, dry_run=dry_run)
             except Conflict:
-                await self._access.settle()
+                continue
         raise errors.conflict(kinds.of(ResourceQuota), space)
 
     def _check_security(self, pod: Pod, space: str) -> None:

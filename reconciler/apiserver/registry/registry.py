@@ -249,7 +249,6 @@ class Registry:
             except StatusError as error:
                 if error.reason != ("NotFound" if there else "AlreadyExists"):
                     raise
-            await self._access.settle()
         raise errors.conflict(resource, expected.name)
 
     async def delete(
@@ -270,7 +269,7 @@ class Registry:
                     return await self._remove(strategy, verdict.obj, record), True
                 return await self._access.put(strategy.resource, verdict.obj, record), False
             except Conflict:
-                await self._access.settle()
+                continue
         raise errors.conflict(strategy.resource, name)
 
     async def evict(self, name: str, namespace: str, options: DeleteOptions) -> None:
@@ -393,7 +392,6 @@ class Registry:
             except Conflict as error:
                 if not target.retry:
                     raise errors.conflict(strategy.resource, target.name) from error
-            await self._access.settle()
         raise errors.conflict(strategy.resource, target.name)
 
     async def _write(self, target: _Target[K], record: Record, old: K, new: K) -> K:
