@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio._backends._asyncio  # noqa: F401 - pytest cannot rewrite it where kr8s would load it
 import kr8s
 import kubernetes
 import lightkube
