@@ -97,6 +97,7 @@ class Following:
                 care=Care(care.on_failure, care.prune_threshold),
                 takes=selects,
                 bounds=shape.bounds,
+                access=shape.access,
                 ending=shape.ending,
             ),
             memory=watched.clean,

@@ -29,6 +29,8 @@ class SourceSpec(Model):
 
     `namespace` is the source's own: objects that name none go there, and the Secrets and ConfigMaps
     that the spec names are in it. `namespaces` are those that it may write to; none means all.
+    `allow` and `host_paths` open the host to a source that the settings do not name (words:
+    `privileged`, `hostNamespaces`, `hostPorts`, `nodePorts`, `roleBindings`).
     `prune: false` leaves every object that is no longer declared. `substitute` holds variables by
     name, and wins over `substitute_from`, of which the later ones win.
     """
@@ -46,6 +48,8 @@ class SourceSpec(Model):
     suspend: bool = False
     namespace: str = ""
     namespaces: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
+    host_paths: tuple[str, ...] = ()
     secret_ref: LocalObjectReference | None = None
     submodules: bool = False
     substitute: dict[str, str] = {}

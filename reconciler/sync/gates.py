@@ -15,6 +15,7 @@ from reconciler.model.meta import ObjectKey
 from reconciler.sync.bounds import out_of_bounds
 from reconciler.sync.care import approved, hold_reason, plan_hash
 from reconciler.sync.comparison import Comparison
+from reconciler.sync.hostaccess import beyond_access
 from reconciler.sync.live import Live
 from reconciler.sync.plan import Plan, Refusal, Situation
 from reconciler.sync.pulling import Pulling
@@ -44,9 +45,10 @@ class Gates:
         self._pulling = Pulling(client, options.name, live.objects, options.takes)
 
     def refusals(self, candidate: Target) -> Sequence[Refusal]:
-        """Return what is wrong with a revision whatever is live: its bounds, its order."""
+        """Return what is wrong with a revision whatever is live: bounds, the host, order."""
         options, desired = self._options, candidate.desired
         beyond = out_of_bounds(options.name, desired, options.bounds, self._live.source)
+        beyond += beyond_access(options.name, desired, options.access)
         return beyond or order_refusals(desired, candidate.order)
 
     async def passed(self, candidate: Target, planned: Plan) -> bool:

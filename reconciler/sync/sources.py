@@ -21,6 +21,7 @@ from reconciler.core.queue import Backoff, Controller, Done, Outcome
 from reconciler.model.gitops import Revision, Source, SourceSpec
 from reconciler.model.meta import ObjectMeta
 from reconciler.sync.bounds import ORIGIN_ANNOTATION, Bounds, bounds_of
+from reconciler.sync.hostaccess import Access, access_of
 from reconciler.sync.identity import source_of
 from reconciler.sync.live import Live
 from reconciler.sync.loop import Sync
@@ -40,6 +41,7 @@ class Shape:
 
     spec: SourceSpec
     bounds: Bounds
+    access: Access
     ending: bool
 
 
@@ -130,6 +132,7 @@ class Sources:
         shape = Shape(
             source.spec.replace(suspend=False),
             bounds_of(source, self._live.source),
+            access_of(source, self._live.source),
             deleted or self._left(source),
         )
         running = self._running.get(name)

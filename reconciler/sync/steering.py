@@ -14,6 +14,7 @@ from reconciler.model.meta import KubeObject
 from reconciler.model.node import Node
 from reconciler.model.pod import Pod
 from reconciler.sync.bounds import Bounds
+from reconciler.sync.hostaccess import Access
 from reconciler.sync.pulls import Takes
 
 REQUEST_ANNOTATION = "reconciler.dev/requested-at"
@@ -45,7 +46,8 @@ class SyncOptions:
     `name` is the Source object's, `spec` what that object says of it; `keep` revisions are
     remembered; `care` says what waits for approval, and what becomes of a failed revision; `takes`
     which nodes a pod may be bound to. `bounds` are the namespaces that it may write to (None: all);
-    `ending` says that the source is deleted: everything of it goes.
+    `access` is what it may ask of the host (None: everything). `ending` says that the source is
+    deleted: everything of it goes.
     """
 
     spec: SourceSpec
@@ -54,6 +56,7 @@ class SyncOptions:
     care: Care = field(default_factory=Care)
     takes: Takes = anywhere
     bounds: Bounds = None
+    access: Access = None
     ending: bool = False
 
 

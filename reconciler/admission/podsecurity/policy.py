@@ -33,6 +33,8 @@ _BASELINE = (
     baseline.sysctls,
     baseline.windows_host_process,
 )
+# Those of baseline that are about one place of the host, and not about power over it.
+_PLACES = (baseline.host_namespaces, baseline.host_path_volumes, baseline.host_ports)
 # Those of baseline that restricted says more strictly.
 _REPLACED = (baseline.capabilities, baseline.host_path_volumes, baseline.seccomp)
 _RESTRICTED = (
@@ -83,6 +85,13 @@ def violation(labels: Mapping[str, str], mode: Mode, meta: ObjectMeta, spec: Pod
     if not faults:
         return ""
     return f'violates PodSecurity "{level}:{version}": {", ".join(map(str, faults))}'
+
+
+def privileges(meta: ObjectMeta, spec: PodSpec) -> Iterator[Fault]:
+    """Yield what of a pod baseline forbids, but for paths, namespaces and ports of the host."""
+    for check in _BASELINE:
+        if check not in _PLACES:
+            yield from check(meta, spec)
 
 
 def label_faults(labels: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:

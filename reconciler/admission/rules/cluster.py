@@ -27,6 +27,7 @@ from reconciler.model.node import Node, Taint
 _DURATION = re.compile(r"([0-9]+(\.[0-9]+)?(ms|s|m|h))+")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _VARIABLE_KINDS = ("ConfigMap", "Secret")
+_ALLOWABLE = ("hostNamespaces", "hostPorts", "nodePorts", "privileged", "roleBindings")
 
 
 def namespace(obj: Namespace) -> Errors:
@@ -100,7 +101,19 @@ def source(obj: Source) -> Errors:
             yield invalid(f"spec.{field}", value, "must be a duration such as 10s or 2m")
     yield from names.each("spec.subPath", spec.sub_path, names.descending_path(spec.sub_path))
     yield from _bounds(obj)
+    yield from _host_access(obj)
     yield from _variables(obj)
+
+
+def _host_access(obj: Source) -> Errors:
+    """What opens the host is a known word, or an absolute path without a step back."""
+    for index, word in enumerate(obj.spec.allow):
+        if word not in _ALLOWABLE:
+            yield not_supported(f"spec.allow[{index}]", word, _ALLOWABLE)
+    for index, path in enumerate(obj.spec.host_paths):
+        if not path.startswith("/") or ".." in path.split("/"):
+            detail = "must be an absolute path without `..`"
+            yield invalid(f"spec.hostPaths[{index}]", path, detail)
 
 
 def _bounds(obj: Source) -> Errors:

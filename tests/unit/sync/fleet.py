@@ -75,7 +75,8 @@ class Fleet:
             self.clock,
             self.live,
             options=SyncOptions(
-                name=name, spec=shape.spec, bounds=shape.bounds, ending=shape.ending,
+                name=name, spec=shape.spec, bounds=shape.bounds, access=shape.access,
+                ending=shape.ending,
                 care=self.care.get(name, TRUSTING),
             ),
             random=Random(3),
