@@ -37,9 +37,10 @@ from reconciler.kubelet.labels import MANAGED
 from reconciler.kubelet.podnetwork import NetworkPlan
 from reconciler.kubelet.podspec import HostLimits
 from reconciler.model.config import Secret
+from reconciler.model.endpointslice import EndpointSlice
 from reconciler.model.gitops import ProxyState
 from reconciler.model.pod import Pod
-from reconciler.model.service import Endpoints, Service
+from reconciler.model.service import Service
 from reconciler.store.sqlite import open_store
 from tests.integration.images import ensure_busybox
 
@@ -140,7 +141,7 @@ async def bench(root: Path) -> AsyncIterator[Bench]:
     await registry.start()
     client = LocalClient(registry)
     informers = Informers(
-        *(Informer(client, kind) for kind in (Pod, Service, Endpoints, ProxyState))  # type: ignore[arg-type]
+        *(Informer(client, kind) for kind in (Pod, Service, EndpointSlice, ProxyState))  # type: ignore[arg-type]
     )
     runtime, network = DockerRuntime(), BridgeNetwork(PLAN, "recbench0")
     recorder = EventRecorder(client, clock, ids, "kubelet")

@@ -20,8 +20,9 @@ from rich.table import Table as Report
 
 from reconciler.client.informer import Informer
 from reconciler.client.protocol import ObjectList, WatchEvent
+from reconciler.model.endpointslice import EndpointSlice
 from reconciler.model.meta import KubeObject, ObjectMeta
-from reconciler.model.service import Endpoints, Service, ServicePort, ServiceSpec
+from reconciler.model.service import Service, ServicePort, ServiceSpec
 from reconciler.proxy.dns.records import RRsets, service_records
 from reconciler.proxy.dns.resolver import Resolver
 from reconciler.proxy.dns.server import DnsServer, open_sockets
@@ -95,7 +96,7 @@ def _serve(ready: Connection) -> None:
 async def _server(ready: Connection) -> None:
     sockets = open_sockets("127.0.0.1", 0)
     client: Any = _Fixed()
-    services, endpoints = Informer(client, Service), Informer(client, Endpoints)
+    services, endpoints = Informer(client, Service), Informer(client, EndpointSlice)
     server = DnsServer(services, endpoints, Settings(), sockets=lambda: sockets)
     async with asyncio.TaskGroup() as group:
         for part in (services, endpoints, server):

@@ -17,16 +17,9 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table as Report
 
+from reconciler.model.endpointslice import Endpoint, EndpointPort, EndpointSlice
 from reconciler.model.meta import ObjectMeta
-from reconciler.model.service import (
-    EndpointAddress,
-    EndpointPort,
-    Endpoints,
-    EndpointSubset,
-    Service,
-    ServicePort,
-    ServiceSpec,
-)
+from reconciler.model.service import Service, ServicePort, ServiceSpec
 from reconciler.proxy.rules import Node, compile_service
 from reconciler.proxy.ruleset import Owner, RuleSet
 from reconciler.proxy.skeleton import Network
@@ -74,12 +67,12 @@ def _change(rules: RuleSet, table: Table, number: int, turn: int) -> None:
     table.apply(rules.take())
 
 
-def _put(rules: RuleSet, service: Service, endpoints: Endpoints) -> None:
+def _put(rules: RuleSet, service: Service, slices: tuple[EndpointSlice, ...]) -> None:
     owner = Owner("", "bench", service.metadata.name)
-    rules.put(owner, compile_service(service, endpoints, NODE))
+    rules.put(owner, compile_service(service, slices, NODE))
 
 
-def _objects(number: int, turn: int) -> tuple[Service, Endpoints]:
+def _objects(number: int, turn: int) -> tuple[Service, tuple[EndpointSlice, ...]]:
     high, low = divmod(number, 250)
     ports = (ServicePort(name="http", port=80, protocol="TCP"),)
     address = f"10.96.{high}.{low + 1}"
@@ -88,11 +81,12 @@ def _objects(number: int, turn: int) -> tuple[Service, Endpoints]:
         spec=ServiceSpec(cluster_ip=address, cluster_ips=(address,), type="ClusterIP", ports=ports),
     )
     addresses = (f"10.244.{high * 4 + index + turn % 4}.{low + 1}" for index in range(ENDPOINTS))
-    subset = EndpointSubset(
-        addresses=tuple(EndpointAddress(ip=ip, node_name="bench") for ip in addresses),
+    part = EndpointSlice(
+        address_type="IPv4",
+        endpoints=tuple(Endpoint(addresses=(ip,), node_name="bench") for ip in addresses),
         ports=(EndpointPort(name="http", port=8080, protocol="TCP"),),
     )
-    return service, Endpoints(subsets=(subset,))
+    return service, (part,)
 
 
 def _timed(work: Callable[[], object]) -> float:

@@ -332,7 +332,7 @@ def kubelet_informers(informers: Informers) -> KubeletInformers:
     return KubeletInformers(
         informers[Pod],
         informers[Service],
-        informers[Endpoints],
+        informers[EndpointSlice],
         informers[ProxyState],
         informers.of((ConfigMap, Secret, PersistentVolumeClaim)),
         informers[PersistentVolume],

@@ -129,20 +129,20 @@ def proxy(
     local = tuple(filter(None, settings.node_port_addresses.split(",")))
     network = Network(settings.pod_cidr, settings.pod_cidr, settings.service_cidr, local)
     node = rules.Node(settings.node_name, pods, on.address)
-    services, endpoints = informers.services, informers.endpoints
-    served = Proxy(client, services, endpoints, informers.pods, node, network, host=on.kernel)
+    services, slices = informers.services, informers.slices
+    served = Proxy(client, services, slices, informers.pods, node, network, host=on.kernel)
     return {"proxy": served.run, "departures": Departures(informers.pods, on.kernel.flows).run}
 
 
 def names(settings: Settings, informers: Informers) -> dict[str, Part]:
     """Return the loops that answer on sockets: names of services, and their health."""
-    services, endpoints = informers.services, informers.endpoints
+    services, slices = informers.services, informers.slices
     names = zone.Settings(
         settings.cluster_domain, settings.cluster_dns, settings.service_cidr, settings.pod_cidr
     )
     return {
-        "dns": DnsServer(services, endpoints, names).run,
-        "healthcheck": HealthChecks(services, endpoints, settings.node_name).run,
+        "dns": DnsServer(services, slices, names).run,
+        "healthcheck": HealthChecks(services, slices, settings.node_name).run,
     }
 
 

@@ -51,12 +51,13 @@ from reconciler.kubelet.volumes.protocol import VolumeError
 from reconciler.kubelet.volumes.storage import storage_kinds
 from reconciler.kubelet.volumes.volumes import Volumes
 from reconciler.kubelet.worker import PodWorker
+from reconciler.model.endpointslice import EndpointSlice
 from reconciler.model.gitops import ProxyState
 from reconciler.model.imagepull import ImagePull
 from reconciler.model.meta import KubeObject
 from reconciler.model.pod import Pod
 from reconciler.model.quantity import from_bytes
-from reconciler.model.service import Endpoints, Service
+from reconciler.model.service import Service
 from reconciler.model.storage import PersistentVolume
 
 _RETRY = 2.0
@@ -94,7 +95,7 @@ class Informers:
 
     pods: Informer[Pod]
     services: Informer[Service]
-    endpoints: Informer[Endpoints]
+    slices: Informer[EndpointSlice]
     proxies: Informer[ProxyState]
     objects: Mapping[type[KubeObject], Informer[Any]] = field(default_factory=dict)
     volumes: Informer[PersistentVolume] | None = None
@@ -159,7 +160,7 @@ class Kubelet:
             starter=self._starter,
             prober=self._prober,
             hooks=Hooks(runtime, self._spawn, self._again, narrator.hook_failed),
-            let_go=LetGo(informers.endpoints, informers.proxies, self._leave),
+            let_go=LetGo(informers.slices, informers.proxies, self._leave),
             narrator=narrator,
             clock=clock,
             node_name=options.node_name,
@@ -196,7 +197,7 @@ class Kubelet:
 
     def _all_informers(self) -> Iterable[Informer[Any]]:
         informers = self._informers
-        shared = (informers.pods, informers.services, informers.endpoints, informers.proxies)
+        shared = (informers.pods, informers.services, informers.slices, informers.proxies)
         return (*shared, *informers.objects.values())
 
     async def _prepare(self) -> None:

@@ -1,8 +1,10 @@
 """Leave before you die: when have the proxies let go of a pod that is to end?
 
-A pod that ends gets its SIGTERM only when no service sends it new connections: no Endpoints
-object has its address as ready, and every proxy has in its kernel the Endpoints that left it
-out. Called by the kubelet; pure bookkeeping on two informers, it writes nothing.
+A pod that ends gets its SIGTERM only when no service sends it new connections for want of
+knowing: no EndpointSlice has its address as ready without saying that it is terminating, and every
+proxy has in its kernel the slices that say so. What proxies still send to the last endpoint of a
+service they send on purpose. Called by the kubelet; pure bookkeeping on two informers, it writes
+nothing.
 """
 
 from __future__ import annotations
@@ -11,8 +13,8 @@ from collections.abc import Callable, Iterable
 
 from reconciler.client.informer import Informer
 from reconciler.client.protocol import EventType
+from reconciler.model.endpointslice import EndpointSlice
 from reconciler.model.gitops import ProxyState
-from reconciler.model.service import Endpoints
 
 _BY_ADDRESS = "ready-address"
 
@@ -22,21 +24,21 @@ class LetGo:
 
     def __init__(
         self,
-        endpoints: Informer[Endpoints],
+        slices: Informer[EndpointSlice],
         proxies: Informer[ProxyState],
         moved: Callable[[], None],
     ) -> None:
-        self._endpoints, self._proxies, self._moved = endpoints, proxies, moved
+        self._slices, self._proxies, self._moved = slices, proxies, moved
         self._left: dict[str, int] = {}
-        endpoints.add_index(_BY_ADDRESS, ready_addresses)
-        endpoints.subscribe(self._endpoints_changed)
+        slices.add_index(_BY_ADDRESS, called_addresses)
+        slices.subscribe(self._slice_changed)
         proxies.subscribe(self._proxy_changed)
 
     def done(self, address: str) -> bool:
         """Tell whether nobody sends new connections to the address any more."""
         if not address:
             return True
-        if self._endpoints.by_index(_BY_ADDRESS, address):
+        if self._slices.by_index(_BY_ADDRESS, address):
             return False
         left = self._left.get(address, 0)
         return all(
@@ -48,11 +50,11 @@ class LetGo:
         """The address is free: what was known of its former pod is over."""
         self._left.pop(address, None)
 
-    def _endpoints_changed(
-        self, _kind: EventType, old: Endpoints | None, new: Endpoints | None
+    def _slice_changed(
+        self, _kind: EventType, old: EndpointSlice | None, new: EndpointSlice | None
     ) -> None:
-        before = set(ready_addresses(old)) if old is not None else set()
-        after = set(ready_addresses(new)) if new is not None else set()
+        before = set(called_addresses(old)) if old is not None else set()
+        after = set(called_addresses(new)) if new is not None else set()
         source = new or old
         version = _version(source.metadata.resource_version) if source is not None else 0
         for address in after:
@@ -68,9 +70,14 @@ class LetGo:
         self._moved()
 
 
-def ready_addresses(endpoints: Endpoints) -> Iterable[str]:
-    """Return the addresses that get connections."""
-    return {address.ip for subset in endpoints.subsets for address in subset.addresses}
+def called_addresses(obj: EndpointSlice) -> Iterable[str]:
+    """Return the addresses that get connections and are not known to leave."""
+    return {
+        address
+        for endpoint in obj.endpoints
+        if endpoint.ready and not endpoint.terminating
+        for address in endpoint.addresses
+    }
 
 
 def _version(text: str) -> int:

@@ -188,7 +188,7 @@ class Revision(KubeObject):
 
 
 class ProxyStateStatus(Model):
-    """`endpoints_resource_version` is the newest one whose rules are in the kernel."""
+    """`endpoints_resource_version` is the newest EndpointSlice's whose rules are in the kernel."""
 
     endpoints_resource_version: str = ""
 

@@ -15,7 +15,10 @@ import structlog
 
 from reconciler.client.informer import Informer
 from reconciler.client.protocol import EventType
-from reconciler.model.service import Endpoints, Service
+from reconciler.model.endpointslice import BY_SERVICE, EndpointSlice, service_of
+from reconciler.model.service import Service
+from reconciler.proxy.endpoints import ready_here
+from reconciler.proxy.rules import is_ours
 
 _RETRY_SECONDS = 2.0
 _REQUEST_SECONDS = 5.0
@@ -37,14 +40,15 @@ class HealthChecks:
     def __init__(
         self,
         services: Informer[Service],
-        endpoints: Informer[Endpoints],
+        slices: Informer[EndpointSlice],
         node_name: str,
         *,
         address: str = _ANY_ADDRESS,
         retry: float = _RETRY_SECONDS,
     ) -> None:
         self._services = services
-        self._endpoints = endpoints
+        self._slices = slices
+        slices.add_index(BY_SERVICE, service_of)
         self._node_name = node_name
         self._address = address
         self._retry = retry
@@ -58,7 +62,7 @@ class HealthChecks:
         """Serve until cancelled."""
         self._services.subscribe(self._on_service)
         await self._services.synced.wait()
-        await self._endpoints.synced.wait()
+        await self._slices.synced.wait()
         try:
             while True:
                 await self._settle()
@@ -118,15 +122,8 @@ class HealthChecks:
 
     def local_endpoints(self, service: Name) -> int:
         """Return how many ready addresses of the service are on this node."""
-        endpoints = self._endpoints.get(service.name, service.namespace)
-        return len(
-            {
-                address.ip
-                for subset in (endpoints.subsets if endpoints else ())
-                for address in subset.addresses
-                if address.node_name == self._node_name
-            }
-        )
+        slices = self._slices.by_index(BY_SERVICE, f"{service.namespace}/{service.name}")
+        return ready_here(slices, self._node_name)
 
 
 def response(service: Name, count: int) -> bytes:
@@ -152,7 +149,7 @@ def _port(service: Service) -> int:
     """Return the port to serve, 0 for a service without one."""
     spec = service.spec
     local = spec.type == "LoadBalancer" and spec.external_traffic_policy == "Local"
-    return spec.health_check_node_port if local else 0
+    return spec.health_check_node_port if local and is_ours(service) else 0
 
 
 def _name(service: Service) -> Name:

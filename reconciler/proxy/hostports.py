@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 from reconciler.model.container import Container, ContainerPort
 from reconciler.model.pod import Pod
-from reconciler.proxy.rules import Backend, Element, Frontend, Node, serve
+from reconciler.proxy.endpoints import Backend
+from reconciler.proxy.rules import Element, Frontend, Node, serve
 
 _EVERY_ADDRESS = ("", "0.0.0.0")  # noqa: S104 - Kubernetes' word for every address
 _ENDED = ("Succeeded", "Failed")

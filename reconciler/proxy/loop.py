@@ -1,4 +1,4 @@
-"""Keeps the kernel's service table as the Service and Endpoints objects say. Built by `app.py`.
+"""Keeps the kernel's service table as Services and EndpointSlices say. Built by `app.py`.
 
 Changes that come together become one transaction. After each, the proxy publishes how far it is
 as a ProxyState object, which lets the kubelets end a pod without losing a request. A table that
@@ -20,9 +20,10 @@ import structlog
 from reconciler.client.informer import Informer
 from reconciler.client.protocol import Client, EventType
 from reconciler.core.errors import ReconcilerError
+from reconciler.model.endpointslice import BY_SERVICE, EndpointSlice, service_of
 from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.model.pod import Pod
-from reconciler.model.service import Endpoints, Service
+from reconciler.model.service import Service
 from reconciler.proxy.balanced import BalancedAddresses
 from reconciler.proxy.bridge import let_loopback_out
 from reconciler.proxy.conntrack import Conntrack
@@ -133,7 +134,7 @@ class Proxy:
         self,
         client: Client,
         services: Informer[Service],
-        endpoints: Informer[Endpoints],
+        slices: Informer[EndpointSlice],
         pods: Informer[Pod],
         node: Node,
         network: Network,
@@ -142,7 +143,7 @@ class Proxy:
         host: Host | None = None,
     ) -> None:
         self._services = services
-        self._endpoints = endpoints
+        self._slices = slices
         self._pods = pods
         self._node = node
         self._network = network
@@ -167,9 +168,10 @@ class Proxy:
     async def run(self) -> None:
         """Program the kernel until cancelled; leave the rules in place."""
         self._services.subscribe(self._on_service)
-        self._endpoints.subscribe(self._on_endpoints)
+        self._slices.add_index(BY_SERVICE, service_of)
+        self._slices.subscribe(self._on_slice)
         self._pods.subscribe(self._on_pod)
-        for informer in (self._services, self._endpoints, self._pods):
+        for informer in (self._services, self._slices, self._pods):
             await informer.synced.wait()
         with ExitStack() as stack:
             self._open(stack)
@@ -266,10 +268,10 @@ class Proxy:
         service = self._services.get(name, namespace)
         if service is None:
             return None, ()
-        endpoints = self._endpoints.get(name, namespace)
+        slices = self._slices.by_index(BY_SERVICE, f"{namespace}/{name}")
         if addresses := balanced_addresses(service):
             self._balanced[key] = addresses
-        return _owner(service), compile_service(service, endpoints, self._node)
+        return _owner(service), compile_service(service, slices, self._node)
 
     async def _apply(self) -> None:
         transaction = self._rules.take()
@@ -349,11 +351,15 @@ class Proxy:
         if changed:
             self._mark(changed.key)
 
-    def _on_endpoints(self, _type: EventType, old: Endpoints | None, new: Endpoints | None) -> None:
+    def _on_slice(
+        self, _type: EventType, old: EndpointSlice | None, new: EndpointSlice | None
+    ) -> None:
         changed = new or old
         if changed:
             self._seen = max(self._seen, int(changed.metadata.resource_version or 0))
-            self._mark(changed.key._replace(kind=_SERVICE))
+        for obj in (old, new):
+            for service in service_of(obj) if obj else ():
+                self._mark(ObjectKey(_SERVICE, *service.split("/")))
 
     def _on_pod(self, _type: EventType, old: Pod | None, new: Pod | None) -> None:
         changed = new or old

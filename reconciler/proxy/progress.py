@@ -1,7 +1,7 @@
-"""Publishes up to which Endpoints the kernel is programmed. `loop.py` is the only caller.
+"""Publishes up to which EndpointSlices the kernel is programmed. `loop.py` is the only caller.
 
 The object is a ProxyState of the node's name. A kubelet that wants to end a pod waits until every
-ProxyState has reached the Endpoints that no longer list it.
+ProxyState has reached the slices in which it is no longer ready.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Progress:
         self._log = structlog.get_logger(component="proxy")
 
     def reached(self, version: int) -> None:
-        """Say that the kernel has every Endpoints change up to resourceVersion `version`."""
+        """Say that the kernel has every change of a slice up to resourceVersion `version`."""
         if self._version != str(version):
             self._version = str(version)
             self._advanced.set()

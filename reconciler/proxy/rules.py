@@ -1,7 +1,7 @@
-"""One service and its endpoints as elements of the kernel's maps. Pure; the loop is the caller.
+"""One service and its slices as elements of the kernel's maps. Pure; the loop is the caller.
 
 A *frontend* is what a client dials: an address, protocol and port, or, for a node port, a
-protocol and port on every local address. Each frontend has a pool of ready backends. The maps
+protocol and port on every local address. Each frontend has a pool of backends. The maps
 (their packet path is in `skeleton.py`):
 
     services            address . protocol . port         -> the chain that serves it
@@ -17,7 +17,13 @@ balancer's address with `loadBalancerSourceRanges` has its clients in the set `s
 the chain `spread-tcp-n`, whose one rule draws `numgen random mod n` and looks the slot up. Each
 backend is drawn with probability 1/n for every n; there is no rounding, a pool costs n elements,
 and a packet costs two lookups whatever the number of services. There are as many chains as there
-are different pool sizes, at most 1,000 because Kubernetes caps Endpoints there.
+are different pool sizes.
+
+**Pods and the host see the whole cluster.** With `externalTrafficPolicy: Local` a node port or an
+outside address serves outsiders by this node's endpoints alone, but pods and the host itself by
+all (kube-proxy's short-circuit). Where that makes a difference the frontend points at the chain
+`divided`, which asks `inside` or `outside` for the chain that serves. Both draw from the same
+slots: `spread-tcp-3.2` is the chain of the three slots from slot 2 on.
 
 Nothing here reads the kernel or knows nftables' commands: an element is its text in nftables'
 notation.
@@ -25,15 +31,21 @@ notation.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, collapse_addresses
 from typing import NamedTuple
 
-from reconciler.model.service import Endpoints, EndpointSubset, Service, ServicePort
+from reconciler.model.endpointslice import EndpointSlice
+from reconciler.model.service import Service, ServicePort
+from reconciler.proxy.endpoints import Backend, Backends, backends
 
 SERVICES = "services"
 NODE_PORTS = "node-ports"
+INSIDE = "inside"
+OUTSIDE = "outside"
+NODE_INSIDE = "node-inside"
+NODE_OUTSIDE = "node-outside"
 ENDPOINTS = "endpoints"
 NODE_ENDPOINTS = "node-endpoints"
 HAIRPIN = "hairpin"
@@ -44,14 +56,21 @@ SOURCES = "sources"
 BALANCED = "balanced"
 PROTOCOLS = ("tcp", "udp", "sctp")
 SLOTS = tuple(f"{name}-{proto}" for name in (ENDPOINTS, NODE_ENDPOINTS) for proto in PROTOCOLS)
-MAPS = (SERVICES, NODE_PORTS, *SLOTS, HAIRPIN, REMOTE, STICKY, STICKY_PORTS, SOURCES, BALANCED)
+ENTRIES = (SERVICES, NODE_PORTS, INSIDE, OUTSIDE, NODE_INSIDE, NODE_OUTSIDE)
+"""The maps from frontends to the chains that serve them."""
+
+MAPS = (*ENTRIES, *SLOTS, HAIRPIN, REMOTE, STICKY, STICKY_PORTS, SOURCES, BALANCED)
 """Every map and set whose elements come from services; the kernel's own `affinity` does not."""
 
 SETS = (HAIRPIN, REMOTE, SOURCES, BALANCED)
 """Those of `MAPS` whose elements have no value."""
 
+DIVIDED = "divided"
 REFUSE = "refuse"
 DISCARD = "discard"
+
+PROXY_NAME = "service.kubernetes.io/service-proxy-name"
+"""The label of services that another proxy serves."""
 
 LOAD_BALANCER_CLASS = "reconciler.dev/host"
 """The loadBalancerClass that names us; a service without a class is ours too."""
@@ -65,13 +84,6 @@ class Element(NamedTuple):
     map: str
     key: str
     value: str = ""
-
-
-class Backend(NamedTuple):
-    """Where a connection may go: a pod's address and port."""
-
-    address: str
-    port: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +107,16 @@ class Frontend:
         tail = f"{self.protocol} . {self.port}"
         return f"{self.address} . {tail}" if self.address else tail
 
+    @property
+    def entry(self) -> str:
+        """The map that it is an element of."""
+        return SERVICES if self.address else NODE_PORTS
+
+    @property
+    def prefix(self) -> str:
+        """What the names of node ports' own chains and maps begin with."""
+        return "" if self.address else "node-"
+
 
 @dataclass(frozen=True, slots=True)
 class Node:
@@ -113,26 +135,45 @@ class Node:
         return packed & int(network.netmask) == int(network.network_address)
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a frontend's clients are served.
+
+    `affinity` is for how many seconds a client keeps its backend, 0 for not at all; `sources` are
+    the only clients that may call, everybody when there are none.
+    """
+
+    affinity: int = 0
+    sources: tuple[IPv4Network, ...] = ()
+
+
+_FREE = Terms()
+
+
+def is_ours(service: Service) -> bool:
+    """Say whether this proxy serves the service: no label names another one."""
+    return PROXY_NAME not in service.metadata.labels
+
+
 def compile_service(
-    service: Service, endpoints: Endpoints | None, node: Node
+    service: Service, slices: Sequence[EndpointSlice], node: Node
 ) -> tuple[Element, ...]:
     """Return the elements that make `service` work on `node`, in a fixed order, none twice.
 
-    A frontend without a ready backend refuses connections (Kubernetes' rule); one whose traffic
-    policy is Local and that has backends on other nodes only discards them silently.
+    A frontend without backends refuses connections (Kubernetes' rule); one whose traffic policy
+    is Local and that has backends on other nodes only discards them silently.
     """
     found: dict[Element, None] = {}
-    subsets = endpoints.subsets if endpoints else ()
-    for port in service.spec.ports:
-        everywhere = _backends(subsets, port, "")
-        here = _backends(subsets, port, node.name) if _has_local_policy(service) else ()
+    for port in service.spec.ports if is_ours(service) else ():
+        pools = backends(slices, port, node.name)
         for frontend in _frontends(service, port):
-            local = _is_local(service, frontend)
-            pool = here if local else everywhere
-            empty = DISCARD if local and everywhere else REFUSE
-            sources = _sources(service, frontend, node)
-            affinity = _affinity(service)
-            elements = serve(frontend, pool, node, affinity=affinity, empty=empty, sources=sources)
+            terms = Terms(_affinity(service), _sources(service, frontend, node))
+            if not _is_local(service, frontend):
+                elements = serve(frontend, pools.cluster, node, terms)
+            elif frontend.external:
+                elements = _divide(frontend, pools, node, terms)
+            else:
+                elements = serve(frontend, pools.local, node, terms, _empty(pools))
             found.update(dict.fromkeys(elements))
     return tuple(found)
 
@@ -141,37 +182,67 @@ def serve(
     frontend: Frontend,
     pool: tuple[Backend, ...],
     node: Node,
-    *,
-    affinity: int = 0,
+    terms: Terms = _FREE,
     empty: str = REFUSE,
-    sources: tuple[IPv4Network, ...] = (),
 ) -> Iterator[Element]:
-    """Yield the elements of one frontend.
-
-    `affinity` is for how many seconds a client keeps its backend, 0 for not at all; `empty` is the
-    chain for a pool without backends; `sources` are the only clients that may, everybody when
-    there are none.
-    """
-    entry, slots, sticky, prefix = (
-        (SERVICES, ENDPOINTS, STICKY, "")
-        if frontend.address
-        else (NODE_PORTS, NODE_ENDPOINTS, STICKY_PORTS, "node-")
-    )
-    key = frontend.key
+    """Yield the elements of one frontend; `empty` is the chain for a pool without backends."""
+    key, prefix = frontend.key, frontend.prefix
     if not pool:
-        yield Element(entry, key, f"goto {empty}")
+        yield Element(frontend.entry, key, f"goto {empty}")
         return
-    kind = "sticky" if affinity else "spread"
-    protocol = frontend.protocol
-    prefix = f"{prefix}guarded-" if sources else prefix
+    yield from _guard(frontend, terms.sources)
+    guard = "guarded-" if terms.sources else ""
+    chain = _chain(frontend, terms, len(pool))
+    yield Element(frontend.entry, key, f"goto {prefix}{guard}{chain}")
+    yield from _fill(frontend, pool, node, terms)
+
+
+def _divide(frontend: Frontend, pools: Backends, node: Node, terms: Terms) -> Iterator[Element]:
+    """Yield the elements of a frontend whose Local policy does not bind pods and the host."""
+    inside, outside = pools.cluster, pools.local
+    if inside == outside:
+        yield from serve(frontend, outside, node, terms)
+        return
+    rest = tuple(backend for backend in inside if backend not in outside)
+    # the local ones come first and so are a part of all, unless they are others altogether
+    first = 0 if len(rest) + len(outside) == len(inside) else len(outside)
+    key, prefix = frontend.key, frontend.prefix
+    yield from _guard(frontend, terms.sources)
+    guard = "guarded-" if terms.sources else ""
+    yield Element(frontend.entry, key, f"goto {prefix}{guard}{DIVIDED}")
+    chain = _chain(frontend, terms, len(inside), first)
+    yield Element(f"{prefix}{INSIDE}", key, f"goto {prefix}{chain}")
+    near = f"{prefix}{_chain(frontend, terms, len(outside))}" if outside else _empty(pools)
+    yield Element(f"{prefix}{OUTSIDE}", key, f"goto {near}")
+    yield from _fill(frontend, (*outside, *rest), node, terms)
+
+
+def _empty(pools: Backends) -> str:
+    return DISCARD if pools.anywhere else REFUSE
+
+
+def _chain(frontend: Frontend, terms: Terms, size: int, first: int = 0) -> str:
+    """Return the chain that draws one of `size` slots from slot `first` on."""
+    kind = "sticky" if terms.affinity else "spread"
+    return f"{kind}-{frontend.protocol}-{size}{f'.{first}' if first else ''}"
+
+
+def _guard(frontend: Frontend, sources: tuple[IPv4Network, ...]) -> Iterator[Element]:
     for source in sources:
         text = str(source.network_address if source.prefixlen == source.max_prefixlen else source)
-        yield Element(SOURCES, f"{key} . {text}")
-    yield Element(entry, key, f"goto {prefix}{kind}-{protocol}-{len(pool)}")
-    if affinity:
-        yield Element(sticky, key, f"goto remember-{affinity}")
-    for slot, (address, port) in enumerate(pool):
-        yield Element(f"{slots}-{protocol}", f"{key} . {slot}", f"{address} . {port}")
+        yield Element(SOURCES, f"{frontend.key} . {text}")
+
+
+def _fill(
+    frontend: Frontend, slots: tuple[Backend, ...], node: Node, terms: Terms
+) -> Iterator[Element]:
+    key, protocol = frontend.key, frontend.protocol
+    if terms.affinity:
+        sticky = STICKY if frontend.address else STICKY_PORTS
+        yield Element(sticky, key, f"goto remember-{terms.affinity}")
+    name = f"{frontend.prefix}{ENDPOINTS}-{protocol}"
+    for slot, (address, port) in enumerate(slots):
+        yield Element(name, f"{key} . {slot}", f"{address} . {port}")
         if node.has_pod(address):
             yield Element(HAIRPIN, f"{address} . {address}")
         else:
@@ -208,7 +279,8 @@ def balanced_addresses(service: Service) -> tuple[str, ...]:
     """
     spec = service.spec
     ours = spec.load_balancer_class in (None, LOAD_BALANCER_CLASS)
-    return _ingress(service) if spec.type == "LoadBalancer" and ours else ()
+    balances = spec.type == "LoadBalancer" and ours and is_ours(service)
+    return _ingress(service) if balances else ()
 
 
 def _sources(service: Service, frontend: Frontend, node: Node) -> tuple[IPv4Network, ...]:
@@ -225,24 +297,6 @@ def _sources(service: Service, frontend: Frontend, node: Node) -> tuple[IPv4Netw
     return () if any(each.prefixlen == 0 for each in allowed) else allowed
 
 
-def _backends(
-    subsets: tuple[EndpointSubset, ...], port: ServicePort, node_name: str
-) -> tuple[Backend, ...]:
-    protocol = port.protocol or "TCP"
-    return tuple(
-        sorted(
-            {
-                Backend(address.ip, target.port)
-                for subset in subsets
-                for target in subset.ports
-                if target.name == port.name and (target.protocol or "TCP") == protocol
-                for address in subset.addresses
-                if (not node_name or address.node_name == node_name) and _is_v4(address.ip)
-            }
-        )
-    )
-
-
 def _affinity(service: Service) -> int:
     if service.spec.session_affinity != "ClientIP":
         return 0
@@ -255,11 +309,6 @@ def _is_local(service: Service, frontend: Frontend) -> bool:
     spec = service.spec
     policy = spec.external_traffic_policy if frontend.external else spec.internal_traffic_policy
     return policy == "Local"
-
-
-def _has_local_policy(service: Service) -> bool:
-    spec = service.spec
-    return "Local" in (spec.external_traffic_policy, spec.internal_traffic_policy)
 
 
 def _is_v4(address: str) -> bool:

@@ -13,9 +13,8 @@ from typing import NamedTuple
 
 from reconciler.proxy.rules import (
     ENDPOINTS,
+    ENTRIES,
     NODE_ENDPOINTS,
-    NODE_PORTS,
-    SERVICES,
     SLOTS,
     STICKY,
     STICKY_PORTS,
@@ -122,11 +121,9 @@ class RuleSet:
         }
 
     def _pool(self, key: str) -> frozenset[str]:
-        entry, slots = (SERVICES, ENDPOINTS) if _has_address(key) else (NODE_PORTS, NODE_ENDPOINTS)
-        _, sized, size = (self._value((entry, key)) or "").rpartition("-")
-        slots = f"{slots}-{key.split(' . ')[-2]}"
-        filled = range(int(size)) if sized else ()
-        backends = (self._value((slots, f"{key} . {slot}")) for slot in filled)
+        slots = f"{ENDPOINTS if _has_address(key) else NODE_ENDPOINTS}-{key.split(' . ')[-2]}"
+        filled = max(_slots(self._value((entry, key)) or "") for entry in ENTRIES)
+        backends = (self._value((slots, f"{key} . {slot}")) for slot in range(filled))
         return frozenset(backend for backend in backends if backend)
 
     def _value(self, slot: _Slot) -> str | None:
@@ -157,11 +154,17 @@ def _chains(elements: Iterable[Element]) -> set[str]:
 def _frontends(transaction: Transaction) -> set[str]:
     found = set()
     for element in (*transaction.deletions, *transaction.additions):
-        if element.map in (SERVICES, NODE_PORTS):
+        if element.map in ENTRIES:
             found.add(element.key)
         elif element.map in SLOTS:
             found.add(element.key.rpartition(" . ")[0])
     return found
+
+
+def _slots(verdict: str) -> int:
+    """Return up to which slot the chain of a verdict draws: "goto spread-tcp-3.2" up to 5."""
+    size, _, first = verdict.rpartition("-")[2].partition(".")
+    return int(size) + int(first or 0) if size.isdecimal() else 0
 
 
 def _has_address(key: str) -> bool:

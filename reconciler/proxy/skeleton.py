@@ -10,7 +10,8 @@ tracking and meets none of it):
    host's own loopback services (CVE-2020-8558).
 2. `prerouting`, `output` (nat, just before Docker's): the services map, then, for local
    addresses, the node port map, each one lookup. Their verdicts are `spread-tcp-n`,
-   `sticky-tcp-n`, `refuse` or `discard`.
+   `sticky-tcp-n`, `refuse`, `discard`, or `divided`, where pods and the host are served otherwise
+   than outsiders.
 3. `remember`, `remember-output`: for a service with client affinity, the (client, frontend) pair
    is recorded with the backend that was drawn, and its time-out starts again.
 4. `forward`, `local`, `input`: what is still addressed to the service range, or to a load
@@ -25,6 +26,7 @@ No packet mark and no connection mark is read or written, so others' marks stay 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from reconciler.proxy.rules import PROTOCOLS
@@ -37,12 +39,18 @@ AFFINITY = "affinity"
 # libnftables 1.0 cannot read a value of `th dport` back, and adds a match for that of `tcp dport`.
 _SLOT = "meta l4proto . th dport . numgen random mod 65536 : ip daddr"
 _CLIENT = "type ipv4_addr . ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service"
+_VERDICTS = "type ipv4_addr . inet_proto . inet_service : verdict;"
 _SOURCES = "type ipv4_addr . inet_proto . inet_service . ipv4_addr"
 
 _DEFINITIONS = (
     # A frontend's protocol and port, with the address for all but node ports.
     "add map ip reconciler services { type ipv4_addr . inet_proto . inet_service : verdict; }",
     "add map ip reconciler node-ports { type inet_proto . inet_service : verdict; }",
+    *(f"add map ip reconciler {name} {{ {_VERDICTS} }}" for name in ("inside", "outside")),
+    *(
+        f"add map ip reconciler node-{name} {{ type inet_proto . inet_service : verdict; }}"
+        for name in ("inside", "outside")
+    ),
     *(
         f"add map ip reconciler {name}-{proto} {{ typeof {key}{_SLOT} . {proto} dport; }}"
         for name, key in (("endpoints", "ip daddr . "), ("node-endpoints", ""))
@@ -70,6 +78,8 @@ _CHAINS = {
     "postrouting": "type nat hook postrouting priority srcnat - 10;",
     "frontends": "",
     "frontend-ports": "",
+    "divided": "",
+    "node-divided": "",
     "affine": "",
     "refuse": "",
     "discard": "",
@@ -112,6 +122,7 @@ def fixed_rules(network: Network) -> tuple[tuple[str, str], ...]:
     return (
         *_guard_rules(),
         *_service_rules(network),
+        *_divided_rules(),
         *_affinity_rules(),
         *_stray_rules(network),
         *_source_rules(network),
@@ -138,6 +149,15 @@ def _service_rules(network: Network) -> tuple[tuple[str, str], ...]:
         ("frontends", f"{local}fib daddr type local goto frontend-ports"),
         ("frontend-ports", "meta l4proto . th dport vmap @node-ports"),
     )
+
+
+def _divided_rules() -> Iterator[tuple[str, str]]:
+    """Pods and the host first: a Local policy does not bind them (kube-proxy's short-circuit)."""
+    for prefix, key in (("", "ip daddr . "), ("node-", "")):
+        look = f"{key}meta l4proto . th dport vmap @{prefix}"
+        yield f"{prefix}divided", f'iifname "{BRIDGE}" {look}inside'
+        yield f"{prefix}divided", f"fib saddr type local {look}inside"
+        yield f"{prefix}divided", f"{look}outside"
 
 
 def _affinity_rules() -> tuple[tuple[str, str], ...]:
@@ -186,21 +206,24 @@ def _source_rules(network: Network) -> tuple[tuple[str, str], ...]:
 
 def chains_behind(verdict: str) -> tuple[str, ...]:
     """Return the chains made on demand that a verdict's chain needs, itself included."""
+    if verdict in _CHAINS:
+        return ()
     guard, _, guarded = verdict.partition("guarded-")
     if guarded:
         return (*chains_behind(f"{guard}{guarded}"), verdict)
     kind, _, rest = verdict.partition("sticky-")
     if rest:
         return (f"{kind}spread-{rest}", verdict)
-    return (verdict,) if "-" in verdict else ()
+    return (verdict,)
 
 
 def chain_rules(chain: str) -> tuple[str, ...]:
     """Return the rules of a chain made on demand.
 
-    `spread-tcp-n` draws one of n slots; `sticky-tcp-n` first looks for the backend that the client
-    had; `remember-s` keeps that backend for s seconds after the client's last new connection;
-    `guarded-` before one of them lets only the frontend's `sources` through.
+    `spread-tcp-n` draws one of n slots, `spread-tcp-n.k` those from slot k on; `sticky-tcp-n`
+    first looks for the backend that the client had; `remember-s` keeps that backend for s seconds
+    after the client's last new connection; `guarded-` before one of them lets only the frontend's
+    `sources` through.
     """
     if chain.startswith("guarded-"):
         client = "ip daddr . meta l4proto . th dport . ip saddr"
@@ -212,7 +235,9 @@ def chain_rules(chain: str) -> tuple[str, ...]:
     if kind == "sticky":
         affinity = "dnat ip to ip saddr . ip daddr . meta l4proto . th dport map @affinity"
         return (affinity, f"goto {node}spread-{protocol[0]}-{number}")
-    key = f"{'' if node else 'ip daddr . '}meta l4proto . th dport . numgen random mod {number}"
+    size, _, first = number.partition(".")
+    slot = f"numgen random mod {size}{f' offset {first}' if first else ''}"
+    key = f"{'' if node else 'ip daddr . '}meta l4proto . th dport . {slot}"
     return (f"dnat ip to {key} map @{node}endpoints-{protocol[0]}",)
 
 

@@ -17,6 +17,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache, partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -42,14 +43,16 @@ def inside(namespace: str, function: Callable[[], R]) -> R:
 
 
 class Server:
-    """Answers each TCP connection and UDP packet with its own name and the client's address."""
+    """Answers each connection and UDP packet with its own name and the client's address."""
 
     def __init__(self, namespace: str, name: str, port: int) -> None:
         self.name = name
         self._stopping = False
-        self._tcp = inside(namespace, lambda: _listen(socket.SOCK_STREAM, port))
-        self._udp = inside(namespace, lambda: _listen(socket.SOCK_DGRAM, port))
-        self._threads = [threading.Thread(target=loop) for loop in (self._streams, self._packets)]
+        protocols = ("tcp", "udp", "sctp") if without_sctp() is None else ("tcp", "udp")
+        self._sockets = {
+            each: inside(namespace, partial(_listen, each, port)) for each in protocols
+        }
+        self._threads = [threading.Thread(target=self._serve, args=(each,)) for each in protocols]
         for thread in self._threads:
             thread.start()
 
@@ -57,21 +60,23 @@ class Server:
         self._stopping = True
         for thread in self._threads:
             thread.join()
-        self._tcp.close()
-        self._udp.close()
+        for listener in self._sockets.values():
+            listener.close()
 
-    def _streams(self) -> None:
+    def _serve(self, protocol: str) -> None:
+        answer = self._packet if protocol == "udp" else self._stream
         while not self._stopping:
             with contextlib.suppress(TimeoutError):
-                connection, client = self._tcp.accept()
-                with connection:
-                    connection.sendall(f"{self.name} {client[0]}".encode())
+                answer(self._sockets[protocol])
 
-    def _packets(self) -> None:
-        while not self._stopping:
-            with contextlib.suppress(TimeoutError):
-                _, client = self._udp.recvfrom(64)
-                self._udp.sendto(f"{self.name} {client[0]}".encode(), client)
+    def _stream(self, listener: socket.socket) -> None:
+        connection, client = listener.accept()
+        with connection:
+            connection.sendall(f"{self.name} {client[0]}".encode())
+
+    def _packet(self, listener: socket.socket) -> None:
+        _, client = listener.recvfrom(64)
+        listener.sendto(f"{self.name} {client[0]}".encode(), client)
 
 
 class World:
@@ -144,24 +149,23 @@ def ask(
     address: str,
     port: int,
     *,
-    udp: bool = False,
+    protocol: str = "tcp",
     source: tuple[str, int] = ("", 0),
     wait: float = 3.0,
 ) -> tuple[str, str] | str:
     """Return (server, client address as the server saw it), or how the attempt failed."""
-    return inside(namespace, lambda: _ask(address, port, udp=udp, source=source, wait=wait))
+    return inside(namespace, lambda: _ask(address, port, protocol, source, wait))
 
 
 def _ask(
-    address: str, port: int, *, udp: bool, source: tuple[str, int], wait: float
+    address: str, port: int, protocol: str, source: tuple[str, int], wait: float
 ) -> tuple[str, str] | str:
-    kind = socket.SOCK_DGRAM if udp else socket.SOCK_STREAM
-    with socket.socket(socket.AF_INET, kind) as client:
+    with _socket(protocol) as client:
         client.settimeout(wait)
         client.bind(source)
         try:
             client.connect((address, port))
-            if udp:
+            if protocol == "udp":
                 client.send(b"?")
             server, seen = client.recv(100).decode().split()
         except ConnectionRefusedError:
@@ -173,12 +177,30 @@ def _ask(
     return server, seen
 
 
-def _listen(kind: socket.SocketKind, port: int) -> socket.socket:
-    server = socket.socket(socket.AF_INET, kind)
+@cache
+def without_sctp() -> str | None:
+    """Return why this kernel has no SCTP; None when it has."""
+    with contextlib.suppress(OSError):
+        subprocess.run(("modprobe", "sctp"), check=False, capture_output=True)
+    try:
+        _socket("sctp").close()
+    except OSError as error:
+        return f"this kernel has no SCTP: {error}"
+    return None
+
+
+def _socket(protocol: str) -> socket.socket:
+    kind = socket.SOCK_DGRAM if protocol == "udp" else socket.SOCK_STREAM
+    number = socket.IPPROTO_SCTP if protocol == "sctp" else 0
+    return socket.socket(socket.AF_INET, kind, number)
+
+
+def _listen(protocol: str, port: int) -> socket.socket:
+    server = _socket(protocol)
     server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     server.settimeout(0.1)
     server.bind(("0.0.0.0", port))  # noqa: S104 - inside a namespace of the test's own
-    if kind == socket.SOCK_STREAM:
+    if protocol != "udp":
         server.listen(64)
     return server
 
@@ -187,6 +209,9 @@ def _set_switches() -> None:
     switches = Path("/proc/sys/net")
     (switches / "ipv4/ip_forward").write_text("1")
     (switches / "bridge/bridge-nf-call-iptables").write_text("1")
+    for interface in ("all", "eth0"):
+        # a redirect to somebody outside uses up what the kernel grants him of other ICMP
+        (switches / f"ipv4/conf/{interface}/send_redirects").write_text("0")
 
 
 def _ip(*arguments: str) -> None:

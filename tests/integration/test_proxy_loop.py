@@ -15,11 +15,12 @@ from reconciler.client.informer import Informer
 from reconciler.client.local import LocalClient
 from reconciler.core.clock import SystemClock
 from reconciler.core.ids import Ids
+from reconciler.model.endpointslice import EndpointSlice
 from reconciler.model.gitops import ProxyState
 from reconciler.model.meta import ObjectMeta
 from reconciler.model.namespace import Namespace
 from reconciler.model.pod import Pod
-from reconciler.model.service import Endpoints, Service
+from reconciler.model.service import Service
 from reconciler.proxy.balanced import BalancedAddresses
 from reconciler.proxy.conntrack import Conntrack
 from reconciler.proxy.loop import Host, Proxy, Timing
@@ -28,7 +29,7 @@ from reconciler.proxy.skeleton import Network
 from reconciler.proxy.table import Table, open_table
 from reconciler.store.memory import MemoryStore
 from tests.integration.netns import HOST_ADDRESS, World, ask, inside, world
-from tests.unit.proxy.builders import NODE, make_endpoints, make_node_port
+from tests.unit.proxy.builders import NODE, make_node_port, make_slice
 
 pytestmark = pytest.mark.integration
 
@@ -49,7 +50,7 @@ class Cluster:
         self.client = LocalClient(self.registry)
         informers = (
             Informer(self.client, Service),
-            Informer(self.client, Endpoints),
+            Informer(self.client, EndpointSlice),
             Informer(self.client, Pod),
         )
         host = Host(
@@ -64,10 +65,10 @@ class Cluster:
         await self.registry.start()
         await self.client.create(Namespace(metadata=ObjectMeta(name="shop")))
         await self.client.create(make_node_port())
-        self.endpoints = await self.client.create(make_endpoints("10.244.0.6", version=""))
+        self.endpoints = await self.client.create(make_slice("10.244.0.6", version=""))
 
     async def move(self, *addresses: str) -> int:
-        changed = make_endpoints(*addresses).replace(metadata=self.endpoints.metadata)
+        changed = make_slice(*addresses).replace(metadata=self.endpoints.metadata)
         self.endpoints = await self.client.update(changed)
         return int(self.endpoints.metadata.resource_version)
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.model.service import Endpoints, Service, ServicePort
+from reconciler.model.endpointslice import EndpointSlice
+from reconciler.model.service import Service, ServicePort
 from reconciler.proxy.balanced import BalancedAddresses
 from reconciler.proxy.bridge import let_loopback_out
 from reconciler.proxy.conntrack import Conntrack
@@ -29,19 +30,21 @@ from tests.integration.netns import (
     World,
     ask,
     inside,
+    without_sctp,
     world,
 )
 from tests.unit.proxy.builders import (
     NODE,
     make_balanced,
-    make_endpoints,
     make_node_port,
-    make_service,
+    make_slice,
 )
+from tests.unit.proxy.cases import BALANCED, CASES, CLUSTER, SILENT, Call, Case
 
 pytestmark = pytest.mark.integration
 
-CLUSTER = "10.96.0.20"
+# a rejected packet of the host's own already fails the sending of it
+AT_HOME = "Operation not permitted"
 PORTS = (
     ServicePort(name="t", port=80, protocol="TCP", node_port=30001),
     ServicePort(name="u", port=80, protocol="UDP", node_port=30001),
@@ -57,11 +60,9 @@ class Kernel:
         self.rules = RuleSet()
         self.table.replace(self.rules.everything())
 
-    def put(self, service: Service, *endpoints: Endpoints) -> None:
-        subsets = tuple(subset for part in endpoints for subset in part.subsets)
-        merged = Endpoints(subsets=subsets)
+    def put(self, service: Service, *slices: EndpointSlice) -> None:
         owner = Owner("", "shop", service.metadata.name)
-        self.rules.put(owner, compile_service(service, merged, NODE))
+        self.rules.put(owner, compile_service(service, slices, NODE))
         change = self.rules.take()
         self.table.apply(change)
         self.table.forget_affinity(self.rules.sticky(change))
@@ -71,8 +72,8 @@ class Kernel:
         addresses = [f"10.244.0.{pod}" for pod in pods]
         self.put(
             make_node_port(ports=PORTS, **spec),
-            make_endpoints(*addresses, port_name="t"),
-            make_endpoints(*addresses, port_name="u", protocol="UDP"),
+            make_slice(*addresses, port_name="t"),
+            make_slice(*addresses, port_name="u", protocol="UDP"),
         )
 
 
@@ -94,79 +95,6 @@ def kernel(net: World) -> Iterator[Kernel]:
     with closing(made.table), closing(made.conntrack):
         yield made
         made.table.remove()
-
-
-def pod(net: World, number: int) -> str:
-    return net.host.replace("host", f"p{number}")
-
-
-@pytest.mark.parametrize("udp", [False, True])
-def test_every_way_to_the_service_reaches_the_pod(net: World, kernel: Kernel, udp: bool) -> None:
-    kernel.web(6)
-    nine, six = pod(net, 9), pod(net, 6)
-    assert ask(nine, CLUSTER, 80, udp=udp) == ("pod-6", "10.244.0.9")
-    assert ask(six, CLUSTER, 80, udp=udp) == ("pod-6", BRIDGE_ADDRESS)
-    assert ask(net.host, CLUSTER, 80, udp=udp) == ("pod-6", BRIDGE_ADDRESS)
-    assert ask(nine, HOST_ADDRESS, 30001, udp=udp) == ("pod-6", "10.244.0.9")
-    assert ask(six, HOST_ADDRESS, 30001, udp=udp) == ("pod-6", BRIDGE_ADDRESS)
-    assert ask(nine, BRIDGE_ADDRESS, 30001, udp=udp) == ("pod-6", "10.244.0.9")
-    assert ask(net.host, HOST_ADDRESS, 30001, udp=udp) == ("pod-6", HOST_ADDRESS)
-    assert ask(net.host, "127.0.0.1", 30001, udp=udp) == ("pod-6", BRIDGE_ADDRESS)
-    assert ask(net.outside, HOST_ADDRESS, 30001, udp=udp) == ("pod-6", OUTSIDE_ADDRESS)
-
-
-@pytest.mark.parametrize("udp", [False, True])
-def test_a_service_without_backends_refuses_at_once(net: World, kernel: Kernel, udp: bool) -> None:
-    kernel.web()
-    assert ask(pod(net, 9), CLUSTER, 80, udp=udp) == "refused"
-    assert ask(pod(net, 9), HOST_ADDRESS, 30001, udp=udp) == "refused"
-    assert ask(net.outside, HOST_ADDRESS, 30001, udp=udp) == "refused"
-    # a rejected packet of the host's own already fails the sending of it
-    at_home = "Operation not permitted" if udp else "refused"
-    assert ask(net.host, CLUSTER, 80, udp=udp) == at_home
-    assert ask(net.host, "127.0.0.1", 30001, udp=udp) == at_home
-
-
-def test_unknown_ports_and_addresses_of_the_range_are_refused(net: World, kernel: Kernel) -> None:
-    kernel.web(6)
-    for where in (pod(net, 9), net.host):
-        assert ask(where, CLUSTER, 81) == "refused"
-        assert ask(where, "10.96.9.9", 80) == "refused"
-
-
-def test_direct_traffic_is_left_alone(net: World, kernel: Kernel) -> None:
-    kernel.web(6)
-    assert ask(pod(net, 9), "10.244.0.7", 8080) == ("pod-7", "10.244.0.9")
-    assert ask(net.outside, HOST_ADDRESS, 6443) == ("host", OUTSIDE_ADDRESS)
-    assert ask(pod(net, 9), HOST_ADDRESS, 6443) == ("host", "10.244.0.9")
-
-
-def test_a_pod_leaves_with_the_hosts_address(net: World, kernel: Kernel) -> None:
-    assert ask(pod(net, 9), OUTSIDE_ADDRESS, 8080) == ("far", HOST_ADDRESS)
-
-
-def test_a_backend_outside_answers_through_the_host(net: World, kernel: Kernel) -> None:
-    kernel.put(make_node_port(), make_endpoints(OUTSIDE_ADDRESS))
-    assert ask(pod(net, 9), CLUSTER, 80) == ("far", HOST_ADDRESS)
-    assert ask(net.host, CLUSTER, 80) == ("far", HOST_ADDRESS)
-    assert ask(net.outside, HOST_ADDRESS, 30001) == ("far", HOST_ADDRESS)
-
-
-def test_a_backend_on_the_host_itself_answers(net: World, kernel: Kernel) -> None:
-    kernel.put(make_node_port(), make_endpoints(HOST_ADDRESS, port=6443))
-    assert ask(pod(net, 9), CLUSTER, 80) == ("host", "10.244.0.9")
-    for address, port in ((CLUSTER, 80), (HOST_ADDRESS, 30001), ("127.0.0.1", 30001)):
-        answer = ask(net.host, address, port)
-        assert answer[0] == "host", (address, answer)
-    assert ask(net.outside, HOST_ADDRESS, 30001) == ("host", OUTSIDE_ADDRESS)
-
-
-def test_an_external_address_is_served(net: World, kernel: Kernel) -> None:
-    kernel.put(make_service(external_ips=(HOST_ADDRESS,)), make_endpoints("10.244.0.6"))
-    assert ask(net.outside, HOST_ADDRESS, 80) == ("pod-6", OUTSIDE_ADDRESS)
-
-
-BALANCED = "192.168.77.50"
 
 
 @pytest.fixture
@@ -192,11 +120,68 @@ def has_address(net: World) -> bool:
     return f"inet {BALANCED}/32" in listed.stdout
 
 
+def pod(net: World, number: int) -> str:
+    return net.host.replace("host", f"p{number}")
+
+
+def caller(net: World, who: str) -> str:
+    """The network namespace of a case's caller."""
+    outer = {"host": net.host, "outside": net.outside}
+    return outer.get(who) or pod(net, int(who.removeprefix("pod-")))
+
+
+def answers(net: World, call: Call) -> set[tuple[str, str]]:
+    """Who answers, and which address it saw, in as many calls as show everybody."""
+    tries = 24 if len(call.answers) > 1 else 1
+    wait = 0.3 if call.answers == SILENT else 3.0
+    where = caller(net, call.who)
+    found = [
+        ask(where, call.address, call.port, protocol=call.protocol, wait=wait) for _ in range(tries)
+    ]
+    return {("refused" if each == AT_HOME else each, "") if isinstance(each, str) else each
+            for each in found}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_who_answers(net: World, balanced: Kernel, case: Case) -> None:
+    if any(call.protocol == "sctp" for call in case.calls) and (why := without_sctp()):
+        pytest.skip(why)
+    balanced.put(case.service, *case.slices)
+    for call in case.calls:
+        found = answers(net, call)
+        names = {who for who, _ in found}
+        assert (len(names) == 1 and names <= call.answers) if call.stays else names == call.answers
+        assert not call.seen or {seen for _, seen in found} == {call.seen}, call
+    assert balanced.table.matches(balanced.rules.elements())
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+def test_a_service_without_backends_refuses_at_once(
+    net: World, kernel: Kernel, protocol: str
+) -> None:
+    kernel.web()
+    assert ask(pod(net, 9), CLUSTER, 80, protocol=protocol) == "refused"
+    assert ask(pod(net, 9), HOST_ADDRESS, 30001, protocol=protocol) == "refused"
+    assert ask(net.outside, HOST_ADDRESS, 30001, protocol=protocol) == "refused"
+    at_home = AT_HOME if protocol == "udp" else "refused"
+    assert ask(net.host, CLUSTER, 80, protocol=protocol) == at_home
+    assert ask(net.host, "127.0.0.1", 30001, protocol=protocol) == at_home
+
+
+def test_a_backend_on_the_host_itself_answers(net: World, kernel: Kernel) -> None:
+    kernel.put(make_node_port(), make_slice(HOST_ADDRESS, port=6443))
+    assert ask(pod(net, 9), CLUSTER, 80) == ("host", "10.244.0.9")
+    for address, port in ((CLUSTER, 80), (HOST_ADDRESS, 30001), ("127.0.0.1", 30001)):
+        answer = ask(net.host, address, port)
+        assert answer[0] == "host", (address, answer)
+    assert ask(net.outside, HOST_ADDRESS, 30001) == ("host", OUTSIDE_ADDRESS)
+
+
 def test_a_load_balancers_address_is_the_hosts_for_its_service_alone(
     net: World, balanced: Kernel
 ) -> None:
     assert has_address(net)
-    balanced.put(make_balanced(BALANCED), make_endpoints("10.244.0.6"))
+    balanced.put(make_balanced(BALANCED), make_slice("10.244.0.6"))
     assert ask(net.outside, BALANCED, 80) == ("pod-6", OUTSIDE_ADDRESS)
     assert ask(pod(net, 9), BALANCED, 80) == ("pod-6", "10.244.0.9")
     assert ask(pod(net, 6), BALANCED, 80) == ("pod-6", BRIDGE_ADDRESS)
@@ -214,7 +199,7 @@ def test_only_the_source_ranges_reach_a_load_balancer(
     def put(*ranges: str) -> None:
         service = make_balanced(BALANCED, load_balancer_source_ranges=ranges)
         spec = service.spec.replace(session_affinity=affinity)
-        balanced.put(service.replace(spec=spec), make_endpoints("10.244.0.6"))
+        balanced.put(service.replace(spec=spec), make_slice("10.244.0.6"))
         assert balanced.table.matches(balanced.rules.elements())
 
     put("192.168.77.0/24", "192.168.77.2/32", "172.16.0.0/12")
@@ -266,13 +251,13 @@ def test_endpoint_changes_take_effect_one_by_one(net: World, kernel: Kernel) -> 
 
 def test_affinity_keeps_a_client_until_its_backend_leaves(net: World, kernel: Kernel) -> None:
     kernel.web(6, 7, 8, session_affinity="ClientIP")
-    for address, port, udp in (
-        (CLUSTER, 80, False),
-        (CLUSTER, 80, True),
-        (HOST_ADDRESS, 30001, False),
+    for address, port, protocol in (
+        (CLUSTER, 80, "tcp"),
+        (CLUSTER, 80, "udp"),
+        (HOST_ADDRESS, 30001, "tcp"),
     ):
-        chosen = {ask(pod(net, 9), address, port, udp=udp)[0] for _ in range(12)}
-        assert len(chosen) == 1, (address, udp)
+        chosen = {ask(pod(net, 9), address, port, protocol=protocol)[0] for _ in range(12)}
+        assert len(chosen) == 1, (address, protocol)
     first = ask(pod(net, 9), CLUSTER, 80)[0]
     left = [number for number in (6, 7, 8) if first != f"pod-{number}"]
     kernel.web(*left, session_affinity="ClientIP")
@@ -288,15 +273,15 @@ def test_a_udp_client_on_one_port_moves_on_when_its_backend_leaves(
 ) -> None:
     source = ("10.244.0.9", 40000)
     kernel.web(6)
-    assert ask(pod(net, 9), CLUSTER, 80, udp=True, source=source) == ("pod-6", "10.244.0.9")
+    assert ask(pod(net, 9), CLUSTER, 80, protocol="udp", source=source) == ("pod-6", "10.244.0.9")
     kernel.web(7)
-    assert ask(pod(net, 9), CLUSTER, 80, udp=True, source=source) == ("pod-7", "10.244.0.9")
+    assert ask(pod(net, 9), CLUSTER, 80, protocol="udp", source=source) == ("pod-7", "10.244.0.9")
     outside = (OUTSIDE_ADDRESS, 40000)
-    assert ask(net.outside, HOST_ADDRESS, 30001, udp=True, source=outside)[0] == "pod-7"
+    assert ask(net.outside, HOST_ADDRESS, 30001, protocol="udp", source=outside)[0] == "pod-7"
     kernel.web(8)
-    assert ask(net.outside, HOST_ADDRESS, 30001, udp=True, source=outside)[0] == "pod-8"
+    assert ask(net.outside, HOST_ADDRESS, 30001, protocol="udp", source=outside)[0] == "pod-8"
     kernel.web(8, 6)
-    assert ask(net.outside, HOST_ADDRESS, 30001, udp=True, source=outside)[0] == "pod-8"
+    assert ask(net.outside, HOST_ADDRESS, 30001, protocol="udp", source=outside)[0] == "pod-8"
 
 
 def tcp_socket(namespace: str) -> socket.socket:

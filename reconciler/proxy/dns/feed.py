@@ -1,4 +1,4 @@
-"""Keeps the zone as the Service and Endpoints objects say. `server.py` runs it.
+"""Keeps the zone as Services and EndpointSlices say. `server.py` runs it.
 
 A change is in the zone on the next turn of the event loop; a flood of them, as at the start, is
 taken in portions, so that queries are answered in between.
@@ -10,8 +10,8 @@ import asyncio
 
 from reconciler.client.informer import Informer
 from reconciler.client.protocol import EventType
-from reconciler.model.meta import KubeObject
-from reconciler.model.service import Endpoints, Service
+from reconciler.model.endpointslice import BY_SERVICE, EndpointSlice, service_of
+from reconciler.model.service import Service
 from reconciler.proxy.dns.records import service_records
 from reconciler.proxy.dns.resolver import Resolver
 from reconciler.proxy.dns.zone import Owner, Zone
@@ -25,13 +25,14 @@ class Feed:
     def __init__(
         self,
         services: Informer[Service],
-        endpoints: Informer[Endpoints],
+        slices: Informer[EndpointSlice],
         zone: Zone,
         resolver: Resolver,
         domain: str,
     ) -> None:
         self._services = services
-        self._endpoints = endpoints
+        self._slices = slices
+        slices.add_index(BY_SERVICE, service_of)
         self._zone = zone
         self._resolver = resolver
         self._domain = domain
@@ -40,10 +41,10 @@ class Feed:
 
     async def run(self) -> None:
         """Follow the objects until cancelled."""
-        self._services.subscribe(self._on_change)
-        self._endpoints.subscribe(self._on_change)
+        self._services.subscribe(self._on_service)
+        self._slices.subscribe(self._on_slice)
         await self._services.synced.wait()
-        await self._endpoints.synced.wait()
+        await self._slices.synced.wait()
         while True:
             await self._take_in()
             self._resolver.ready = True
@@ -59,12 +60,23 @@ class Feed:
     def _compile(self, owner: Owner) -> None:
         namespace, name = owner
         service = self._services.get(name, namespace)
-        endpoints = self._endpoints.get(name, namespace)
-        records = service_records(service, endpoints, self._domain) if service else {}
+        slices = self._slices.by_index(BY_SERVICE, f"{namespace}/{name}")
+        records = service_records(service, slices, self._domain) if service else {}
         self._zone.put(owner, records)
 
-    def _on_change(self, _type: EventType, old: KubeObject | None, new: KubeObject | None) -> None:
+    def _on_service(self, _type: EventType, old: Service | None, new: Service | None) -> None:
         changed = new or old
         if changed:
-            self._dirty.add((changed.metadata.namespace, changed.metadata.name))
-            self._changed.set()
+            self._mark((changed.metadata.namespace, changed.metadata.name))
+
+    def _on_slice(
+        self, _type: EventType, old: EndpointSlice | None, new: EndpointSlice | None
+    ) -> None:
+        for obj in (old, new):
+            for service in service_of(obj) if obj else ():
+                namespace, _, name = service.partition("/")
+                self._mark((namespace, name))
+
+    def _mark(self, owner: Owner) -> None:
+        self._dirty.add(owner)
+        self._changed.set()

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import dns.exception
 import dns.name
 import dns.reversename
 
-from reconciler.model.service import EndpointAddress, Endpoints, EndpointSubset, Service
+from reconciler.model.endpointslice import Endpoint, EndpointSlice
+from reconciler.model.service import Service
 
 A, NS, CNAME, SOA, PTR, TXT, AAAA, SRV = 1, 2, 5, 6, 12, 16, 28, 33
 
@@ -23,6 +24,7 @@ RRsets = Mapping[int, tuple[bytes, ...]]
 
 _SRV = struct.Struct("!HHH")
 _WEIGHT = 100
+_ADDRESSES = ("IPv4", "IPv6")
 
 
 def wire_name(text: str) -> bytes:
@@ -36,7 +38,7 @@ def reverse_name(address: str) -> bytes:
 
 
 def service_records(
-    service: Service, endpoints: Endpoints | None, domain: str
+    service: Service, slices: Iterable[EndpointSlice], domain: str
 ) -> dict[bytes, RRsets]:
     """Return the records of `service` by name.
 
@@ -50,7 +52,7 @@ def service_records(
     if spec.type == "ExternalName":
         records = _alias(name, spec.external_name)
     elif _is_headless(service):
-        records = _headless(name, endpoints.subsets if endpoints else ())
+        records = _headless(name, slices)
     else:
         records = _clustered(name, service)
     for owner, kind, data in records:
@@ -82,25 +84,39 @@ def _clustered(name: str, service: Service) -> _Records:
             yield srv, SRV, _SRV.pack(0, _WEIGHT, port.port) + owner
 
 
-def _headless(name: str, subsets: tuple[EndpointSubset, ...]) -> _Records:
+def _headless(name: str, slices: Iterable[EndpointSlice]) -> _Records:
     owner = wire_name(name)
-    for subset in subsets:
-        for address in subset.addresses:
-            if "." not in address.ip:
-                continue
-            data, host = socket.inet_aton(address.ip), _host(name, address)
-            yield owner, A, data
-            yield host, A, data
-            yield reverse_name(address.ip), PTR, host
-            for port in subset.ports:
-                if port.name:
+    for obj in slices:
+        for address, endpoint in _ready(obj):
+            host = _host(name, address, endpoint)
+            kind, data = _address(address)
+            yield owner, kind, data
+            yield host, kind, data
+            yield reverse_name(address), PTR, host
+            for port in obj.ports:
+                if port.name and port.port is not None:
                     srv = wire_name(f"_{port.name}._{(port.protocol or 'TCP').lower()}.{name}")
                     yield srv, SRV, _SRV.pack(0, _WEIGHT, port.port) + host
 
 
-def _host(name: str, address: EndpointAddress) -> bytes:
+def _ready(obj: EndpointSlice) -> Iterator[tuple[str, Endpoint]]:
+    """Yield every address of the endpoints that get connections; names are no addresses."""
+    for endpoint in obj.endpoints if obj.address_type in _ADDRESSES else ():
+        if endpoint.ready:
+            for address in endpoint.addresses:
+                yield address, endpoint
+
+
+def _address(address: str) -> tuple[int, bytes]:
+    if ":" in address:
+        return AAAA, socket.inet_pton(socket.AF_INET6, address)
+    return A, socket.inet_pton(socket.AF_INET, address)
+
+
+def _host(name: str, address: str, endpoint: Endpoint) -> bytes:
     """An endpoint's own name: the pod's hostname, else its address with dashes (as CoreDNS)."""
-    return wire_name(f"{address.hostname or address.ip.replace('.', '-')}.{name}")
+    dashed = address.replace(".", "-").replace(":", "-")
+    return wire_name(f"{endpoint.hostname or dashed}.{name}")
 
 
 def _is_headless(service: Service) -> bool:

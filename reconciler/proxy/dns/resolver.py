@@ -20,7 +20,7 @@ import dns.rdatatype
 
 from reconciler.proxy.dns import message
 from reconciler.proxy.dns.message import Query
-from reconciler.proxy.dns.records import CNAME, SOA, SRV, A, RRsets
+from reconciler.proxy.dns.records import AAAA, CNAME, SOA, SRV, A, RRsets
 from reconciler.proxy.dns.zone import Zone, resource
 
 _ANY, _TRANSFERS = 255, (251, 252)
@@ -104,7 +104,8 @@ class Resolver:
             return
         for target in dict.fromkeys(value[_SRV_TARGET:] for value in data):
             sets: RRsets = self._zone.find(target) or {}
-            yield from (target + resource(A, address) for address in sets.get(A, ()))
+            for family in (A, AAAA):
+                yield from (target + resource(family, data) for data in sets.get(family, ()))
 
     def _authority(self, apex: bytes) -> bytes:
         return apex + resource(SOA, self._zone.authority)

@@ -18,7 +18,8 @@ from typing import assert_never, cast
 import structlog
 
 from reconciler.client.informer import Informer
-from reconciler.model.service import Endpoints, Service
+from reconciler.model.endpointslice import EndpointSlice
+from reconciler.model.service import Service
 from reconciler.proxy.dns import alias, message
 from reconciler.proxy.dns.feed import Feed
 from reconciler.proxy.dns.message import Query
@@ -53,7 +54,7 @@ class DnsServer:
     def __init__(
         self,
         services: Informer[Service],
-        endpoints: Informer[Endpoints],
+        slices: Informer[EndpointSlice],
         settings: Settings,
         *,
         upstream: Upstream | None = None,
@@ -62,7 +63,7 @@ class DnsServer:
     ) -> None:
         zone = Zone(settings)
         self._resolver = Resolver(zone)
-        self._feed = Feed(services, endpoints, zone, self._resolver, settings.domain)
+        self._feed = Feed(services, slices, zone, self._resolver, settings.domain)
         self._upstream = upstream or Upstream(Resolvers(settings.server))
         self._open = sockets or (lambda: open_sockets(settings.server))
         self._limits = limits or Limits()

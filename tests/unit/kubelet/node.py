@@ -21,10 +21,11 @@ from reconciler.kubelet.kubelet import Informers, Kubelet, KubeletOptions
 from reconciler.kubelet.labels import MANAGED
 from reconciler.kubelet.runtime import Container
 from reconciler.model.config import ConfigMap, Secret
+from reconciler.model.endpointslice import EndpointSlice
 from reconciler.model.gitops import ProxyState
 from reconciler.model.meta import KubeObject
 from reconciler.model.pod import Pod
-from reconciler.model.service import Endpoints, Service
+from reconciler.model.service import Service
 from reconciler.store.memory import MemoryStore
 
 T = TypeVar("T")
@@ -78,7 +79,7 @@ class Node:
         informers = Informers(
             pods=Informer(self.client, Pod),
             services=Informer(self.client, Service),
-            endpoints=Informer(self.client, Endpoints),
+            slices=Informer(self.client, EndpointSlice),
             proxies=Informer(self.client, ProxyState),
             objects={kind: Informer(self.client, kind) for kind in (ConfigMap, Secret)},
         )
@@ -95,7 +96,7 @@ class Node:
         runs = [
             informers.pods.run(),
             informers.services.run(),
-            informers.endpoints.run(),
+            informers.slices.run(),
             informers.proxies.run(),
             *(informer.run() for informer in informers.objects.values()),
             self.kubelet.run(),

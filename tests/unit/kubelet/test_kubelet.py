@@ -6,9 +6,9 @@ import asyncio
 import json
 from typing import Any
 
+from reconciler.model.endpointslice import EndpointSlice
 from reconciler.model.gitops import ProxyState
 from reconciler.model.pod import Pod
-from reconciler.model.service import Endpoints
 from tests.unit.kubelet.node import HOST_IP, Node, ready
 
 
@@ -269,11 +269,11 @@ def test_an_exec_probe_decides_readiness_and_life(node: Node, play: Any) -> None
     play(scene())
 
 
-def endpoints(*addresses: str) -> Endpoints:
-    ready_now = [{"ip": address} for address in addresses]
-    subsets = [{"addresses": ready_now, "ports": [{"port": 80}]}] if addresses else []
-    manifest = {"metadata": {"name": "web", "namespace": "default"}, "subsets": subsets}
-    return Endpoints.model_validate_json(json.dumps(manifest))
+def slice_of(address: str, **conditions: bool) -> EndpointSlice:
+    endpoint = {"addresses": [address], "conditions": conditions}
+    meta = {"name": "web", "namespace": "default"}
+    told = {"metadata": meta, "addressType": "IPv4", "endpoints": [endpoint]}
+    return EndpointSlice.model_validate_json(json.dumps(told))
 
 
 async def proxy_has(node: Node, version: str) -> None:
@@ -286,7 +286,7 @@ def test_a_pod_ends_only_when_the_proxies_have_let_go(node: Node, play: Any) -> 
     async def scene() -> None:
         pod = await node.create()
         pod = await node.until(ready)
-        listed = await node.client.create(endpoints(pod.status.pod_ip))
+        listed = await node.client.create(slice_of(pod.status.pod_ip))
         proxy = b'{"metadata":{"name":"node-1"}}'
         await node.client.create(ProxyState.model_validate_json(proxy))
         await proxy_has(node, listed.metadata.resource_version)
@@ -294,10 +294,24 @@ def test_a_pod_ends_only_when_the_proxies_have_let_go(node: Node, play: Any) -> 
         await node.client.delete(Pod, "web", "default")
         await asyncio.sleep(0.3)
         assert "Killing" not in node.events.reasons()
-        left = await node.client.update(listed.replace(subsets=()))
+        leaving = slice_of(pod.status.pod_ip, ready=False, serving=True, terminating=True)
+        left = await node.client.update(leaving.replace(metadata=listed.metadata))
         await asyncio.sleep(0.1)
         assert "Killing" not in node.events.reasons()  # the kernel still sends to it
         await proxy_has(node, left.metadata.resource_version)
+        assert await node.until_gone() < 0.1
+
+    play(scene())
+
+
+def test_nobody_waits_for_a_service_that_wants_the_unready(node: Node, play: Any) -> None:
+    async def scene() -> None:
+        pod = await node.create()
+        pod = await node.until(ready)
+        address = pod.status.pod_ip  # publishNotReadyAddresses: ready to the end
+        await node.client.create(slice_of(address, ready=True, serving=True, terminating=True))
+        await asyncio.sleep(1)
+        await node.client.delete(Pod, "web", "default")
         assert await node.until_gone() < 0.1
 
     play(scene())
@@ -307,7 +321,7 @@ def test_the_wait_for_the_proxies_has_an_end(node: Node, play: Any) -> None:
     async def scene() -> None:
         await node.create()
         pod = await node.until(ready)
-        await node.client.create(endpoints(pod.status.pod_ip))
+        await node.client.create(slice_of(pod.status.pod_ip))
         await asyncio.sleep(1)
         await node.client.delete(Pod, "web", "default")
         assert 1 <= await node.until_gone() < 1.2

@@ -5,12 +5,15 @@ from __future__ import annotations
 from ipaddress import IPv4Network
 from typing import Any
 
+from reconciler.model.endpointslice import (
+    SERVICE_NAME,
+    Endpoint,
+    EndpointConditions,
+    EndpointPort,
+    EndpointSlice,
+)
 from reconciler.model.meta import ObjectMeta
 from reconciler.model.service import (
-    EndpointAddress,
-    EndpointPort,
-    Endpoints,
-    EndpointSubset,
     LoadBalancerIngress,
     LoadBalancerStatus,
     Service,
@@ -50,20 +53,40 @@ def make_balanced(address: str = "198.51.100.9", **spec: Any) -> Service:
     return make_service(type="LoadBalancer", **spec).replace(status=status)
 
 
-def make_endpoints(
-    *addresses: str,
+def make_endpoint(*addresses: str, node: str = "node-a", fares: str = "rs") -> Endpoint:
+    """An endpoint; `fares` has a letter for each condition that holds: ready, serving, terminating.
+
+    Empty conditions, as a person may write them, are "?".
+    """
+    unknown = fares == "?"
+    conditions = EndpointConditions(
+        ready=None if unknown else "r" in fares,
+        serving=None if unknown else "s" in fares,
+        terminating=None if unknown else "t" in fares,
+    )
+    return Endpoint(addresses=addresses, node_name=node or None, conditions=conditions)
+
+
+def make_slice(
+    *addresses: str | Endpoint,
     name: str = "web",
-    port: int = 8080,
+    part: int = 1,
+    port: int | None = 8080,
     protocol: str = "TCP",
     port_name: str = "",
     node: str = "node-a",
+    family: str = "IPv4",
     version: str = "1",
-) -> Endpoints:
-    subset = EndpointSubset(
-        addresses=tuple(EndpointAddress(ip=ip, node_name=node) for ip in addresses),
-        ports=(EndpointPort(name=port_name, port=port, protocol=protocol),),
+) -> EndpointSlice:
+    """A slice of the service `name`; plain addresses are ready endpoints on `node`."""
+    endpoints = tuple(
+        each if isinstance(each, Endpoint) else make_endpoint(each, node=node) for each in addresses
     )
-    return Endpoints(
-        metadata=ObjectMeta(name=name, namespace="shop", resource_version=version),
-        subsets=(subset,) if addresses else (),
+    metadata = ObjectMeta(
+        name=f"{name}-{part}",
+        namespace="shop",
+        resource_version=version,
+        labels={SERVICE_NAME: name},
     )
+    ports = (EndpointPort(name=port_name, port=port, protocol=protocol),)
+    return EndpointSlice(metadata=metadata, address_type=family, endpoints=endpoints, ports=ports)

@@ -16,12 +16,13 @@ from reconciler.client.informer import Informer
 from reconciler.client.local import LocalClient
 from reconciler.core.clock import SystemClock
 from reconciler.core.ids import Ids
+from reconciler.model.endpointslice import EndpointSlice
 from reconciler.model.meta import ObjectMeta
 from reconciler.model.namespace import Namespace
-from reconciler.model.service import Endpoints, Service
+from reconciler.model.service import Service
 from reconciler.proxy.healthcheck import HealthChecks
 from reconciler.store.memory import MemoryStore
-from tests.unit.proxy.builders import make_endpoints, make_service
+from tests.unit.proxy.builders import make_endpoint, make_service, make_slice
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -33,7 +34,7 @@ async def running() -> AsyncIterator[LocalClient]:
     await registry.start()
     client = LocalClient(registry)
     await client.create(Namespace(metadata=ObjectMeta(name="shop")))
-    services, endpoints = Informer(client, Service), Informer(client, Endpoints)
+    services, endpoints = Informer(client, Service), Informer(client, EndpointSlice)
     checks = HealthChecks(services, endpoints, "node-a", address="127.0.0.1", retry=0.01)
     tasks = [asyncio.create_task(part.run()) for part in (services, endpoints, checks)]
     try:
@@ -92,9 +93,9 @@ async def test_the_port_tells_whether_this_node_has_a_backend() -> None:
             "localEndpoints": 0,
             "serviceProxyHealthy": True,
         }
-        made = await client.create(make_endpoints("10.244.1.6", node="node-b", version=""))
-        here = make_endpoints("10.244.0.6", "10.244.0.7", version="")
-        await client.update(made.replace(subsets=(*made.subsets, *here.subsets)))
+        await client.create(make_slice("10.244.1.6", node="node-b", version=""))
+        leaving = make_endpoint("10.244.0.8", fares="st")
+        await client.create(make_slice("10.244.0.6", "10.244.0.7", leaving, part=2, version=""))
 
         async def healthy() -> bool:
             return (await ask(port))[0] == 200

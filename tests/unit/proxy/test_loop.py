@@ -14,11 +14,12 @@ from reconciler.client.informer import Informer
 from reconciler.client.local import LocalClient
 from reconciler.core.clock import SystemClock
 from reconciler.core.ids import Ids
+from reconciler.model.endpointslice import EndpointSlice
 from reconciler.model.gitops import ProxyState
 from reconciler.model.meta import ObjectMeta
 from reconciler.model.namespace import Namespace
 from reconciler.model.pod import Pod
-from reconciler.model.service import Endpoints, Service
+from reconciler.model.service import Service
 from reconciler.proxy import commands
 from reconciler.proxy.loop import Host, Proxy, Timing
 from reconciler.proxy.nft import NftError
@@ -26,7 +27,7 @@ from reconciler.proxy.rules import Element
 from reconciler.proxy.ruleset import Pools, Transaction
 from reconciler.proxy.skeleton import Network
 from reconciler.store.memory import MemoryStore
-from tests.unit.proxy.builders import NODE, make_balanced, make_endpoints, make_service
+from tests.unit.proxy.builders import NODE, make_balanced, make_service, make_slice
 from tests.unit.proxy.trace import Packet, Table
 
 
@@ -103,7 +104,7 @@ class World:
         self.client = LocalClient(self.registry)
         self.informers = (
             Informer(self.client, Service),
-            Informer(self.client, Endpoints),
+            Informer(self.client, EndpointSlice),
             Informer(self.client, Pod),
         )
         self.proxy = Proxy(
@@ -147,9 +148,9 @@ async def test_a_service_is_served_followed_and_forgotten() -> None:
         address = service.spec.cluster_ip
         await until(lambda: kernel.table.maps.get("services"))
         assert kernel.backends(address) == {"reset"}
-        endpoints = await world.client.create(make_endpoints("10.244.0.6", version=""))
+        endpoints = await world.client.create(make_slice("10.244.0.6", version=""))
         await until(lambda: kernel.backends(address) == {"10.244.0.6"})
-        moved = make_endpoints("10.244.0.7", "10.244.0.8", version="")
+        moved = make_slice("10.244.0.7", "10.244.0.8", version="")
         await world.client.update(moved.replace(metadata=endpoints.metadata))
         await until(lambda: kernel.backends(address) == {"10.244.0.7", "10.244.0.8"})
         await world.client.delete(Service, "web", "shop")
@@ -163,7 +164,7 @@ async def test_what_was_there_before_is_loaded_at_once() -> None:
     await world.registry.start()
     await world.client.create(Namespace(metadata=ObjectMeta(name="shop")))
     service = await world.client.create(make_service())
-    await world.client.create(make_endpoints("10.244.0.6", version=""))
+    await world.client.create(make_slice("10.244.0.6", version=""))
     tasks = [asyncio.create_task(part.run()) for part in (*world.informers, world.proxy)]
     await until(lambda: kernel.replaced)
     assert kernel.backends(service.spec.cluster_ip) == {"10.244.0.6"}
@@ -179,7 +180,7 @@ async def test_what_was_there_before_is_loaded_at_once() -> None:
 async def test_the_endpoints_version_is_published_after_the_kernel_has_it() -> None:
     async with running() as world:
         await world.client.create(make_service())
-        endpoints = await world.client.create(make_endpoints("10.244.0.6", version=""))
+        endpoints = await world.client.create(make_slice("10.244.0.6", version=""))
         version = int(endpoints.metadata.resource_version)
         await until(lambda: world.published() >= version)
         assert world.kernel.table.maps["endpoints-tcp"]
@@ -187,7 +188,7 @@ async def test_the_endpoints_version_is_published_after_the_kernel_has_it() -> N
 
 async def test_a_change_without_effect_on_the_kernel_is_published_too() -> None:
     async with running() as world:
-        lone = await world.client.create(make_endpoints("10.244.0.6", version="", name="lone"))
+        lone = await world.client.create(make_slice("10.244.0.6", version="", name="lone"))
         await until(lambda: world.published() >= int(lone.metadata.resource_version))
         assert world.kernel.applied == 0
 
@@ -195,7 +196,7 @@ async def test_a_change_without_effect_on_the_kernel_is_published_too() -> None:
 async def test_nothing_is_sent_or_published_when_nothing_changes() -> None:
     async with running() as world:
         await world.client.create(make_service())
-        endpoints = await world.client.create(make_endpoints("10.244.0.6", version=""))
+        endpoints = await world.client.create(make_slice("10.244.0.6", version=""))
         await until(lambda: world.published() >= int(endpoints.metadata.resource_version))
         revision, sent = world.registry.revision, world.kernel.applied
         await asyncio.sleep(0.2)  # four checks
@@ -217,7 +218,7 @@ async def test_only_a_harmed_table_is_mended(harmed: bool) -> None:
     async with running() as world:
         kernel = world.kernel
         service = await world.client.create(make_service())
-        await world.client.create(make_endpoints("10.244.0.6", version=""))
+        await world.client.create(make_slice("10.244.0.6", version=""))
         await until(lambda: kernel.table.maps.get("endpoints-tcp"))
         if harmed:
             kernel.table.maps["services"].clear()
@@ -234,7 +235,7 @@ async def test_a_recreated_service_takes_its_place() -> None:
     async with running() as world:
         kernel = world.kernel
         old = await world.client.create(make_service())
-        await world.client.create(make_endpoints("10.244.0.6", version=""))
+        await world.client.create(make_slice("10.244.0.6", version=""))
         await until(lambda: kernel.table.maps.get("endpoints-tcp"))
         await world.client.delete(Service, "web", "shop")
         await world.client.create(make_service(cluster_ip="10.96.0.99"))

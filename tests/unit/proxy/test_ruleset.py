@@ -7,7 +7,7 @@ from reconciler.proxy import commands
 from reconciler.proxy.rules import Element, compile_service
 from reconciler.proxy.ruleset import Owner, RuleSet, Transaction
 from reconciler.proxy.skeleton import Network
-from tests.unit.proxy.builders import NODE, make_endpoints, make_service
+from tests.unit.proxy.builders import NODE, make_service, make_slice
 from tests.unit.proxy.trace import Table
 
 WEB = Owner("2026-01-01T00:00:00Z", "shop", "web")
@@ -15,7 +15,7 @@ NEWER = Owner("2026-01-02T00:00:00Z", "shop", "api")
 
 
 def plan(*addresses: str, **spec: object) -> tuple[Element, ...]:
-    return compile_service(make_service(**spec), make_endpoints(*addresses), NODE)
+    return compile_service(make_service(**spec), [make_slice(*addresses)], NODE)
 
 
 def test_one_more_backend_touches_that_services_elements_only() -> None:

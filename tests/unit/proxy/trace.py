@@ -186,8 +186,8 @@ class Table:
         return " . ".join(self._field(part, packet) for part in expression.split(" . "))
 
     def _field(self, name: str, packet: Packet) -> str:
-        if found := re.fullmatch(r"numgen random mod (\d+)", name):
-            return str(self.random.randrange(int(found[1])))
+        if found := re.fullmatch(r"numgen random mod (\d+)(?: offset (\d+))?", name):
+            return str(self.random.randrange(int(found[1])) + int(found[2] or 0))
         return {
             "ip saddr": packet.source,
             "ip daddr": packet.destination,
@@ -214,6 +214,7 @@ _MATCHES = (
     (r'iifname "(\w+)"', lambda t, p, o, name: p.enters == name),
     (r'oifname "(\w+)"', lambda t, p, o, name: o == name),
     (r'oifname != \{ "(\w+)", "(\w+)" \}', lambda t, p, o, *names: o not in names),
+    (r"fib saddr type local", lambda t, p, o: p.source in t.local),
     (r"fib daddr type local", lambda t, p, o: p.destination in t.local),
     (r"fib daddr type != local", lambda t, p, o: p.destination not in t.local),
     (r"ct state new", lambda t, p, o: True),

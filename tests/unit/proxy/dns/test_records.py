@@ -5,13 +5,7 @@ import socket
 import dns.name
 import pytest
 
-from reconciler.model.service import (
-    EndpointAddress,
-    EndpointPort,
-    Endpoints,
-    EndpointSubset,
-    ServicePort,
-)
+from reconciler.model.service import ServicePort
 from reconciler.proxy.dns.records import (
     CNAME,
     PTR,
@@ -21,7 +15,7 @@ from reconciler.proxy.dns.records import (
     service_records,
     wire_name,
 )
-from tests.unit.proxy.builders import make_endpoints, make_service
+from tests.unit.proxy.builders import make_endpoint, make_service, make_slice
 
 WEB = "web.shop.svc.cluster.local"
 
@@ -54,7 +48,7 @@ def readable(
 
 def test_a_service_has_its_address_its_reverse_and_its_named_ports() -> None:
     service = make_service(ports=(ServicePort(name="http", port=80, protocol="TCP"),))
-    assert readable(service_records(service, None, "cluster.local")) == {
+    assert readable(service_records(service, (), "cluster.local")) == {
         (WEB, A): ["10.96.0.20"],
         ("20.0.96.10.in-addr.arpa", PTR): [WEB],
         (f"_http._tcp.{WEB}", SRV): [f"0 100 80 {WEB}"],
@@ -63,15 +57,17 @@ def test_a_service_has_its_address_its_reverse_and_its_named_ports() -> None:
 
 def test_a_headless_service_has_its_ready_endpoints() -> None:
     service = make_service(cluster_ip="None", cluster_ips=("None",))
-    subset = EndpointSubset(
-        addresses=(
-            EndpointAddress(ip="10.244.0.6", hostname="redis-0"),
-            EndpointAddress(ip="10.244.0.7"),
+    slices = [
+        make_slice(
+            make_endpoint("10.244.0.6").replace(hostname="redis-0"),
+            make_endpoint("10.244.0.8", fares="s"),
+            make_endpoint("10.244.0.9", fares="st"),
+            port=6379,
+            port_name="redis",
         ),
-        not_ready_addresses=(EndpointAddress(ip="10.244.0.8"),),
-        ports=(EndpointPort(name="redis", port=6379, protocol="TCP"),),
-    )
-    assert readable(service_records(service, Endpoints(subsets=(subset,)), "cluster.local")) == {
+        make_slice("10.244.0.7", part=2, port=6379, port_name="redis"),
+    ]
+    assert readable(service_records(service, slices, "cluster.local")) == {
         (WEB, A): ["10.244.0.6", "10.244.0.7"],
         (f"redis-0.{WEB}", A): ["10.244.0.6"],
         (f"10-244-0-7.{WEB}", A): ["10.244.0.7"],
@@ -86,15 +82,15 @@ def test_a_headless_service_has_its_ready_endpoints() -> None:
 
 def test_a_headless_service_without_ready_endpoints_has_no_name() -> None:
     service = make_service(cluster_ip="None", cluster_ips=("None",))
-    assert service_records(service, make_endpoints(), "cluster.local") == {}
-    assert service_records(service, None, "cluster.local") == {}
+    assert service_records(service, [make_slice()], "cluster.local") == {}
+    assert service_records(service, (), "cluster.local") == {}
 
 
 def test_an_external_name_is_an_alias() -> None:
     service = make_service(
         type="ExternalName", cluster_ip="", cluster_ips=(), external_name="Example.ORG"
     )
-    found = service_records(service, None, "cluster.local")
+    found = service_records(service, (), "cluster.local")
     assert readable(found) == {(WEB, CNAME): ["example.org"]}
 
 
@@ -102,7 +98,7 @@ def test_an_external_name_that_dns_cannot_carry_has_no_record() -> None:
     service = make_service(
         type="ExternalName", cluster_ip="", cluster_ips=(), external_name="a" * 64 + ".org"
     )
-    assert service_records(service, None, "cluster.local") == {}
+    assert service_records(service, (), "cluster.local") == {}
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 
 import dns.edns
 import dns.flags
@@ -14,31 +15,32 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from reconciler.model.service import ServicePort
+from reconciler.model.endpointslice import EndpointSlice
+from reconciler.model.service import Service, ServicePort
 from reconciler.proxy.dns.records import service_records
 from reconciler.proxy.dns.resolver import Follow, Forward, Resolver
 from reconciler.proxy.dns.zone import Settings, Zone
-from tests.unit.proxy.builders import make_endpoints, make_service
+from tests.unit.proxy.builders import make_service, make_slice
 
 WEB = "web.shop.svc.cluster.local."
 
 
-def make_resolver(*services: tuple[object, object]) -> Resolver:
+def make_resolver(*services: tuple[Service, Sequence[EndpointSlice]]) -> Resolver:
     zone = Zone(Settings())
-    for number, (service, endpoints) in enumerate(services):
-        zone.put(("shop", str(number)), service_records(service, endpoints, "cluster.local"))
+    for number, (service, slices) in enumerate(services):
+        zone.put(("shop", str(number)), service_records(service, slices, "cluster.local"))
     resolver = Resolver(zone)
     resolver.ready = True
     return resolver
 
 
 HEADLESS = make_service("db", cluster_ip="None", cluster_ips=("None",))
-PODS = make_endpoints("10.244.0.6", "10.244.0.7", name="db", port_name="pg", port=5432)
+PODS = [make_slice("10.244.0.6", "10.244.0.7", name="db", port_name="pg", port=5432)]
 ALIAS = make_service(
     "far", type="ExternalName", cluster_ip="", cluster_ips=(), external_name="example.org"
 )
 NAMED = make_service(ports=(ServicePort(name="http", port=80, protocol="TCP"),))
-RESOLVER = make_resolver((NAMED, None), (HEADLESS, PODS), (ALIAS, None))
+RESOLVER = make_resolver((NAMED, ()), (HEADLESS, PODS), (ALIAS, ()))
 
 
 def ask(
@@ -169,9 +171,9 @@ def test_edns_is_answered_in_kind() -> None:
 
 
 def test_a_long_answer_is_cut_for_udp_and_whole_for_tcp() -> None:
-    many = make_endpoints(*(f"10.244.1.{n}" for n in range(200)), name="big")
+    many = make_slice(*(f"10.244.1.{n}" for n in range(200)), name="big")
     service = make_service("big", cluster_ip="None", cluster_ips=("None",))
-    resolver = make_resolver((service, many))
+    resolver = make_resolver((service, [many]))
     for edns, size in ((-1, 512), (0, 1232)):
         query = dns.message.make_query(
             "big.shop.svc.cluster.local.", "A", use_edns=edns, payload=4096

@@ -22,15 +22,16 @@ from reconciler.client.informer import Informer
 from reconciler.client.local import LocalClient
 from reconciler.core.clock import SystemClock
 from reconciler.core.ids import Ids
+from reconciler.model.endpointslice import EndpointSlice
 from reconciler.model.meta import ObjectMeta
 from reconciler.model.namespace import Namespace
-from reconciler.model.service import Endpoints, Service
+from reconciler.model.service import Service
 from reconciler.proxy.dns.server import DnsServer, Limits, Sockets, open_sockets
 from reconciler.proxy.dns.upstream import Limits as UpstreamLimits
 from reconciler.proxy.dns.upstream import Resolvers, Upstream
 from reconciler.proxy.dns.zone import Settings
 from reconciler.store.memory import MemoryStore
-from tests.unit.proxy.builders import make_endpoints, make_service
+from tests.unit.proxy.builders import make_service, make_slice
 
 WEB = "web.shop.svc.cluster.local."
 
@@ -66,7 +67,7 @@ class World:
         registry = Registry(MemoryStore(), SystemClock(), Ids())
         self.registry = registry
         self.client = LocalClient(registry)
-        self.informers = (Informer(self.client, Service), Informer(self.client, Endpoints))
+        self.informers = (Informer(self.client, Service), Informer(self.client, EndpointSlice))
         self.port = 0
         self.server = DnsServer(
             *self.informers,
@@ -146,10 +147,10 @@ async def test_names_follow_the_objects(tcp: bool) -> None:
 async def test_a_headless_service_is_right_soon_after_its_endpoints_change() -> None:
     async with running() as (world, _):
         await world.client.create(make_service(cluster_ip="None", cluster_ips=("None",)))
-        made = await world.client.create(make_endpoints("10.244.0.6", version=""))
+        made = await world.client.create(make_slice("10.244.0.6", version=""))
         await asyncio.sleep(0.05)
         assert texts(await world.ask(WEB)) == ["10.244.0.6"]
-        moved = make_endpoints("10.244.0.7").replace(metadata=made.metadata)
+        moved = make_slice("10.244.0.7").replace(metadata=made.metadata)
         await world.client.update(moved)
         await asyncio.sleep(0.05)
         assert texts(await world.ask(WEB)) == ["10.244.0.7"]
@@ -226,9 +227,7 @@ async def test_an_external_name_may_stand_for_a_service_but_not_for_itself() -> 
 async def test_a_long_answer_is_whole_over_tcp() -> None:
     async with running() as (world, _):
         await world.client.create(make_service(cluster_ip="None", cluster_ips=("None",)))
-        await world.client.create(
-            make_endpoints(*(f"10.244.0.{n}" for n in range(2, 200)), version="")
-        )
+        await world.client.create(make_slice(*(f"10.244.0.{n}" for n in range(2, 200)), version=""))
         await asyncio.sleep(0.05)
         assert (await world.ask(WEB)).flags & dns.flags.TC
         assert len(texts(await world.ask(WEB, tcp=True))) == 198
