@@ -97,6 +97,8 @@ def kubelet(
         let_go_timeout=settings.let_go_timeout,
         git=GitLimits(settings.git_repo_timeout, settings.git_repo_size, settings.git_repo_file),
         volume_drivers=settings.volume_drivers,
+        seccomp_profiles=settings.seccomp_profiles or settings.state_dir / "seccomp",
+        unsafe_sysctls=settings.allowed_unsafe_sysctls,
     )
     pods = Kubelet(
         client=client,

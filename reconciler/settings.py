@@ -26,6 +26,7 @@ from pydantic import (
 from reconciler.controllers.loadbalancer.pool import parse_pool
 from reconciler.controllers.replication.policy import DEFAULTS, RolloutDefaults, amount_fault
 from reconciler.core.errors import ReconcilerError
+from reconciler.kubelet.podadmit import pattern_fault
 from reconciler.kubelet.volumes.drivers import TYPES
 from reconciler.sourcesettings import NAME, NamedSource, SourceSettings
 
@@ -97,6 +98,23 @@ def _known_types(drivers: dict[str, str]) -> dict[str, str]:
     return drivers
 
 
+def _words(given: object) -> object:
+    """Read words separated by commas; a list, as in the YAML file, stays one."""
+    if not isinstance(given, str):
+        return given
+    return tuple(part.strip() for part in given.split(",") if part.strip())
+
+
+def _sysctl_patterns(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    for pattern in patterns:
+        if fault := pattern_fault(pattern):
+            raise ValueError(fault)
+    return patterns
+
+
+SysctlPatterns = Annotated[
+    tuple[str, ...], BeforeValidator(_words), AfterValidator(_sysctl_patterns)
+]
 VolumeDrivers = Annotated[dict[str, str], BeforeValidator(_drivers), AfterValidator(_known_types)]
 
 
@@ -208,6 +226,15 @@ class Settings(SourceSettings):
         default_factory=dict,
         description="Docker volume plugins by the type of volume that each serves: TYPE=NAME,"
         " separated by commas",
+    )
+    seccomp_profiles: Path | None = Field(
+        default=None,
+        description="folder of the seccomp profiles that pods may name (STATE_DIR/seccomp)",
+    )
+    allowed_unsafe_sysctls: SysctlPatterns = Field(
+        default=(),
+        description="sysctls that pods may set beside the safe ones: names, or prefixes that end"
+        " in *, separated by commas",
     )
     let_go_timeout: float = Field(
         default=1.0,

@@ -34,10 +34,6 @@ def _other_than(*accepted: Any) -> Callable[[Any], bool]:
     return lambda value: bool(value) and value not in accepted
 
 
-def _local_profile(profile: Any) -> bool:
-    return profile is not None and profile.type == "Localhost"
-
-
 def _is_false(value: Any) -> bool:
     return value is False
 
@@ -55,25 +51,14 @@ _POD_SPEC: tuple[Row, ...] = (
     ("runtime_class_name", "runtimeClassName", _given, _NO_CLASSES),
     ("overhead", "overhead", _given, _NO_CLASSES),
     ("resource_claims", "resourceClaims", _given, _NO_DEVICES),
-    ("set_hostname_as_fqdn", "setHostnameAsFQDN", _given, NOT_YET),
     ("host_users", "hostUsers", _is_false, _NO_USER_NAMESPACE),
     ("service_account_name", "serviceAccountName", _other_than("default"), NOT_YET),
     ("automount_service_account_token", "automountServiceAccountToken", _is_true, NOT_YET),
 )
-_SECURITY: tuple[Row, ...] = (
-    ("se_linux_options", "seLinuxOptions", _given, NOT_YET),
-    ("windows_options", "windowsOptions", _given, _LINUX_ONLY),
-    ("seccomp_profile", "seccompProfile", _local_profile, NOT_YET),
-    ("app_armor_profile", "appArmorProfile", _given, NOT_YET),
-)
-_POD_SECURITY: tuple[Row, ...] = (
-    *_SECURITY,
-    ("supplemental_groups_policy", "supplementalGroupsPolicy", _other_than("Merge"), NOT_YET),
-    ("fs_group_change_policy", "fsGroupChangePolicy", _given, NOT_YET),
-)
+_SECURITY: tuple[Row, ...] = (("windows_options", "windowsOptions", _given, _LINUX_ONLY),)
 _CONTAINER_SECURITY: tuple[Row, ...] = (
     *_SECURITY,
-    ("proc_mount", "procMount", _other_than("Default"), NOT_YET),
+    ("proc_mount", "procMount", _other_than("Default"), _NO_USER_NAMESPACE),
 )
 _CONTAINER: tuple[Row, ...] = (
     ("volume_devices", "volumeDevices", _given, NOT_YET),
@@ -151,7 +136,7 @@ def _rows(holder: Model | None, rows: Iterable[Row], path: str) -> Errors:
 
 def _pod_spec(spec: PodSpec, path: str) -> Errors:
     yield from _rows(spec, _POD_SPEC, path)
-    yield from _rows(spec.security_context, _POD_SECURITY, f"{path}.securityContext")
+    yield from _rows(spec.security_context, _SECURITY, f"{path}.securityContext")
     if spec.os is not None and spec.os.name != "linux":
         yield FieldError(f"{path}.os.name", Reason.NOT_ACTED_ON, _LINUX_ONLY)
     for index, container in enumerate(spec.init_containers):

@@ -95,6 +95,7 @@ _DAEMON = (
     "node_name", "register_node", "pod_cidr",
     "service_cidr", "cluster_dns", "cluster_domain", "node_port_min", "node_port_max",
     "node_port_addresses", "load_balancer_pool", "volume_drivers",
+    "seccomp_profiles", "allowed_unsafe_sysctls",
     "let_go_timeout", "git_repo_timeout", "git_repo_size", "git_repo_file", "log_level",
 )  # fmt: skip
 _COMMON = ("state_dir", "run_dir", "store_key_file")

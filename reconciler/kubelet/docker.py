@@ -89,6 +89,7 @@ class DockerRuntime:
             cpus=info["NCPU"],
             memory=info["MemTotal"],
             root_dir=info["DockerRootDir"],
+            security=dockerapi.security_names(info),
         )
 
     async def ping(self) -> None:
@@ -156,6 +157,17 @@ class DockerRuntime:
     async def image(self, name: str) -> Image:
         """See `ContainerRuntime.image`."""
         return dockerapi.image(await self._call(partial(self._client.inspect_image, name)))
+
+    async def image_file(self, name: str, path: str) -> bytes:
+        """See `ContainerRuntime.image_file`: out of a container that is made for it, not run."""
+        body = {"Image": name, "Cmd": ["true"], "NetworkDisabled": True}
+        made: Any = await self._call(partial(self._client.create_container_from_config, body))
+        try:
+            return await self._call(partial(_read_file, self._client, made["Id"], path))
+        except NoSuchContainer:
+            return b""
+        finally:
+            await self._remove(made["Id"])
 
     async def pull(
         self, name: str, credentials: Credentials | None = None, progress: Progress = ignore
@@ -269,6 +281,11 @@ def _failure(error: docker.errors.APIError) -> RuntimeFailure:
 
 def _words(error: docker.errors.APIError) -> str:
     return str(error.explanation or error)
+
+
+def _read_file(client: APIClient, container: str, path: str) -> bytes:
+    chunks, _ = client.get_archive(container, path)
+    return dockerapi.only_file(b"".join(chunks))
 
 
 def _pull(

@@ -5,6 +5,8 @@ Called by `docker.py` only; nothing here speaks to the engine.
 
 from __future__ import annotations
 
+import io
+import tarfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -110,6 +112,9 @@ def _rights(security: Security) -> dict[str, Any]:
     options = ["no-new-privileges"] if security.no_new_privileges else []
     if security.seccomp:
         options.append(f"seccomp={security.seccomp}")
+    if security.app_armor:
+        options.append(f"apparmor={security.app_armor}")
+    options += [f"label={part}" for part in security.selinux]
     return {
         "Privileged": security.privileged,
         "CapAdd": list(security.add_capabilities),
@@ -193,3 +198,19 @@ def happened(event: Mapping[str, Any]) -> Happened | None:
         exit_code=int(attributes.get("exitCode", 0)),
         at=datetime.fromtimestamp(event.get("timeNano", 0) / 1e9, UTC),
     )
+
+
+def security_names(info: Mapping[str, Any]) -> frozenset[str]:
+    """Read `SecurityOptions` of `GET /info`: "name=seccomp,profile=default" is "seccomp"."""
+    options = info.get("SecurityOptions") or ()
+    return frozenset(option.removeprefix("name=").partition(",")[0] for option in options)
+
+
+def only_file(archive: bytes) -> bytes:
+    """Return the content of the one file of a tar; empty when it has none."""
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        for member in tar:
+            found = tar.extractfile(member) if member.isfile() else None
+            if found is not None:
+                return found.read()
+    return b""

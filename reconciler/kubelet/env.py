@@ -28,7 +28,8 @@ from reconciler.model.container import (
 from reconciler.model.pod import Pod
 from reconciler.model.quantity import to_int, to_milli
 
-_NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
+# Printable ASCII but "=": Kubernetes' IsRelaxedEnvVarName.
+_NAME = re.compile(r"[ -<>-~]+")
 _KEYED = re.compile(r"metadata\.(labels|annotations)\['(.*)'\]")
 
 
@@ -61,14 +62,29 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """The variables in their order; `secret` names those whose values stay secret."""
+    """The variables in their order; `secret` names those whose values stay secret.
+
+    `skipped` says in Kubernetes' words which keys of envFrom are no names of variables.
+    """
 
     variables: Mapping[str, str]
     secret: frozenset[str] = frozenset()
+    skipped: tuple[str, ...] = ()
 
     def expand(self, texts: tuple[str, ...]) -> tuple[str, ...]:
-        """Expand a command or its arguments. Raises `ConfigError` if a secret would show."""
-        return tuple(expand(text, self._shown) for text in texts)
+        """Expand a command or its arguments; what `reveals` secrets must not be shown."""
+        return tuple(expand(text, self.variables.get) for text in texts)
+
+    def reveals(self, texts: tuple[str, ...]) -> bool:
+        """Tell whether a secret value would be part of the expanded texts."""
+        used: set[str] = set()
+
+        def note(name: str) -> None:
+            used.add(name)
+
+        for text in texts:
+            expand(text, note)
+        return not used.isdisjoint(self.secret)
 
     def plain(self) -> tuple[tuple[str, str], ...]:
         """Return what Docker may see."""
@@ -80,14 +96,6 @@ class Environment:
             f"{name}={self.variables[name]}\0" for name in self.variables if name in self.secret
         )
         return "".join(pairs).encode()
-
-    def _shown(self, name: str) -> str | None:
-        if name in self.secret:
-            raise ConfigError(
-                f"$({name}) comes from a Secret: in command or args it would show to everybody "
-                "on the host; let the program read the environment variable"
-            )
-        return self.variables.get(name)
 
 
 def references(container: Container) -> frozenset[Reference]:
@@ -122,6 +130,7 @@ class _Builder:
         self._pod, self._container, self._around = pod, container, around
         self._variables: dict[str, str] = {}
         self._secret: set[str] = set()
+        self._skipped: list[str] = []
 
     def add_all(self, source: EnvFromSource) -> None:
         """Add every key of a ConfigMap or Secret that is a variable's name."""
@@ -133,10 +142,23 @@ class _Builder:
             values = {key: _text(value) for key, value in secret.data.items()} if secret else {}
         else:
             return
-        for key in sorted(values):
-            name = source.prefix + key
+        names = {source.prefix + key: value for key, value in sorted(values.items())}
+        for name, value in names.items():
             if _NAME.fullmatch(name):
-                self._set(name, values[key], secret=source.secret_ref is not None)
+                self._set(name, value, secret=source.secret_ref is not None)
+        self._skip(source, [name for name in names if not _NAME.fullmatch(name)])
+
+    def _skip(self, source: EnvFromSource, names: list[str]) -> None:
+        if not names:
+            return
+        kind, held = "configMap", source.config_map_ref or source.secret_ref
+        if source.secret_ref is not None:
+            kind = "secret"
+        place = f"{self._pod.metadata.namespace}/{held.name if held else ''}"
+        self._skipped.append(
+            f"Keys [{', '.join(sorted(names))}] from the EnvFrom {kind} {place} were skipped since "
+            "they are considered invalid environment variable names."
+        )
 
     def add(self, variable: EnvVar) -> None:
         """Add one variable; its value may refer to those before it."""
@@ -154,7 +176,7 @@ class _Builder:
         """Add the service variables that nothing else set."""
         for name, value in self._around.services.items():
             self._variables.setdefault(name, value)
-        return Environment(self._variables, frozenset(self._secret))
+        return Environment(self._variables, frozenset(self._secret), tuple(self._skipped))
 
     def _set(self, name: str, value: str, *, secret: bool) -> None:
         self._variables.pop(name, None)

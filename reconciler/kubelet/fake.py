@@ -42,7 +42,8 @@ class FakeRuntime:
     """`ContainerRuntime` in memory. `images` are the names that are there from the start.
 
     `registry` are the names that can be pulled, those in `accounts` with that account only;
-    `pulls` were asked for. While `away` the engine does not answer.
+    `pulls` were asked for. `files` are in every image, by path. While `away` the engine does not
+    answer.
     """
 
     def __init__(self, clock: Clock, images: tuple[str, ...] = ()) -> None:
@@ -57,6 +58,7 @@ class FakeRuntime:
         self.registry: set[str] = set()
         self.accounts: dict[str, Credentials] = {}
         self.pulls: list[str] = []
+        self.files: dict[str, bytes] = {}
         self.pull_seconds = 0.0
         self.away = False
 
@@ -195,6 +197,11 @@ class FakeRuntime:
             return self._images[name]
         except KeyError as error:
             raise NoSuchImage(f"No such image: {name}") from error
+
+    async def image_file(self, name: str, path: str) -> bytes:
+        """See `ContainerRuntime.image_file`; what `files` has for the path."""
+        await self.image(name)
+        return self.files.get(path, b"")
 
     async def pull(
         self, name: str, credentials: Credentials | None = None, progress: Progress = ignore

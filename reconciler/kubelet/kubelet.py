@@ -31,8 +31,10 @@ from reconciler.kubelet.labels import MANAGED, SCOPE, PodKey
 from reconciler.kubelet.letgo import LetGo
 from reconciler.kubelet.lookup import Lookup
 from reconciler.kubelet.narration import Narrator, Recorder
+from reconciler.kubelet.podadmit import HostRules
 from reconciler.kubelet.podnetwork import NetworkFailure, PodNetwork, link_name
 from reconciler.kubelet.podspec import HostLimits, pod_key
+from reconciler.kubelet.preparing import Preparer
 from reconciler.kubelet.prepull import Prepuller
 from reconciler.kubelet.prober import Prober
 from reconciler.kubelet.resolver import ClusterDns
@@ -71,6 +73,8 @@ class KubeletOptions:
     `relist` is the time between two full listings, which heal lost events.
     `scope` tells containers of several kubelets on one engine apart, as in tests.
     `volume_drivers` are Docker's volume plugins by the type of volume that each serves.
+    `seccomp_profiles` is the folder of profiles that pods may name, `unsafe_sysctls` what they may
+    set beside the safe ones: names, or prefixes that end in `*`.
     """
 
     node_name: str
@@ -84,6 +88,8 @@ class KubeletOptions:
     git: GitLimits = field(default_factory=GitLimits)
     scope: str = SCOPE
     volume_drivers: Mapping[str, str] = field(default_factory=dict)
+    seccomp_profiles: Path = Path("/var/lib/reconciler/seccomp")
+    unsafe_sysctls: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +138,17 @@ class Kubelet:
         self._volumes = Volumes(files, (*own, *storage_kinds(files.offload, client, engine)))
         narrator = Narrator(recorder)
         self._images = Images(runtime, clock, self._spawn)
+        lookup = Lookup(client, informers.services, host.ip, allocatable, narrator.no_pull_secrets)
         self._starter = Starter(
-            lookup=Lookup(
-                client, informers.services, host.ip, allocatable, narrator.no_pull_secrets
+            lookup=lookup,
+            preparer=Preparer(
+                lookup,
+                runtime,
+                files,
+                self._cache,
+                host.ip,
+                options.seccomp_profiles,
+                narrator.variables_skipped,
             ),
             runtime=runtime,
             network=network,
@@ -210,6 +224,9 @@ class Kubelet:
                 self._files.prepare()
                 await self._network.ensure()
                 await self._ensure_sandbox_image()
+                engine = await self._runtime.version()
+                unsafe = self._options.unsafe_sysctls
+                self._worker.rules = HostRules(engine.security, unsafe)
             except (RuntimeFailure, NetworkFailure, OSError) as error:
                 self._log.warning("kubelet.not_ready", reason=str(error))
                 await asyncio.sleep(_RETRY)

@@ -89,6 +89,14 @@ class Narrator:
         )
         self._recorder.event(pod, "Warning", "FailedToRetrieveImagePullSecret", words)
 
+    def variables_skipped(self, pod: Pod, message: str) -> None:
+        """Some keys of envFrom are no names of variables."""
+        self._recorder.event(pod, "Warning", "InvalidEnvironmentVariableNames", message)
+
+    def rejected(self, pod: Pod, reason: str, message: str) -> None:
+        """This host cannot run the pod at all."""
+        self._recorder.event(pod, "Warning", reason, message)
+
     def stopping(self, pod: Pod, name: str, message: str) -> None:
         """A container is stopped."""
         self._of(pod, name, "Normal", "Killing", message)

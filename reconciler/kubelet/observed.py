@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from reconciler.kubelet.labels import PodContainer
+from reconciler.kubelet.podadmit import Rejection
 from reconciler.kubelet.roster import Member
 
 
@@ -45,6 +46,7 @@ class Observed:
     a failed start is not tried before that time. `let_go` is the end of the wait for the proxies
     to let go of a pod that ends; None: they have. `files`: folders of the pod are there.
     `outdated`: its volumes may not hold what they should; `volumes`: it may have some at all.
+    `rejection`: this host cannot run the pod, of which nothing was made.
     """
 
     sandboxes: tuple[PodContainer, ...] = ()
@@ -59,6 +61,7 @@ class Observed:
     files: bool = True
     outdated: bool = False
     volumes: bool = False
+    rejection: Rejection | None = None
 
     @property
     def live(self) -> PodContainer | None:

@@ -43,7 +43,7 @@ def plan(pod: Pod | None, observed: Observed, now: datetime) -> Plan:
     """Return what to do for the pod; None is a pod whose object is gone."""
     if pod is None or pod.metadata.deletion_timestamp is not None:
         return _collect(_end(pod, observed, now))
-    if pod.status.phase in TERMINAL:
+    if pod.status.phase in TERMINAL or observed.rejection is not None:
         return _collect(_keep_results(pod, observed, now))
     return _collect(_keep_running(pod, observed, now))
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from reconciler.core.errors import ReconcilerError
 from reconciler.kubelet import launcher
+from reconciler.kubelet.accounts import Accounts
 from reconciler.kubelet.env import ConfigError, Environment
 from reconciler.kubelet.labels import (
     LAUNCHED,
@@ -20,23 +20,18 @@ from reconciler.kubelet.labels import (
     sandbox_labels,
 )
 from reconciler.kubelet.qos import engine_resources, oom_score_adj
-from reconciler.kubelet.resolver import hostname
 from reconciler.kubelet.roster import spec_hash
 from reconciler.kubelet.runtime import ContainerSpec, Image, Mount, Resources, Security
 from reconciler.kubelet.sandboximage import COMMAND
+from reconciler.kubelet.securityspec import security
 from reconciler.kubelet.volumes.protocol import Ready
 from reconciler.model.container import Container, VolumeMount
 from reconciler.model.pod import Pod
-from reconciler.model.security import PodSecurityContext, SecurityContext
 
 _PROPAGATION = {"HostToContainer": "rslave", "Bidirectional": "rshared"}
 # Kubernetes' score for a sandbox: never the victim.
 _SANDBOX_OOM_SCORE = -998
 _SANDBOX_SHARES = 2
-
-
-class SecurityRefused(ReconcilerError):
-    """The pod's security context forbids this image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +52,8 @@ class Prepared:
 
     `files` are (host path, path inside) of the network files and the termination log; `volumes`
     go by volume name, `bound` are host paths of parts of them by mount path; `secret_file` and
-    `launcher` are host paths, when it has secrets. `target` is the id of the container whose
+    `launcher` are host paths, when it has secrets. `accounts` are the image's where they matter,
+    `seccomp` is the content of the host's profile. `target` is the id of the container whose
     processes an ephemeral one joins.
     """
 
@@ -69,6 +65,8 @@ class Prepared:
     launcher: str = ""
     secret_file: str = ""
     target: str = ""
+    accounts: Accounts | None = None
+    seccomp: str = ""
 
 
 def pod_key(pod: Pod) -> PodKey:
@@ -77,9 +75,9 @@ def pod_key(pod: Pod) -> PodKey:
 
 
 def sandbox_spec(
-    pod: Pod, attempt: int, address: str, image: str, limits: HostLimits
+    pod: Pod, attempt: int, address: str, image: str, name: str, limits: HostLimits
 ) -> ContainerSpec:
-    """Return the sandbox: it holds the network and IPC namespaces, and the hostname."""
+    """Return the sandbox: it holds the network and IPC namespaces, and the hostname `name`."""
     key = pod_key(pod)
     context = pod.spec.security_context
     sysctls = tuple((s.name, s.value) for s in context.sysctls) if context else ()
@@ -90,7 +88,7 @@ def sandbox_spec(
         labels=sandbox_labels(key, attempt, address),
         entrypoint=COMMAND,
         command=(),
-        hostname="" if host_network else hostname(pod),
+        hostname="" if host_network else name,
         network="host" if host_network else "none",
         ipc="host" if pod.spec.host_ipc else "shareable",
         pid="host" if pod.spec.host_pid else "",
@@ -138,7 +136,7 @@ def container_spec(
         pid=f"container:{ready.target}" if ready.target else _pid_namespace(pod, sandbox),
         mounts=_mounts(container, ready),
         resources=engine_resources(container.resources),
-        security=_security(pod, container, ready.image),
+        security=security(pod, container, ready.image, ready.accounts, ready.seccomp),
         oom_score_adj=limits.oom_score(oom_score_adj(pod.spec, container, limits.memory)),
         tty=container.tty,
         stdin=container.stdin,
@@ -155,17 +153,36 @@ def _pid_namespace(pod: Pod, sandbox: str) -> str:
 def _command(
     container: Container, ready: Prepared
 ) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
-    """Return entrypoint and command; the launcher in front when there are secret variables."""
-    entrypoint = ready.environment.expand(container.command) or None
-    arguments = ready.environment.expand(container.args) or None
+    """Return entrypoint and command; the launcher in front when there are secret variables.
+
+    A command that holds a secret is in the launcher's file and shows nowhere.
+    """
+    variables = ready.environment
     if not ready.secret_file:
-        return entrypoint, arguments
-    if arguments is None and entrypoint is None:
-        arguments = ready.image.command
-    whole = (*(entrypoint or ready.image.entrypoint), *(arguments or ()))
+        return variables.expand(container.command) or None, variables.expand(container.args) or None
+    if reveals(container, variables):
+        return launcher.ENTRYPOINT, ()
+    return launcher.ENTRYPOINT, whole_command(container, variables, ready.image)
+
+
+def reveals(container: Container, variables: Environment) -> bool:
+    """Tell whether the container's command or arguments refer to a secret variable."""
+    return variables.reveals((*container.command, *container.args))
+
+
+def whole_command(container: Container, variables: Environment, image: Image) -> tuple[str, ...]:
+    """Return all words of the command, the image's where the container has none.
+
+    Raises `ConfigError` when there are none at all.
+    """
+    entrypoint = variables.expand(container.command)
+    arguments = variables.expand(container.args)
+    if not arguments and not entrypoint:
+        arguments = image.command
+    whole = (*(entrypoint or image.entrypoint), *arguments)
     if not whole:
         raise ConfigError("no command specified")
-    return launcher.ENTRYPOINT, whole
+    return whole
 
 
 def _mounts(container: Container, ready: Prepared) -> tuple[Mount, ...]:
@@ -191,55 +208,3 @@ def _volume(mount: VolumeMount, ready: Prepared) -> Mount:
         read_only=mount.read_only or volume.read_only,
         propagation=_PROPAGATION.get(mount.mount_propagation or "", "rprivate"),
     )
-
-
-def _security(pod: Pod, container: Container, image: Image) -> Security:
-    own = container.security_context or SecurityContext()
-    shared = pod.spec.security_context or PodSecurityContext()
-    user = shared.run_as_user if own.run_as_user is None else own.run_as_user
-    group = shared.run_as_group if own.run_as_group is None else own.run_as_group
-    _check_non_root(own, shared, user, image)
-    capabilities = own.capabilities
-    groups = (*shared.supplemental_groups, *((shared.fs_group,) if shared.fs_group else ()))
-    return Security(
-        user=_user(user, group),
-        groups=tuple(str(number) for number in groups),
-        privileged=bool(own.privileged),
-        add_capabilities=capabilities.add if capabilities else (),
-        drop_capabilities=capabilities.drop if capabilities else (),
-        read_only_root=bool(own.read_only_root_filesystem),
-        no_new_privileges=own.allow_privilege_escalation is False,
-        seccomp=_seccomp(own, shared),
-    )
-
-
-def _user(user: int | None, group: int | None) -> str:
-    if user is None:
-        return ""
-    return str(user) if group is None else f"{user}:{group}"
-
-
-def _seccomp(own: SecurityContext, shared: PodSecurityContext) -> str:
-    profile = own.seccomp_profile or shared.seccomp_profile
-    return "unconfined" if profile is not None and profile.type == "Unconfined" else ""
-
-
-def _check_non_root(
-    own: SecurityContext, shared: PodSecurityContext, user: int | None, image: Image
-) -> None:
-    """Kubernetes' verifyRunAsNonRoot."""
-    demanded = shared.run_as_non_root if own.run_as_non_root is None else own.run_as_non_root
-    if not demanded:
-        return
-    if user == 0:
-        raise SecurityRefused("container's runAsUser breaks non-root policy")
-    if user is not None:
-        return
-    name = image.user.partition(":")[0]
-    if not name or name == "0":
-        raise SecurityRefused("container has runAsNonRoot and image will run as root")
-    if not name.isdecimal():
-        raise SecurityRefused(
-            f"container has runAsNonRoot and image has non-numeric user ({name}), "
-            "cannot verify user is non-root"
-        )

@@ -1,38 +1,20 @@
-"""Quality of service, and the engine's limits, from a pod's requests. Pure.
+"""The engine's limits, and the kernel's OOM score, from a pod's requests. Pure.
 
-Kubernetes' rules: GetPodQOS, GetContainerOOMScoreAdjust, MilliCPUToShares, MilliCPUToQuota.
+Kubernetes' rules: GetContainerOOMScoreAdjust, MilliCPUToShares, MilliCPUToQuota.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from reconciler.kubelet.runtime import Resources
 from reconciler.model.container import Container, ResourceRequirements
 from reconciler.model.pod import PodSpec
+from reconciler.model.qos import qos_class
 from reconciler.model.quantity import to_int, to_milli
 
 CPU_PERIOD = 100_000
 _MIN_SHARES, _MAX_SHARES, _SHARES_PER_CPU = 2, 262_144, 1024
 _MIN_QUOTA = 1000
-_MEASURED = ("cpu", "memory")
-
-
-def qos_class(spec: PodSpec) -> str:
-    """Return Guaranteed, Burstable or BestEffort."""
-    containers = (*spec.init_containers, *spec.containers)
-    requests = [_nonzero(container.resources.requests) for container in containers]
-    limits = [_nonzero(container.resources.limits) for container in containers]
-    if not any(requests) and not any(limits):
-        return "BestEffort"
-    pairs = zip(requests, limits, strict=True)
-    if all(set(limit) == set(_MEASURED) and request == limit for request, limit in pairs):
-        return "Guaranteed"
-    return "Burstable"
-
-
-def _nonzero(amounts: Mapping[str, str]) -> dict[str, int]:
-    return {name: to_milli(amounts[name]) for name in _MEASURED if to_milli(amounts.get(name, "0"))}
+_NODE_CRITICAL = "system-node-critical"
 
 
 def engine_resources(requirements: ResourceRequirements) -> Resources:
@@ -50,7 +32,7 @@ def engine_resources(requirements: ResourceRequirements) -> Resources:
 def oom_score_adj(spec: PodSpec, container: Container, memory: int) -> int:
     """Return the kernel's adjustment on a node of `memory` bytes: -997 to 1000."""
     quality = qos_class(spec)
-    if quality == "Guaranteed":
+    if quality == "Guaranteed" or spec.priority_class_name == _NODE_CRITICAL:
         return -997
     if quality == "BestEffort" or not memory:
         return 1000

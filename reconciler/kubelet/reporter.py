@@ -71,6 +71,9 @@ class Reporter:
                     return
             else:
                 self._tell(pod, memory.written)
+                if observed.rejection is not None:
+                    why = observed.rejection
+                    self._narrator.rejected(pod, why.reason, why.message)
                 return
         raise Retryable(f"the status of pod {key} changes too fast")
 

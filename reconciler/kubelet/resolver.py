@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from reconciler.core.errors import ReconcilerError
 from reconciler.model.pod import Pod
 
 _HOSTS = """\
@@ -20,6 +21,11 @@ fe00::2\tip6-allrouters
 """
 _HOST_NETWORK = "# Kubernetes-managed hosts file (host network).\n"
 _MOST_SEARCHES, _MOST_NAMESERVERS, _LONGEST_HOSTNAME = 32, 3, 63
+_LONGEST_FQDN = 64
+
+
+class HostnameTooLong(ReconcilerError):
+    """The kernel takes no hostname of that length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,24 @@ def hostname(pod: Pod) -> str:
     """Return the pod's hostname: its spec's, or its name cut to 63 characters."""
     name = pod.spec.hostname or pod.metadata.name
     return name[:_LONGEST_HOSTNAME].rstrip("-.")
+
+
+def kernel_hostname(pod: Pod, dns: ClusterDns) -> str:
+    """Return what `hostname` prints in the pod: with setHostnameAsFQDN its name with the domain.
+
+    Kubernetes' GetNodenameForKernel. Raises `HostnameTooLong`.
+    """
+    name, domain = hostname(pod), _domain(pod, dns)
+    if not pod.spec.set_hostname_as_fqdn or not domain:
+        return name
+    full = f"{name}.{domain}"
+    if len(full) > _LONGEST_FQDN:
+        raise HostnameTooLong(
+            "Failed to construct FQDN from Pod hostname and cluster domain, FQDN "
+            f"{full} is too long ({_LONGEST_FQDN} characters is the max, "
+            f"{len(full)} characters requested)"
+        )
+    return full
 
 
 def hosts_file(pod: Pod, address: str, dns: ClusterDns, host_text: str) -> str:

@@ -73,7 +73,11 @@ class Resources:
 
 @dataclass(frozen=True, slots=True)
 class Security:
-    """What a container may do on the host. `user` is "UID[:GID]" or "" for the image's own."""
+    """What a container may do on the host. `user` is "UID[:GID]" or "" for the image's own.
+
+    `seccomp` is "unconfined" or a profile's JSON, `app_armor` a profile's name; empty means the
+    engine's default. `selinux` are the parts of a label, as "type:container_t".
+    """
 
     user: str = ""
     groups: tuple[str, ...] = ()
@@ -83,6 +87,8 @@ class Security:
     read_only_root: bool = False
     no_new_privileges: bool = False
     seccomp: str = ""
+    app_armor: str = ""
+    selinux: tuple[str, ...] = ()
     sysctls: tuple[tuple[str, str], ...] = ()
 
 
@@ -175,7 +181,10 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class RuntimeVersion:
-    """The engine's own words about itself and its host; `memory` is in bytes."""
+    """The engine's own words about itself and its host; `memory` is in bytes.
+
+    `security` are the ways in which it confines: "seccomp", "apparmor", "selinux", "userns".
+    """
 
     name: str
     version: str
@@ -185,6 +194,7 @@ class RuntimeVersion:
     cpus: int
     memory: int
     root_dir: str
+    security: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +265,10 @@ class ContainerRuntime(Protocol):
 
     async def image(self, name: str) -> Image:
         """Return a local image; raises `NoSuchImage`."""
+        ...
+
+    async def image_file(self, name: str, path: str) -> bytes:
+        """Return a small file of a local image, empty when it has none; raises `NoSuchImage`."""
         ...
 
     async def pull(

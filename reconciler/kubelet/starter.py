@@ -15,25 +15,20 @@ from reconciler.core.clock import Clock
 from reconciler.core.errors import ReconcilerError
 from reconciler.kubelet.addresses import AddressPool, NoAddress, Owner
 from reconciler.kubelet.cache import ContainerCache
-from reconciler.kubelet.env import ConfigError, Environment, environment
+from reconciler.kubelet.env import ConfigError
 from reconciler.kubelet.files import PodFiles
 from reconciler.kubelet.images import ImageNotReady, Images, Pulled, Wanted
 from reconciler.kubelet.labels import MANAGED, SCOPE, PodContainer, PodKey
 from reconciler.kubelet.lookup import Lookup
 from reconciler.kubelet.podnetwork import NetworkFailure, PodNetwork, link_name
-from reconciler.kubelet.podspec import (
-    HostLimits,
-    Prepared,
-    SecurityRefused,
-    container_spec,
-    pod_key,
-    sandbox_spec,
-)
+from reconciler.kubelet.podspec import HostLimits, container_spec, pod_key, sandbox_spec
+from reconciler.kubelet.preparing import Preparer, ProfileMissing
 from reconciler.kubelet.pullsecrets import credentials
 from reconciler.kubelet.resolver import (
     ClusterDns,
-    hostname,
+    HostnameTooLong,
     hosts_file,
+    kernel_hostname,
     parse_resolver,
     resolver,
 )
@@ -47,11 +42,10 @@ from reconciler.kubelet.runtime import (
     RuntimeFailure,
     RuntimeUnavailable,
 )
-from reconciler.kubelet.volumes import subpath
+from reconciler.kubelet.securityspec import SecurityRefused
 from reconciler.kubelet.volumes.protocol import Ready, VolumeError, VolumePending
 from reconciler.kubelet.volumes.volumes import Volumes
 from reconciler.model.container import Container as ContainerSpecOf
-from reconciler.model.container import EphemeralContainer
 from reconciler.model.pod import Pod
 
 
@@ -116,10 +110,11 @@ class Starter:
         cache: ContainerCache,
         clock: Clock,
         host: Host,
+        preparer: Preparer,
         pulling: Callable[[Pod, str, str], None],
         image_ready: Callable[[PodKey], None],
     ) -> None:
-        self._lookup = lookup
+        self._lookup, self._preparer = lookup, preparer
         self._pulling, self._image_ready = pulling, image_ready
         self._runtime, self._network, self._addresses = runtime, network, addresses
         self._files, self._images, self._cache, self._clock = files, images, cache, clock
@@ -139,9 +134,12 @@ class Starter:
             if not pod.spec.host_network:
                 address = self._addresses.take(owner)
             self._write_network_files(pod, address or self._host.ip)
-            spec = sandbox_spec(pod, attempt, address, self._host.sandbox_image, self._host.limits)
+            name = kernel_hostname(pod, self._host.dns)
+            spec = sandbox_spec(
+                pod, attempt, address, self._host.sandbox_image, name, self._host.limits
+            )
             made = await self._create(spec)
-        except (RuntimeFailure, NoAddress) as error:
+        except (RuntimeFailure, NoAddress, HostnameTooLong) as error:
             if not isinstance(error, RuntimeUnavailable):  # else it may have been made
                 self._addresses.free(address, owner)
             raise _sandbox_failed(error) from error
@@ -179,7 +177,7 @@ class Starter:
         self._files.write_network_files(
             pod.metadata.uid,
             hosts_file(pod, address, host.dns, host.hosts),
-            hostname(pod) + "\n",
+            kernel_hostname(pod, host.dns) + "\n",
             resolver(pod, host.dns, parse_resolver(host.resolver)).text(),
         )
 
@@ -215,10 +213,12 @@ class Starter:
         image, pulled = await self._image(pod, spec)
         volumes = await self._mounted(pod)
         try:
-            ready = await self._prepare(pod, spec, attempt, image, volumes)
+            ready = await self._preparer.prepare(pod, spec, attempt, image, volumes)
             wanted = container_spec(pod, spec, attempt, backoff, sandbox, ready, self._host.limits)
         except (ConfigError, SecurityRefused) as error:
             raise StartFailed("CreateContainerConfigError", str(error)) from error
+        except ProfileMissing as error:
+            raise StartFailed("CreateContainerError", str(error)) from error
         try:
             made = await self._create_container(wanted)
             await self._start(made, wanted, image)
@@ -307,77 +307,6 @@ class Starter:
             await self._volumes.update(pod)
         except VolumeError as error:
             raise StartFailed("FailedMount", str(error)) from error
-
-    async def _prepare(
-        self,
-        pod: Pod,
-        spec: ContainerSpecOf,
-        attempt: int,
-        image: Image,
-        volumes: Mapping[str, Ready],
-    ) -> Prepared:
-        """Make ready what the container mounts and knows."""
-        uid = pod.metadata.uid
-        around = await self._lookup.surroundings(pod, spec, self._address(pod))
-        variables = environment(pod, spec, around)
-        message_path = spec.termination_message_path or "/dev/termination-log"
-        bound = await self._bind(pod, spec, variables, volumes)
-        log = await self._files.termination_log(uid, spec.name, attempt)
-        hidden = variables.hidden()
-        secret_file = ""
-        if hidden:
-            secret_file = str(self._files.write_secret_environment(uid, spec.name, hidden))
-        return Prepared(
-            image=image,
-            environment=variables,
-            files=(*self._files.network_files(uid), (str(log), message_path)),
-            volumes=volumes,
-            bound=bound,
-            launcher=str(self._files.launcher),
-            secret_file=secret_file,
-            target=self._target(pod, spec),
-        )
-
-    async def _bind(
-        self,
-        pod: Pod,
-        spec: ContainerSpecOf,
-        variables: Environment,
-        volumes: Mapping[str, Ready],
-    ) -> dict[str, str]:
-        """Bind the parts of volumes that the container mounts. Raises `ConfigError`."""
-        bound: dict[str, str] = {}
-        for index, mount in enumerate(spec.volume_mounts):
-            inside = subpath.sub_path(mount, variables)
-            if mount.name not in volumes or not subpath.needs_binding(mount, inside):
-                continue
-            target = self._files.binding(pod.metadata.uid, mount.name, spec.name, index)
-            arguments = (volumes[mount.name], mount, inside, target)
-            try:
-                made = await self._files.offload(subpath.bind, *arguments)
-            except (VolumeError, OSError) as error:
-                where = f'volumeMount "{mount.name}" of container "{spec.name}"'
-                raise ConfigError(f"failed to prepare subPath for {where}: {error}") from error
-            if made is not None:
-                bound[mount.mount_path] = str(made)
-        return bound
-
-    def _target(self, pod: Pod, spec: ContainerSpecOf) -> str:
-        """Return the id of the container whose processes an ephemeral one is to see."""
-        name = spec.target_container_name if isinstance(spec, EphemeralContainer) else ""
-        if not name:
-            return ""
-        running = (c for c in self._cache.of(pod_key(pod)) if c.running and c.name == name)
-        found = next(running, None)
-        if found is None:
-            raise ConfigError(f'unable to find target container "{name}"')
-        return found.id
-
-    def _address(self, pod: Pod) -> str:
-        if pod.spec.host_network:
-            return self._host.ip
-        boxes = (c for c in self._cache.of(pod_key(pod)) if c.is_sandbox and c.running)
-        return next((box.address for box in boxes), "")
 
 
 def _sandbox_failed(error: Exception) -> StartFailed:

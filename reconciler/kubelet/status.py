@@ -15,10 +15,11 @@ from reconciler.kubelet.containerstatus import TERMINAL, Facts, container_status
 from reconciler.kubelet.ending import overdue_at
 from reconciler.kubelet.observed import Observed
 from reconciler.kubelet.phase import computed_phase
-from reconciler.kubelet.qos import qos_class
+from reconciler.kubelet.podadmit import Rejection
 from reconciler.kubelet.roster import Member
 from reconciler.model.pod import Pod
 from reconciler.model.podstatus import ContainerStatus, HostIP, PodIP, PodStatus
+from reconciler.model.qos import qos_class
 from reconciler.model.time import format_time
 
 _OVERDUE = (
@@ -29,6 +30,8 @@ _OVERDUE = (
 
 def pod_status(pod: Pod, observed: Observed, facts: Facts, now: datetime) -> PodStatus:
     """Return the status to write; equal to the pod's own when there is nothing new."""
+    if observed.rejection is not None:
+        return _rejected(pod, observed.rejection, now)
 
     def statuses(members: Iterable[Member]) -> tuple[ContainerStatus, ...]:
         return tuple(container_status(pod, each, observed, facts, now) for each in members)
@@ -49,6 +52,17 @@ def pod_status(pod: Pod, observed: Observed, facts: Facts, now: datetime) -> Pod
         init_container_statuses=initial,
         container_statuses=main,
         ephemeral_container_statuses=statuses(roster.ephemeral(pod)),
+        qos_class=pod.status.qos_class or qos_class(pod.spec),
+    )
+
+
+def _rejected(pod: Pod, why: Rejection, now: datetime) -> PodStatus:
+    """Return the end of a pod that never began (Kubernetes' rejectPod)."""
+    return pod.status.replace(
+        phase="Failed",
+        reason=why.reason,
+        message=f"Pod was rejected: {why.message}",
+        start_time=pod.status.start_time or format_time(now),
         qos_class=pod.status.qos_class or qos_class(pod.spec),
     )
 

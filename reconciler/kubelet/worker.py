@@ -45,7 +45,8 @@ from reconciler.kubelet.letgo import LetGo
 from reconciler.kubelet.memory import Memory
 from reconciler.kubelet.narration import Narrator
 from reconciler.kubelet.observed import Condemned, Observed
-from reconciler.kubelet.plan import plan
+from reconciler.kubelet.plan import TERMINAL, plan
+from reconciler.kubelet.podadmit import HostRules, Rejection, rejection
 from reconciler.kubelet.podnetwork import NetworkFailure
 from reconciler.kubelet.podspec import pod_key
 from reconciler.kubelet.prober import Prober
@@ -63,7 +64,7 @@ _FIRST_HOLD, _LONGEST_HOLD = 1.0, 30.0
 
 
 class PodWorker:
-    """Reconciles pods by key."""
+    """Reconciles pods by key; `rules` are what this host can do for pods."""
 
     def __init__(  # noqa: PLR0913 - the parts that a pod is made with
         self,
@@ -93,6 +94,7 @@ class PodWorker:
         self._node_name, self._host_ip = node_name, host_ip
         self._stopper = Stopper(runtime, images, hooks, narrator, clock, host_ip)
         self._reporter = Reporter(client, files, prober, images, runtime, narrator, clock, host_ip)
+        self.rules = HostRules()
         self._let_go_timeout = timedelta(seconds=let_go_timeout)
         self._memory: dict[PodKey, Memory] = {}
         self._log = structlog.get_logger(component="kubelet")
@@ -167,6 +169,7 @@ class PodWorker:
         live = next((box for box in reversed(sandboxes) if box.running), None)
         results = self._prober.results
         return Observed(
+            rejection=self._rejection(pod, containers),
             sandboxes=sandboxes,
             containers=tuple(c for c in containers if not c.is_sandbox),
             linked=live is not None and self._starter.linked(live),
@@ -180,6 +183,12 @@ class PodWorker:
             volumes=pod is not None and bool(pod.spec.volumes) and memory.volumes,
             outdated=pod is not None and self._volumes.outdated(pod),
         )
+
+    def _rejection(self, pod: Pod | None, made: tuple[PodContainer, ...]) -> Rejection | None:
+        """Return why this host cannot run a pod of which nothing was made yet."""
+        if pod is None or made or pod.status.phase in TERMINAL or pod.status.container_statuses:
+            return None
+        return rejection(pod, self.rules)
 
     def _condemned(self, containers: tuple[PodContainer, ...]) -> dict[str, Condemned]:
         """Return the containers that failed a probe or their postStart hook."""

@@ -75,6 +75,19 @@ async def test_a_container_lives_from_creation_to_removal(
         await runtime.inspect(made)
 
 
+async def test_a_file_of_an_image_is_read_and_nothing_is_left(
+    runtime: ContainerRuntime,
+) -> None:
+    if isinstance(runtime, FakeRuntime):
+        runtime.files["/bin/busybox"] = b"\x7fELF"
+    before = {container.id for container in await runtime.list()}
+    assert (await runtime.image_file(BUSYBOX, "/bin/busybox")).startswith(b"\x7fELF")
+    assert await runtime.image_file(BUSYBOX, "/etc/none-such") == b""
+    with pytest.raises(NoSuchImage):
+        await runtime.image_file("reconciler-test/none-such:1", "/etc/passwd")
+    assert {container.id for container in await runtime.list()} - before == set()
+
+
 async def test_the_engine_says_who_it_is(runtime: ContainerRuntime) -> None:
     await runtime.ping()
     version = await runtime.version()

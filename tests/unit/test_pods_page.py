@@ -29,7 +29,7 @@ SECTIONS: dict[str, tuple[type[Model], ...]] = {
 ROWS = {
     "PodSpec": unsupported._POD_SPEC,
     "Affinity": (),
-    "Security of the pod": unsupported._POD_SECURITY,
+    "Security of the pod": unsupported._SECURITY,
     "Container": unsupported._CONTAINER,
     "Security of a container": unsupported._CONTAINER_SECURITY,
     "Volumes": unsupported._UNSUPPORTED_SOURCES,

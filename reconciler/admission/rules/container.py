@@ -17,7 +17,7 @@ from reconciler.admission.rules.env import env, env_from
 from reconciler.admission.rules.mounts import volume_devices, volume_mounts
 from reconciler.admission.rules.probe import hooks_and_probes
 from reconciler.admission.rules.resources import requirements
-from reconciler.admission.rules.security import container_security
+from reconciler.admission.rules.security import container_security, unmasked
 from reconciler.model.container import Container, ContainerPort
 from reconciler.model.pod import PodSpec
 from reconciler.model.volume import Volume
@@ -41,6 +41,7 @@ def containers(spec: PodSpec, volumes: Volumes, path: str) -> Errors:
     for index, container in enumerate(spec.containers):
         where = f"{path}[{index}]"
         yield from container_common(container, volumes, where)
+        yield from unmasked(container.security_context, spec, f"{where}.securityContext")
         if container.name in seen:
             yield duplicate(f"{where}.name", container.name)
         seen.add(container.name)
@@ -60,6 +61,7 @@ def init_containers(spec: PodSpec, volumes: Volumes, path: str) -> Errors:
     for index, container in enumerate(spec.init_containers):
         where = f"{path}.initContainers[{index}]"
         yield from container_common(container, volumes, where)
+        yield from unmasked(container.security_context, spec, f"{where}.securityContext")
         policy = container.restart_policy
         if policy is not None and policy != "Always":
             yield not_supported(f"{where}.restartPolicy", policy, ("Always",))

@@ -54,6 +54,13 @@ def container_security(context: SecurityContext, path: str) -> Errors:
         yield from _app_armor(context.app_armor_profile, f"{path}.appArmorProfile")
 
 
+def unmasked(context: SecurityContext | None, spec: PodSpec, path: str) -> Errors:
+    """Kubernetes' rule of procMount: only in a user namespace may all of /proc be seen."""
+    if context is not None and context.proc_mount == "Unmasked" and spec.host_users is not False:
+        text = "`hostUsers` must be false to use `Unmasked`"
+        yield invalid(f"{path}.procMount", context.proc_mount, text)
+
+
 def _identifier(value: int | None, path: str) -> Errors:
     if value is not None and not 0 <= value <= ID_MAX:
         yield invalid(path, value, names.ID_MESSAGE)

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-
 from reconciler.admission.rules.ephemeral import ephemeral_update
 from reconciler.apiserver.registry import errors, podadmission
+from reconciler.apiserver.registry.apparmor import with_app_armor
 from reconciler.apiserver.registry.deletion import DeleteOptions
 from reconciler.apiserver.registry.labelkeys import with_label_keys
 from reconciler.apiserver.registry.podadmission import NotAdmitted
 from reconciler.apiserver.registry.priorityclasses import Priorities
 from reconciler.apiserver.registry.strategy import Strategy
-from reconciler.model.container import Container
-from reconciler.model.pod import Pod, PodSpec
+from reconciler.model.pod import Pod
 from reconciler.model.podstatus import PodCondition, PodStatus
+from reconciler.model.qos import qos_class
 
 EPHEMERAL = "ephemeralcontainers"
-_QUALITY_RESOURCES = ("cpu", "memory")
 
 
 class PodStrategy(Strategy[Pod]):
@@ -34,8 +32,8 @@ class PodStrategy(Strategy[Pod]):
             raise errors.forbidden(self.resource, new.metadata.name, str(error)) from error
         spec = with_label_keys(spec, new.metadata.labels)
         gated = (_gated(new.metadata.creation_timestamp),) if spec.scheduling_gates else ()
-        status = PodStatus(phase="Pending", qos_class=quality(spec), conditions=gated)
-        return new.replace(spec=spec, status=status)
+        status = PodStatus(phase="Pending", qos_class=qos_class(spec), conditions=gated)
+        return with_app_armor(new.replace(spec=spec, status=status))
 
     self_checked = frozenset({EPHEMERAL})
 
@@ -102,30 +100,4 @@ def _gated(now: str | None) -> PodCondition:
         last_transition_time=now,
         reason="SchedulingGated",
         message="Scheduling is blocked due to non-empty scheduling gates",
-    )
-
-
-def quality(spec: PodSpec) -> str:
-    """Return the QoS class: Guaranteed, Burstable or BestEffort (qos.GetPodQOS)."""
-    containers: tuple[Container, ...] = (*spec.init_containers, *spec.containers)
-    requests = _named(container.resources.requests for container in containers)
-    limits = _named(container.resources.limits for container in containers)
-    if not requests and not limits:
-        return "BestEffort"
-    return "Guaranteed" if all(map(_guaranteed, containers)) else "Burstable"
-
-
-def _named(maps: Iterable[Mapping[str, str]]) -> bool:
-    return any(_positive(amounts, name) for amounts in maps for name in _QUALITY_RESOURCES)
-
-
-def _positive(amounts: Mapping[str, str], name: str) -> bool:
-    return amounts.get(name, "0") != "0"
-
-
-def _guaranteed(container: Container) -> bool:
-    requests, limits = container.resources.requests, container.resources.limits
-    return all(
-        _positive(limits, name) and requests.get(name, limits[name]) == limits[name]
-        for name in _QUALITY_RESOURCES
     )

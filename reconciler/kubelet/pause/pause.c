@@ -2,9 +2,10 @@
  *
  *   pause                          wait, reap the dead, end on SIGTERM or SIGINT: process 1 of a
  *                                  pod's sandbox, which holds the pod's namespaces
- *   pause launch FILE COMMAND...   add the NAME=VALUE strings of FILE (each ended by a zero byte)
+ *   pause launch FILE [COMMAND...] add the NAME=VALUE strings of FILE (each ended by a zero byte)
  *                                  to the environment and become COMMAND, found on PATH: so values
- *                                  from a Secret never pass through Docker
+ *                                  from a Secret never pass through Docker; without COMMAND become
+ *                                  what FILE holds after an empty string
  *
  * Built by scripts/build-pause; the results are kept beside this file.
  */
@@ -46,6 +47,7 @@ enum { FILE_MAX = 4 << 20, STRINGS_MAX = 1 << 16, PATH_MAX = 4096 };
 
 static char content[FILE_MAX];
 static char *environment[STRINGS_MAX];
+static char *command[STRINGS_MAX];
 static char candidate[PATH_MAX];
 
 static ulong length(const char *text) {
@@ -94,11 +96,19 @@ static ulong read_file(const char *path) {
     return size;
 }
 
-static void extend_environment(char **inherited, ulong size) {
+/* Fill `list` from `count` on with the strings at `at`, up to an empty one if `to_empty`. */
+static ulong collect(char **list, ulong count, ulong at, ulong size, int to_empty) {
+    for (; at < size && count < STRINGS_MAX - 1; at += length(content + at) + 1) {
+        if (to_empty && !content[at]) return at + 1;
+        list[count++] = content + at;
+    }
+    return at;
+}
+
+static void read_strings(char **inherited, ulong size) {
     ulong count = 0;
     while (*inherited && count < STRINGS_MAX - 1) environment[count++] = *inherited++;
-    for (ulong at = 0; at < size && count < STRINGS_MAX - 1; at += length(content + at) + 1)
-        environment[count++] = content + at;
+    collect(command, 0, collect(environment, count, 0, size, 1), size, 0);
 }
 
 static const char *search_path(void) {
@@ -134,10 +144,12 @@ static word become(char **arguments) {
 __attribute__((used, noreturn)) void run(word *stack) {
     word count = stack[0];
     char **arguments = (char **)(stack + 1);
-    if (count > 3 && starts(arguments[1], "launch")) {
-        extend_environment(arguments + count + 1, read_file(arguments[2]));
-        word error = become(arguments + 3);
-        fail(error == -ENOENT ? 127 : 126, "launch: cannot run ", arguments[3]);
+    if (count > 2 && starts(arguments[1], "launch")) {
+        read_strings(arguments + count + 1, read_file(arguments[2]));
+        char **chosen = count > 3 ? arguments + 3 : command;
+        if (!*chosen) fail(127, "launch: no command in ", arguments[2]);
+        word error = become(chosen);
+        fail(error == -ENOENT ? 127 : 126, "launch: cannot run ", *chosen);
     }
     pause_until_told();
     __builtin_unreachable();

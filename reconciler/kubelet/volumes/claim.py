@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -118,7 +119,8 @@ class ClaimVolume(Fixed):
     async def _own(self, request: Request, volume: PersistentVolume, path: Path) -> None:
         """Give a volume of a single writer to the pod's fsGroup, as Kubernetes does."""
         if set(volume.spec.access_modes) & _SINGLE_WRITER:
-            await self._offload(give_to_group, path, request.pod)
+            give = partial(give_to_group, path, request.pod, persistent=True)
+            await self._offload(give)
 
 
 class EphemeralVolume(ClaimVolume):

@@ -22,20 +22,38 @@ def fs_group(pod: Pod) -> int | None:
     return context.fs_group if context else None
 
 
-def give_to_group(root: Path, pod: Pod, *, read_only: bool = False) -> None:
+def give_to_group(
+    root: Path, pod: Pod, *, read_only: bool = False, persistent: bool = False
+) -> None:
     """Give everything below `root` (and it) to the pod's fsGroup; nothing happens without one.
 
     Group rights are added to what is there, and folders hand the group on. Symbolic links are
-    never followed.
+    never followed. In `persistent` volumes fsGroupChangePolicy OnRootMismatch leaves all as it is
+    when the root folder is right already: large ones would take long.
     """
     group = fs_group(pod)
     if group is None:
+        return
+    if persistent and _only_on_mismatch(pod) and _is_right(root, group, read_only=read_only):
         return
     for folder, folders, names, descriptor in os.fwalk(root, follow_symlinks=False):
         del folder
         _give(descriptor, group, read_only=read_only)
         for name in names + [each for each in folders if _is_link(each, descriptor)]:
             _give_entry(name, descriptor, group, read_only=read_only)
+
+
+def _only_on_mismatch(pod: Pod) -> bool:
+    context = pod.spec.security_context
+    return context is not None and context.fs_group_change_policy == "OnRootMismatch"
+
+
+def _is_right(root: Path, group: int, *, read_only: bool) -> bool:
+    """Kubernetes' requiresPermissionChange, the other way round."""
+    known = root.lstat()
+    wanted = (_READ_ONLY if read_only else _READ_WRITE) | _EXECUTE | stat.S_ISGID
+    mode = stat.S_IMODE(known.st_mode)
+    return stat.S_ISDIR(known.st_mode) and known.st_gid == group and mode & wanted == wanted
 
 
 def _is_link(name: str, parent: int) -> bool:

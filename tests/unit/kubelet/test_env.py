@@ -178,8 +178,27 @@ def test_secret_values_and_what_is_made_of_them_stay_apart() -> None:
     )
     assert found.plain() == (("A", "open"), ("S", "overridden"))
     assert found.hidden() == b"URL=x://hidden@host/open\0"
-    with pytest.raises(ConfigError, match=r"\$\(URL\) comes from a Secret"):
-        found.expand(("--url=$(URL)",))
+    assert found.reveals(("--a=$(A)", "--url=$(URL)"))
+    assert not found.reveals(("--a=$(A)", "--url=$$(URL)", "$(UNKNOWN)"))
+    assert found.expand(("--url=$(URL)", "$$(URL)")) == ("--url=x://hidden@host/open", "$(URL)")
+
+
+def test_keys_that_are_no_names_are_left_out_and_told() -> None:
+    found = built(
+        Surroundings(config_maps={"c": CONFIG}, secrets={"s": SECRET}),
+        envFrom=[
+            {"prefix": "a=b", "configMapRef": {"name": "c"}},
+            {"prefix": "1 ", "secretRef": {"name": "s"}},
+        ],
+    )
+    assert all(name.startswith("1 ") for name in found.variables)
+    keys = ", ".join(sorted(f"a=b{key}" for key in CONFIG.data))
+    assert found.skipped == (
+        (
+            f"Keys [{keys}] from the EnvFrom configMap shop/c were skipped since they are "
+            "considered invalid environment variable names."
+        ),
+    )
 
 
 def test_what_is_missing_is_told_unless_optional() -> None:
