@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from reconciler.client.informer import Informer
@@ -27,6 +29,7 @@ from reconciler.source.receiver import Receiver
 from reconciler.source.snapshot import Snapshot
 from reconciler.source.still import nothing_left
 from reconciler.source.webhook import Doorkeeper
+from reconciler.sync.inputs import credentials_of, variables_of
 from reconciler.sync.live import Live
 from reconciler.sync.loop import Sync
 from reconciler.sync.sources import Shape, Sources
@@ -83,7 +86,8 @@ class Following:
         )
 
         async def load(snapshot: Snapshot) -> Desired:
-            return await asyncio.to_thread(loader.load, snapshot)
+            variables = variables_of(shape.spec, self._live.objects)
+            return await asyncio.to_thread(loader.load, snapshot, variables)
 
         return Sync(
             watched.source,
@@ -109,7 +113,10 @@ class Following:
         if self._given is not None and name == self._settings.source_name:
             return self._given
         named = self._named.get(name)
-        access = named.access if named is not None else Access()
+        access = named.access if named is not None else Access(own=False)
+        if shape.spec.secret_ref is not None:
+            secret = partial(credentials_of, shape.spec, self._live.objects)
+            access = replace(access, secret=secret, run_dir=self._settings.run_dir)
         return open_watched(self._settings, name, shape.spec, access, self._clock, self._threads)
 
     def _look(self) -> None:

@@ -54,20 +54,24 @@ def open_watched(
             semver=spec.semver,
             access=access,
             executor=executor,
+            name=name,
         )
     except AddressError as error:
         source = refused(str(error), clock)
     return Watched(
         source,
-        _kept_file(settings, f"{name}.declared", "admission", "desired", "model"),
-        _kept_file(settings, f"{name}.clean", "admission", "desired", "model", "sync"),
+        _kept_file(settings, f"{name}.declared", spec.home, "admission", "desired", "model"),
+        _kept_file(settings, f"{name}.clean", "", "admission", "desired", "model", "sync"),
     )
 
 
-def _kept_file(settings: Settings, name: str, *rooms: str) -> KeptFile | None:
-    """Return what earlier runs of the very code in `rooms` kept, where that can be told."""
+def _kept_file(settings: Settings, name: str, home: str, *rooms: str) -> KeptFile | None:
+    """Return what earlier runs of the very code in `rooms` kept, where that can be told.
+
+    It is worth nothing once the source lives in another namespace than `home`.
+    """
     stamp = _stamp(rooms)
-    return KeptFile(settings.state_dir / "cache" / name, stamp) if stamp else None
+    return KeptFile(settings.state_dir / "cache" / name, f"{stamp} {home}") if stamp else None
 
 
 @cache

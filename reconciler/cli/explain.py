@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from reconciler.cli.plan import Place, Unreadable, followed, read_source
+from reconciler.cli.place import Place, Unreadable, followed, objects_of, read_source
 from reconciler.cli.reading import World, open_world
 from reconciler.core.errors import ReconcilerError
 from reconciler.model.gitops import Revision
@@ -46,7 +46,7 @@ def run_explain(settings: Settings, console: Console, wanted: str) -> int:
         declared = owner_of(found.pod, world)
         source = source_of(declared)
         asked = asked_by(declared, world.all(Revision))
-        place = followed(world, source) if source else None
+        place = followed(objects_of(world), source, settings) if source else None
     lines = [f"pod {found.pod.metadata.namespace}/{found.pod.metadata.name}: {_state(found.pod)}"]
     lines += [f"container {found.container}: {_image(found)}"] if found.container else []
     if declared is not found.pod:
@@ -136,7 +136,7 @@ def _origin(
     found = desired.objects.get(key)
     if found is None:
         return [f"declared in source {source}, but no longer at its newest revision"]
-    return [f"declared at {found.place} in source {source} ({place.location})"]
+    return [f"declared at {found.place} in source {source} ({place.spec.location})"]
 
 
 def _commit(revision: Revision | None) -> str:

@@ -54,6 +54,8 @@ def build_parser() -> argparse.ArgumentParser:
     validate.add_argument("paths", nargs="+", type=Path, metavar="PATH")
     render = _add(commands, "render", _render, "print the objects that a source yields", _KEYS)
     render.add_argument("target", type=Path, metavar="PATH")
+    text = "as this source of the daemon yields it, with its namespace and variables"
+    render.add_argument("--as", dest="name", default="", metavar="SOURCE", help=text)
     plan = _add(
         commands, "plan", _plan, "show what a sync would change; exit 2 when it would", _SOURCE,
         ("source_name",),
@@ -156,7 +158,7 @@ def _validate(settings: Settings, parsed: argparse.Namespace) -> int:
 def _render(settings: Settings, parsed: argparse.Namespace) -> int:
     from reconciler.cli.render import run_render
 
-    return run_render(parsed.target, _console(), settings.age_key_file)
+    return run_render(settings, _console(), parsed.target, parsed.name)
 
 
 def _plan(settings: Settings, parsed: argparse.Namespace) -> int:

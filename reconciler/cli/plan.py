@@ -7,33 +7,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass, replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from dataclasses import replace
 
 from rich.console import Console
 from rich.text import Text
 
 from reconciler.cli.fit import misfits
+from reconciler.cli.place import NoSource, Place, finder, followed, given, objects_of, read_source
 from reconciler.cli.planview import Warnings, as_json, as_text
-from reconciler.cli.reading import NoStore, World, open_world
+from reconciler.cli.reading import NoStore, open_world
 from reconciler.core.clock import SystemClock
-from reconciler.core.errors import ReconcilerError
-from reconciler.desired.age import AgeKeys
-from reconciler.desired.load import Loader
-from reconciler.desired.objects import Desired
-from reconciler.model.gitops import Source
+from reconciler.model.gitops import SourceSpec
 from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.model.node import Node
 from reconciler.settings import Settings
-from reconciler.source.place import open_source
-from reconciler.source.snapshot import Snapshot, SourceProblem
+from reconciler.sync.bounds import out_of_bounds
 from reconciler.sync.care import hold_reason, plan_hash
 from reconciler.sync.data import data_effects
 from reconciler.sync.hooks import marked
 from reconciler.sync.identity import source_of
-from reconciler.sync.live import followed_kinds
 from reconciler.sync.outcome import predict
 from reconciler.sync.plan import Situation, plan
 from reconciler.sync.report import describe, refusal_errors
@@ -41,26 +33,6 @@ from reconciler.sync.waves import order_of, order_refusals
 from reconciler.sync.workloads import pod_effects
 
 DONE, FAILED, CHANGES, INVALID = 0, 1, 2, 3
-
-
-class NoSource(ReconcilerError):
-    """Neither the settings nor a daemon's store name a source."""
-
-
-class Unreadable(ReconcilerError):
-    """The source cannot be read."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where to read: as `Settings` has it, or as the daemon follows it."""
-
-    location: str
-    branch: str
-    sub_path: str
-    tag: str = ""
-    commit: str = ""
-    semver: str = ""
 
 
 def run_plan(settings: Settings, console: Console, *, output: str = "text") -> int:
@@ -80,7 +52,11 @@ def run_plan(settings: Settings, console: Console, *, output: str = "text") -> i
         settings.source_name, objects, live, owned, predict, now=SystemClock().now()
     )
     planned = plan(situation)
-    refusals = (*order_refusals(objects, order_of(objects)), *planned.refusals)
+    refusals = (
+        *out_of_bounds(settings.source_name, objects, place.bounds, finder(live)),
+        *order_refusals(objects, order_of(objects)),
+        *planned.refusals,
+    )
     if refusals:
         for error in refusal_errors(refusals):
             console.print(Text(describe(error), "red"), soft_wrap=True)
@@ -103,58 +79,30 @@ def _live(
     settings: Settings,
 ) -> tuple[Mapping[ObjectKey, KubeObject], Sequence[Node], Place]:
     """Return the live objects and nodes, none without a store, and the place to read."""
-    given = Place(
-        settings.source or "", settings.branch or "", settings.path,
-        settings.tag or "", settings.commit or "", settings.semver or "",
-    )  # fmt: skip
+    asked = given(settings)
     try:
         with open_world(settings) as world:
-            place = given
-            if not given.location:
-                place = followed(world, settings.source_name)
-                named = given.branch or given.tag or given.commit or given.semver
-                if named:
-                    place = replace(given, location=place.location, sub_path=place.sub_path)
-            return _objects(world), world.all(Node), place
+            live, nodes = objects_of(world), world.all(Node)
     except NoStore as error:
-        if not given.location:
+        if not asked.location:
             raise NoSource(f"{error}; name the source with --source") from error
-        return {}, (), given
+        return {}, (), Place(asked, settings.access)
+    try:
+        known = followed(live, settings.source_name, settings)
+    except NoSource:
+        if not asked.location:
+            raise
+        return live, nodes, Place(asked, settings.access)
+    return live, nodes, replace(known, spec=_asked_for(asked, known.spec))
 
 
-def _objects(world: World) -> dict[ObjectKey, KubeObject]:
-    return {obj.key: obj for model in followed_kinds() for obj in world.all(model)}
-
-
-def followed(world: World, name: str) -> Place:
-    """Return the place that the daemon follows as the source `name`; raises `NoSource`."""
-    for source in world.all(Source):
-        if source.metadata.name == name:
-            spec = source.spec
-            location = spec.url or spec.path
-            return Place(location, spec.branch, spec.sub_path, spec.tag, spec.commit, spec.semver)
-    raise NoSource(f"no source {name!r} is known; name it with --source")
-
-
-async def read_source(place: Place, settings: Settings) -> Desired:
-    """Read the source once, with a mirror of its own where it needs one."""
-    with TemporaryDirectory(prefix="reconciler-plan-") as scratch:
-        source = open_source(
-            place.location,
-            clock=SystemClock(),
-            state_dir=Path(scratch),
-            branch=place.branch,
-            sub_path=place.sub_path,
-            tag=place.tag,
-            commit=place.commit,
-            semver=place.semver,
-            access=settings.access,
-        )
-        try:
-            async with aclosing(source.snapshots()) as snapshots:  # type: ignore[type-var]
-                seen: Snapshot | SourceProblem = await anext(snapshots)
-            if isinstance(seen, SourceProblem):
-                raise Unreadable(f"{seen.reason}: {seen.message}")
-            return await asyncio.to_thread(Loader(keys=AgeKeys(settings.age_key_file)).load, seen)
-        finally:
-            await source.close()
+def _asked_for(asked: SourceSpec, known: SourceSpec) -> SourceSpec:
+    """Return the known source, at the place or version that the settings ask for instead."""
+    if asked.location:
+        where = {"url": asked.url, "path": "", "sub_path": asked.sub_path}
+    elif asked.branch or asked.tag or asked.commit or asked.semver:
+        where = {}
+    else:
+        return known
+    version = {name: getattr(asked, name) for name in ("branch", "tag", "commit", "semver")}
+    return known.replace(**where, **version)

@@ -21,6 +21,7 @@ from reconciler.desired.manifest import FileResult, ManifestReader
 from reconciler.desired.objects import DesiredObject
 from reconciler.desired.positions import Positions
 from reconciler.desired.problem import Problem
+from reconciler.desired.variables import Variables
 from reconciler.desired.written import FileReader, Item, plain_text
 from reconciler.desired.yaml import Document
 from reconciler.source.files import is_kustomization
@@ -38,11 +39,18 @@ class Built:
 class Builds:
     """Builds the kustomizations of one source; an unchanged one is not built again."""
 
-    def __init__(self, namespace: str, limits: ReadLimits, keys: AgeKeys) -> None:
+    def __init__(
+        self,
+        namespace: str,
+        limits: ReadLimits,
+        keys: AgeKeys,
+        variables: Variables | None = None,
+    ) -> None:
         self._namespace = namespace
         self._limits = limits
         self._keys = keys
         self._reader = FileReader(limits, keys)
+        self._variables = variables
         self._built: dict[str, Built] = {}
 
     def results(self, snapshot: Snapshot) -> tuple[list[FileResult], set[str]]:
@@ -78,7 +86,7 @@ class Builds:
             resources = build(folder, tree, self._reader, self._limits)
         except Bad as bad:
             return FileResult(unit, (), (bad.problem,))
-        declarer = _Declarer(tree, self._namespace, self._limits, self._keys)
+        declarer = _Declarer(tree, self._namespace, self._limits, self._keys, self._variables)
         objects = tuple(each for each in map(declarer.declare, resources) if each is not None)
         twins = _twins(objects)
         return FileResult(unit, objects, tuple(sorted((*declarer.problems(), *twins))))
@@ -137,7 +145,15 @@ def _twins(objects: Iterable[DesiredObject]) -> list[Problem]:
 class _Declarer:
     """Admits the objects of a build; errors are placed in the files that they come from."""
 
-    def __init__(self, tree: Tree, namespace: str, limits: ReadLimits, keys: AgeKeys) -> None:
+    def __init__(
+        self,
+        tree: Tree,
+        namespace: str,
+        limits: ReadLimits,
+        keys: AgeKeys,
+        variables: Variables | None,
+    ) -> None:
+        self._variables = variables
         self._keys = keys
         self._tree = tree
         self._namespace = namespace
@@ -165,7 +181,7 @@ class _Declarer:
         if path not in self._readers:
             data = self._text(path)
             self._readers[path] = ManifestReader(
-                path, data, self._namespace, self._limits, self._keys
+                path, data, self._namespace, self._limits, self._keys, self._variables
             )
         return self._readers[path]
 

@@ -18,6 +18,7 @@ from reconciler.desired.limits import ReadLimits
 from reconciler.desired.manifest import FileResult, read_file
 from reconciler.desired.objects import Desired, DesiredObject
 from reconciler.desired.problem import Problem
+from reconciler.desired.variables import Variables
 from reconciler.model.meta import ObjectKey
 from reconciler.source.snapshot import FileRef, Snapshot
 
@@ -43,8 +44,14 @@ class Loader:
         self._keys = keys or AgeKeys()
         self._namespace = namespace
         self._limits = limits or ReadLimits()
-        self._kept = KeptResults(memory)
-        self._builds = Builds(namespace, self._limits, self._keys)
+        self._memory = memory
+        self._start(None)
+
+    def _start(self, variables: Variables | None) -> None:
+        """Forget what was read; with variables nothing is kept for later runs (law 9)."""
+        self._variables = variables
+        self._kept = KeptResults(self._memory if variables is None else None)
+        self._builds = Builds(self._namespace, self._limits, self._keys, variables)
         self._built: dict[str, FileResult] = {}
         self._files: Mapping[str, FileRef] = {}
         self._results: dict[str, FileResult] = {}
@@ -54,11 +61,17 @@ class Loader:
         self._faulty: frozenset[str] = frozenset()
         self._sealed: frozenset[str] = frozenset()
 
-    def load(self, snapshot: Snapshot) -> Desired:
+    def load(self, snapshot: Snapshot, variables: Variables | None = None) -> Desired:
         """Return what the snapshot declares; blocking, long for a source seen first.
 
+        With `variables` those in its objects are replaced; other ones read the whole source again.
         Raises `SourceError` when bytes cannot be had; then the last state is still there.
         """
+        if variables != self._variables:
+            self._start(variables)
+        if variables is not None and variables.missing:
+            missing = [_missing(each) for each in variables.missing]
+            return Desired(snapshot.revision, {}, tuple(missing))
         built: list[FileResult] = []
         files = snapshot.files
         if snapshot.tree is not None:
@@ -88,7 +101,9 @@ class Loader:
             self._recall(unseen)
             refs = list(unseen.values())
             for ref, data in zip(refs, snapshot.contents.read(refs), strict=True):
-                result = read_file(ref.path, data, self._namespace, self._limits, self._keys)
+                result = read_file(
+                    ref.path, data, self._namespace, self._limits, self._keys, self._variables
+                )
                 self._by_content[_cache_key(ref)] = result
                 self._kept.note(_kept_key(ref), data, result)
         used = (_kept_key(ref) for ref in snapshot.files.values() if not ref.refused)
@@ -144,6 +159,11 @@ class Loader:
         if ref.refused:
             return FileResult(ref.path, (), (Problem(ref.path, 1, 1, "", ref.refused),))
         return _at(self._by_content[_cache_key(ref)], ref.path)
+
+
+def _missing(message: str) -> Problem:
+    field, _, what = message.partition(": ")
+    return Problem("", 0, 0, field, what)
 
 
 def _rendered(built: int, opened: int) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -31,8 +31,10 @@ from reconciler.desired.limits import ReadLimits
 from reconciler.desired.objects import DesiredObject
 from reconciler.desired.positions import Positions
 from reconciler.desired.problem import Problem
-from reconciler.desired.redact import without_secrets
+from reconciler.desired.redact import secret_fields, without_secrets
+from reconciler.desired.substitute import Substitution
 from reconciler.desired.texthints import text_hint
+from reconciler.desired.variables import Variables
 from reconciler.desired.written import Item, join, parse, plain_text, unreadable, unwrap
 from reconciler.model import kinds
 from reconciler.model.kinds import Resource
@@ -56,15 +58,23 @@ class FileResult:
 
 
 def read_file(
-    path: str, data: bytes, namespace: str, limits: ReadLimits, keys: AgeKeys | None = None
+    path: str,
+    data: bytes,
+    namespace: str,
+    limits: ReadLimits,
+    keys: AgeKeys | None = None,
+    variables: Variables | None = None,
 ) -> FileResult:
-    """Return what a manifest file declares; `namespace` is for objects that name none."""
+    """Return what a manifest file declares; `namespace` is for objects that name none.
+
+    With `variables` those in its scalars are replaced.
+    """
     keys = keys or AgeKeys()
     try:
         data = plain_text(path, data, keys)
     except Sealed as error:
         return FileResult(path, (), (Problem(path, 1, 1, "", str(error)),))
-    reader = ManifestReader(path, data, namespace, limits, keys)
+    reader = ManifestReader(path, data, namespace, limits, keys, variables)
     objects = tuple(reader.read())
     sealed = reader.sealed or path.endswith(SUFFIX)
     return FileResult(path, objects, tuple(sorted(reader.problems)), sealed)
@@ -74,8 +84,15 @@ class ManifestReader:
     """Reads one file; `data` are its bytes, in which places are looked up."""
 
     def __init__(
-        self, path: str, data: bytes, namespace: str, limits: ReadLimits, keys: AgeKeys
+        self,
+        path: str,
+        data: bytes,
+        namespace: str,
+        limits: ReadLimits,
+        keys: AgeKeys,
+        variables: Variables | None = None,
     ) -> None:
+        self._variables = variables
         self._keys = keys
         self._path = path
         self._data = data
@@ -106,6 +123,11 @@ class ManifestReader:
 
     def declare(self, item: Item) -> DesiredObject | None:
         """Return the object of an item; what is wrong with it goes to `problems`."""
+        if self._variables is not None and isinstance(item.value, Mapping):
+            filled = self._filled(item, self._variables)
+            if filled is None:
+                return None
+            item = replace(item, value=filled)
         try:
             resource = identify(item.value)
             if reason := refusal(resource):
@@ -123,11 +145,30 @@ class ManifestReader:
             item.document.index, item.within,
         )  # fmt: skip
 
+    def _filled(self, item: Item, variables: Variables) -> Mapping[str, Any] | None:
+        """Return the value of an item with its variables replaced, `None` when one cannot be."""
+        document, within = item.document.index, item.within
+        substitution = Substitution(
+            variables, lambda path: self._positions_of().is_quoted(document, join(within, path))
+        )
+        filled = substitution.of(item.value)
+        for fault in substitution.faults:
+            path = join(within, fault.path)
+            place = self._positions_of().within(
+                document, path, fault.expression, in_key=fault.in_key
+            )
+            line, column = place or (item.line, item.column)
+            self.problems.append(Problem(self._path, line, column, path, fault.message))
+        return None if substitution.faults else filled
+
     def _refuse(self, item: Item, refused: AdmissionError) -> None:
         name = _shown(refused, item.value, self._namespace)
-        for error in without_secrets(refused.kind, refused.errors):
+        metadata = item.value.get("metadata") if isinstance(item.value, Mapping) else None
+        notes = metadata.get("annotations") if isinstance(metadata, Mapping) else None
+        fields = secret_fields(notes) if isinstance(notes, Mapping) else frozenset()
+        for error in without_secrets(refused.kind, refused.errors, fields):
             line, column = self._place(item, error)
-            hint = error.hint or hint_for(error, item.value)
+            hint = "" if fields else error.hint or hint_for(error, item.value)
             if not hint and not isinstance(item.value, Mapping):
                 hint = text_hint(self._data, line)
             field = join(item.within, error.path)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import yaml
-from yaml.nodes import MappingNode, Node, SequenceNode
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 Place = tuple[int, int]
 _DEEPEST = 64
@@ -32,6 +32,7 @@ class Positions:
 
     def __init__(self, data: bytes) -> None:
         self._nodes = _documents(data)
+        self._text = data.decode("utf-8", "replace")
         self._known: list[Node | None] = []
 
     def of(self, document: int, path: str, value: object = None) -> Place | None:
@@ -82,6 +83,35 @@ class Positions:
                 return entry.key.start_mark.line + 1, entry.key.start_mark.column + 1
             node = entry.value
         return self.of(document, path)
+
+    def is_quoted(self, document: int, path: str) -> bool:
+        """Return whether the scalar at `path` is quoted, or a block of text."""
+        _, node = self._scalar(document, path)
+        return isinstance(node, ScalarNode) and bool(node.style)
+
+    def within(self, document: int, path: str, text: str, *, in_key: bool = False) -> Place | None:
+        """Return the place of `text` in the scalar at `path` (or in its key), or `None`."""
+        key, value = self._scalar(document, path)
+        node = key if in_key else value
+        if node is None:
+            return None
+        start = node.start_mark
+        before, found, _ = self._text[start.index : node.end_mark.index].partition(text)
+        if not found:
+            return start.line + 1, start.column + 1
+        lines = before.split("\n")
+        column = len(lines[-1]) + (start.column if len(lines) == 1 else 0)
+        return start.line + len(lines), column + 1
+
+    def _scalar(self, document: int, path: str) -> tuple[Node | None, Node | None]:
+        """Return the key and the value at `path`; `None` for what is not there."""
+        key, node, rest = None, self._document(document), path
+        while node is not None and rest:
+            entry, rest = _follow(node, rest)
+            if entry is None:
+                return None, None
+            key, node = entry.key, entry.value
+        return key, node
 
     def path_at(self, place: Place) -> str:
         """Return the path of the field whose key or value starts at `place`, or nothing."""

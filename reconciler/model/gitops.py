@@ -94,6 +94,8 @@ class RevisionSpec(Model):
 
     `sequence` counts the revisions of a source from 1 in the order in which they were seen.
     `rollback_of` names the Revision that this one undoes, "" for one that came from the source.
+    `inputs` marks the state of the objects that the source's variables came from, "" without any:
+    the same commit with other variables is another revision.
     """
 
     source: str = ""
@@ -104,6 +106,7 @@ class RevisionSpec(Model):
     message: str = ""
     sequence: Int64 = 0
     rollback_of: str = ""
+    inputs: str = ""
 
 
 RevisionPhase = Literal[

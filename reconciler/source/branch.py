@@ -44,7 +44,8 @@ class GitOptions:
 
     `interval` between two looks, longer by up to the share `jitter` and after failures by
     `backoff`; `timeout` of one git process; `watch_step` as in `DirectoryTiming`. `opener` finds
-    the repository at an address, or makes the mirror of a remote one.
+    the repository at an address, or makes the mirror of a remote one; `name` is the source's, which
+    tells the mirrors of several sources apart.
     """
 
     interval: float = 10.0
@@ -57,6 +58,7 @@ class GitOptions:
     follow_rewrites: bool = False
     access: Access = field(default_factory=Access)
     opener: Opener = open_repository
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +92,9 @@ class GitSource:
         executor: Executor | None = None,
     ) -> None:
         self._address = address
-        name = hashlib.sha256(address.location.encode()).hexdigest()[:16]
-        self._mirror = state_dir / "git" / name
-        self._clock = clock
         self._options = options or GitOptions()
+        self._mirror = state_dir / "git" / mirror_name(self._options.name, address.location)
+        self._clock = clock
         self._limits = limits or TreeLimits()
         self._revision = last_revision
         self._verified = ""
@@ -326,6 +327,12 @@ class GitSource:
             self._wake.set()
             if not common.is_dir():
                 return
+
+
+def mirror_name(source: str, location: str) -> str:
+    """Return the folder of a source's mirror: its own, for another may follow another branch."""
+    digest = hashlib.sha256(location.encode()).hexdigest()[:16]
+    return f"{source}-{digest}" if source else digest
 
 
 def _links(repository: GitRepository, entries: Sequence[TreeEntry]) -> dict[str, str]:

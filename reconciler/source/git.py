@@ -124,8 +124,11 @@ class GitRepository:
         """
         for lock in _DEAD_LOCKS:  # of a fetch that was killed; there is no other one
             (self.git_dir / lock).unlink(missing_ok=True)
+        with self._access.environment(address.location) as environment:
+            self._fetch(address, environment)
+
+    def _fetch(self, address: Address, environment: Mapping[str, str]) -> None:
         depth = [] if self._has(FETCHED) else ["--depth=1"]
-        environment = self._access.environment(address.location)
         ref = self._version(address, environment) if address.semver else address.ref
         arguments = [
             "fetch", "--quiet", "--force", "--no-tags", "--no-auto-gc", "--no-write-fetch-head",

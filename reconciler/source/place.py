@@ -25,12 +25,13 @@ def open_source(  # noqa: PLR0913 - each is one setting of a source
     semver: str = "",
     access: Access | None = None,
     executor: Executor | None = None,
+    name: str = "",
 ) -> Source:
     """Return the source at `location`: a Git URL, a local Git repository, or a plain directory.
 
     A local path is a repository if it holds `.git` or is a bare one; a directory inside a work
     tree is a plain directory, watched as it is on disk. `executor` runs Git, by default
-    one thread of its own. Raises `AddressError`.
+    one thread of its own; `name` is the source's, for a mirror of its own. Raises `AddressError`.
     """
     if (
         is_remote(location)
@@ -47,7 +48,7 @@ def open_source(  # noqa: PLR0913 - each is one setting of a source
             Address(location, branch, sub_path, tag, commit, semver),
             clock=clock,
             state_dir=state_dir,
-            options=GitOptions(interval=interval, access=access or Access()),
+            options=GitOptions(interval=interval, access=access or Access(), name=name),
             last_revision=last_revision,
             executor=executor,
         )

@@ -63,6 +63,7 @@ class Snapshot:
     same as a source that cannot be read. Equal files of two snapshots are the same `FileRef`.
     `tree` has every file of the whole source, whatever its name, when one of `files` is a
     kustomization, which may refer to any of them; `scope` is the folder that `files` are from.
+    `inputs` marks what else the revision depends on: the state of variables, "" without any.
     `verified` says that a key which is trusted signed the revision.
     """
 
@@ -75,6 +76,7 @@ class Snapshot:
     tree: Mapping[str, FileRef] | None = None
     scope: str = ""
     verified: bool = False
+    inputs: str = ""
 
 
 @dataclass(frozen=True, slots=True)

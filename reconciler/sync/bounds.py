@@ -15,7 +15,7 @@ from reconciler.model.meta import ObjectKey
 from reconciler.source.address import is_remote
 from reconciler.sync.actions import Origin
 from reconciler.sync.identity import source_of
-from reconciler.sync.plan import Refusal
+from reconciler.sync.refusal import Refusal
 
 ORIGIN_ANNOTATION = "reconciler.dev/origin"
 """On a Source that the settings name: `settings`."""

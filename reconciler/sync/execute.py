@@ -17,6 +17,7 @@ import structlog
 
 from reconciler.client.protocol import ApiError, Client, NotFound
 from reconciler.core.clock import Clock
+from reconciler.desired.redact import secret_fields
 from reconciler.model import kinds, time
 from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.sync.actions import (
@@ -181,4 +182,8 @@ def _failure(action: Action, error: ApiError) -> Failure:
     origin = getattr(action, "origin", None)
     causes = error.details.get("causes") or ()
     path = causes[0].get("field", "") if causes else ""
-    return Failure(action.key, origin, path, error.message, error.code in _LASTING)
+    manifest = getattr(action, "manifest", None) or {}
+    notes = (manifest.get("metadata") or {}).get("annotations") or {}
+    hidden = "refused; the message is not shown, for it may tell a value that comes from a Secret"
+    message = hidden if secret_fields(notes) else error.message
+    return Failure(action.key, origin, path, message, error.code in _LASTING)

@@ -6,9 +6,12 @@ Secrets never get into a `FieldChange` (law 9).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from reconciler.desired.redact import Names, is_secret, names_of, secret_fields
+from reconciler.model.meta import KubeObject
 
 Json = Any
 Step = str | int | Mapping[str, Json]
@@ -53,14 +56,26 @@ def changed_fields(
     return [change for change in found if not _kept_by_server(change[0])]
 
 
-def redacted(kind: str, steps: tuple[Step, ...], old: Json, new: Json) -> tuple[Json, Json]:
-    """Return the two values as they may be shown."""
-    if kind != "Secret" or not _SECRET_FIELDS.intersection(steps[:1]):
+def redacted(
+    kind: str,
+    steps: tuple[Step, ...],
+    old: Json,
+    new: Json,
+    secret: frozenset[Names] = frozenset(),
+) -> tuple[Json, Json]:
+    """Return the two values as they may be shown; `secret` are the fields with Secrets' values."""
+    hidden = kind == "Secret" and bool(_SECRET_FIELDS.intersection(steps[:1]))
+    if not hidden and not (secret and is_secret(names_in(steps), secret)):
         return old, new
     return (
         ABSENT if old == ABSENT else REDACTED,
         ABSENT if new == ABSENT else REDACTED,
     )
+
+
+def names_in(steps: Sequence[Step]) -> Names:
+    """Return the names of the fields on the way, list items left out."""
+    return tuple(step for step in steps if isinstance(step, str))
 
 
 def path_of(steps: Sequence[Step]) -> str:
@@ -79,6 +94,16 @@ def path_of(steps: Sequence[Step]) -> str:
 def item_name(item: Mapping[str, Json]) -> str:
     """Return what tells a list item from its neighbours: its name, or its first key field."""
     return str(next((item[key] for key in _KEYS if key in item), "?"))
+
+
+def without_values(errors: Iterable[tuple[str, str]], obj: KubeObject) -> list[tuple[str, str]]:
+    """Return (path, message) pairs without the values that come from Secrets."""
+    secret = secret_fields(obj.metadata.annotations)
+    hidden = "refused; the message is not shown, for the value comes from a Secret"
+    return [
+        (path, hidden if secret and (not path or is_secret(names_of(path), secret)) else message)
+        for path, message in errors
+    ]
 
 
 def _kept_by_server(steps: tuple[Step, ...]) -> bool:

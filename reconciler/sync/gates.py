@@ -17,8 +17,9 @@ from reconciler.sync.care import approved, hold_reason, plan_hash
 from reconciler.sync.comparison import Comparison
 from reconciler.sync.hostaccess import beyond_access
 from reconciler.sync.live import Live
-from reconciler.sync.plan import Plan, Refusal, Situation
+from reconciler.sync.plan import Plan, Situation
 from reconciler.sync.pulling import Pulling
+from reconciler.sync.refusal import Refusal
 from reconciler.sync.steering import SyncOptions
 from reconciler.sync.target import Target
 from reconciler.sync.verdict import Verdict

@@ -6,6 +6,8 @@ becomes of it.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import structlog
 
 from reconciler.core.clock import Clock
@@ -42,6 +44,13 @@ class Intake:
         if passed is not None and passed is not self.admitted and self._verdict.overtaken(passed):
             self._log.info("revision.superseded", revision=passed.revision)
         self._waiting = seen
+
+    def again(self, inputs: str) -> None:
+        """Look at the newest revision once more, because its variables are others now."""
+        if self.newest is not None:
+            self.newest = replace(self.newest, inputs=inputs)
+        if self._waiting is not None:
+            self._waiting = replace(self._waiting, inputs=inputs)
 
     def take_up(self, source: Source | None, *, asked: bool, applied: str) -> float:
         """Let the revision that waits in, unless a pause holds; return for how many seconds.

@@ -24,7 +24,7 @@ from reconciler.model.meta import ObjectMeta
 from reconciler.model.time import format_time
 from reconciler.source.snapshot import Snapshot, SourceProblem
 from reconciler.sync import lifecycle
-from reconciler.sync.lifecycle import Particulars
+from reconciler.sync.lifecycle import Particulars, stands_for
 
 _PACE_SECONDS = 0.1
 _RETRY_SECONDS = 1.0
@@ -96,7 +96,7 @@ class Journal:
         The one before is marked as superseded when it was still on its way.
         """
         newest = max(self._revisions.values(), key=lambda r: r.spec.sequence, default=None)
-        if newest is not None and newest.spec.revision == snapshot.revision:
+        if newest is not None and stands_for(newest, snapshot.revision, snapshot.inputs):
             self._entered.setdefault(newest.metadata.name, self._clock.monotonic())
             return newest.metadata.name
         sequence = 1
@@ -147,17 +147,21 @@ class Journal:
         self._trim()
         return made.metadata.name
 
-    def quarantined(self, revision: str) -> str:
-        """Return the name of the Revision by which `revision` was tried in vain, or ""."""
-        if not lifecycle.quarantined(self._revisions.values(), revision):
+    def quarantined(self, snapshot: Snapshot) -> str:
+        """Return the name of the Revision by which a snapshot was tried in vain, or ""."""
+        known = self._revisions.values()
+        if not lifecycle.quarantined(known, snapshot.revision, snapshot.inputs):
             return ""
         mine = (r for r in self._revisions.values() if not r.spec.rollback_of)
         return max(mine, key=lambda r: r.spec.sequence).metadata.name
 
-    def last_healthy(self, besides: str) -> str:
-        """Return the newest revision other than `besides` that became Healthy, or ""."""
-        found = lifecycle.last_healthy(self._revisions.values(), besides)
-        return found.spec.revision if found is not None else ""
+    def last_healthy(self, besides: str, inputs: str) -> str:
+        """Return the newest revision other than `besides` that became Healthy, or "".
+
+        One that differs by its variables alone cannot be read again, and is none.
+        """
+        found = lifecycle.last_healthy(self._revisions.values(), besides, inputs)
+        return found.spec.revision if found and found.spec.revision != besides else ""
 
     def phase(self, name: str) -> RevisionPhase:
         """Return the phase of the revision `name`."""

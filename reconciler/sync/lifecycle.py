@@ -56,6 +56,7 @@ def new_revision(source: str, snapshot: Snapshot, sequence: int, time: str) -> R
             time=time,
             message=snapshot.message[:_MAX_MESSAGE],
             sequence=sequence,
+            inputs=snapshot.inputs,
         ),
     )
 
@@ -75,18 +76,25 @@ def rollback_of(failed: Revision, good: Revision | None, revision: str, sequence
     )
 
 
-def quarantined(revisions: Iterable[Revision], revision: str) -> bool:
+def stands_for(revision: Revision, name: str, inputs: str) -> bool:
+    """Return whether a Revision is that of the state `name` with the variables `inputs`."""
+    return revision.spec.revision == name and revision.spec.inputs == inputs
+
+
+def quarantined(revisions: Iterable[Revision], revision: str, inputs: str = "") -> bool:
     """Return whether `revision` was rolled back and the source has not moved since."""
     ordered = sorted(revisions, key=lambda r: r.spec.sequence, reverse=True)
     newest = next((r for r in ordered if not r.spec.rollback_of), None)
-    if newest is None or newest.spec.revision != revision:
+    if newest is None or not stands_for(newest, revision, inputs):
         return False
     return newest.status.phase == "RolledBack"
 
 
-def last_healthy(revisions: Iterable[Revision], besides: str) -> Revision | None:
-    """Return the newest revision other than `besides` that became Healthy."""
-    healthy = (r for r in revisions if r.status.phase == "Healthy" and r.spec.revision != besides)
+def last_healthy(revisions: Iterable[Revision], besides: str, inputs: str = "") -> Revision | None:
+    """Return the newest revision other than `besides` (with `inputs`) that became Healthy."""
+    healthy = (
+        r for r in revisions if r.status.phase == "Healthy" and not stands_for(r, besides, inputs)
+    )
     return max(healthy, key=lambda r: r.spec.sequence, default=None)
 
 

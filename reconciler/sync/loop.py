@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from random import Random
 
 import structlog
@@ -30,6 +31,7 @@ from reconciler.sync.comparison import Comparison
 from reconciler.sync.execute import Executor, Failure
 from reconciler.sync.gates import Gates
 from reconciler.sync.hooks import marked
+from reconciler.sync.inputs import credentials_key, read_keys, state_of
 from reconciler.sync.intake import Intake
 from reconciler.sync.inventory import Inventory
 from reconciler.sync.journal import Journal
@@ -82,6 +84,7 @@ class Sync:
         self._live = live
         self._own_key = source_key(name)
         self._requested = ""
+        self._reads = read_keys(options.spec)
         self._suspended = False
         self._journal = Journal(client, clock, name, options.spec, keep=options.keep)
         self._back = WayBack(source, self._journal, self._loaded)
@@ -121,6 +124,7 @@ class Sync:
         self._comparison.recall()
         self._journal.open(self._live.source(self.name), self._live.revisions(self.name))
         self._requested = requested(self._own_source())
+        self._live.read_by(self.name, self._reads)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._follow(), name="sync.follow")
@@ -149,7 +153,7 @@ class Sync:
                     self._journal.problem(seen)
                     self._log.warning("source.held", reason=seen.reason, message=seen.message)
                 case Snapshot():
-                    self._intake.show(seen)
+                    self._intake.show(replace(seen, inputs=self._inputs()))
                     self._take_up()
                     self._journal.fetched(seen.revision)
                     self._log.info("revision.fetched", revision=seen.revision, author=seen.author)
@@ -158,6 +162,9 @@ class Sync:
     def _take_up(self) -> float:
         applied = self._journal.source.status.applied_revision
         return self._intake.take_up(self._own_source(), asked=self._asked, applied=applied)
+
+    def _inputs(self) -> str:
+        return state_of(self._options.spec, self._inventory.live)
 
     def _own_source(self) -> SourceObject | None:
         return self._live.source(self.name)
@@ -195,7 +202,7 @@ class Sync:
 
     async def _admit(self, snapshot: Snapshot) -> None:
         """Read and validate a revision whole; a bad one is rejected and changes nothing."""
-        if tried := self._journal.quarantined(snapshot.revision):
+        if tried := self._journal.quarantined(snapshot):
             await self._quarantine(snapshot, tried)
             return
         record = self._verdict.begin(snapshot)
@@ -215,6 +222,7 @@ class Sync:
                 order=order_of(objects),
                 message=snapshot.message,
                 since=self._clock.now().replace(microsecond=0),
+                inputs=snapshot.inputs,
             )
 
     async def _loaded(self, snapshot: Snapshot) -> Desired:
@@ -226,7 +234,7 @@ class Sync:
     async def _quarantine(self, snapshot: Snapshot, record: str) -> None:
         """Stay with the last good revision: the newest failed before, and was undone."""
         if self._target is None:
-            self._candidate = await self._back.find(record, snapshot.revision)
+            self._candidate = await self._back.find(record, snapshot.revision, snapshot.inputs)
         self._intake.admitted = snapshot
         self._verdict.quarantined(
             f"{snapshot.revision[:12]} failed before; a new commit is awaited"
@@ -309,7 +317,7 @@ class Sync:
             return False
         if self._journal.phase(target.record) == "Healthy":
             return False
-        back = await self._back.find(target.record, target.revision)
+        back = await self._back.find(target.record, target.revision, target.inputs)
         if back is None:
             return False
         lost = casualties(pods_behind(self._inventory.live.values(), target.failed))
@@ -362,12 +370,23 @@ class Sync:
 
     def _changed(self, key: ObjectKey, old: KubeObject | None, new: KubeObject | None) -> None:
         """Hear of a change; only those that may matter to the target wake the loop."""
+        if key in self._reads:
+            self._read(key)
         if self._concerns_us(key, old, new):
             self._wake()
         elif old is new:  # another source lets go of the object, or no longer wants it
             self._suspects.changed[key] = None
             self._wake()
         elif self._target is not None and self._suspects.hear(self._target, key, old, new):
+            self._wake()
+
+    def _read(self, key: ObjectKey) -> None:
+        """Hear of an object that the source reads: what lets it in, or what has variables."""
+        if key == credentials_key(self._options.spec):
+            self._source.look()
+        inputs = self._inputs()
+        if self._intake.newest is not None and self._intake.newest.inputs != inputs:
+            self._intake.again(inputs)
             self._wake()
 
     def _concerns_us(self, key: ObjectKey, old: KubeObject | None, new: KubeObject | None) -> bool:

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from reconciler.desired.objects import DesiredObject
+from reconciler.desired.redact import secret_fields
 from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.sync.actions import (
     Action,
@@ -28,7 +29,14 @@ from reconciler.sync.actions import (
 )
 from reconciler.sync.blame import owner_of
 from reconciler.sync.claims import all_claims, claims_of
-from reconciler.sync.fields import ABSENT, FieldChange, changed_fields, path_of, redacted
+from reconciler.sync.fields import (
+    ABSENT,
+    FieldChange,
+    changed_fields,
+    path_of,
+    redacted,
+    without_values,
+)
 from reconciler.sync.hooks import RUN_PATH, ran_for_another
 from reconciler.sync.identity import ON_PRUNE_ANNOTATION, manager_of, source_of
 from reconciler.sync.leeway import (
@@ -41,6 +49,7 @@ from reconciler.sync.leeway import (
 from reconciler.sync.manifest import applied_manifest, applied_object
 from reconciler.sync.order import rank
 from reconciler.sync.outcome import Impossible, Predict
+from reconciler.sync.refusal import Refusal, conflict, empty_tree, homeless, place_of
 from reconciler.sync.rivals import Rival
 
 _IMMORTAL = frozenset(("default", "kube-system", "kube-public", "kube-node-lease"))
@@ -104,19 +113,6 @@ class Tolerated:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why the declaration cannot be followed; one of these rejects the revision whole.
-
-    `origin` is None when it is about the tree and not about one object.
-    """
-
-    key: ObjectKey | None
-    origin: Origin | None
-    path: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
     """What to do. Actions stand in the order in which they are performed.
 
@@ -143,7 +139,7 @@ def plan(situation: Situation, suspects: Iterable[ObjectKey] = ()) -> Plan:
     With `settled` in the situation, `suspects` are the keys that changed since without our doing.
     """
     if not situation.desired and situation.owned and not situation.ending:
-        return Plan(refusals=(_empty_tree(len(situation.owned)),))
+        return Plan(refusals=(empty_tree(len(situation.owned)),))
     if situation.settled is not None:
         return plan_keys(situation, {*_differing(situation.desired, situation.settled), *suspects})
     gone = [key for key in situation.owned if key not in situation.desired]
@@ -160,7 +156,7 @@ def plan_keys(situation: Situation, keys: Iterable[ObjectKey]) -> Plan:
         elif live is not None and source_of(live) == situation.source:
             _unwant(situation, live, found)
     if found.refusals:
-        refusals = tuple(sorted(found.refusals, key=_refusal_place))
+        refusals = tuple(sorted(found.refusals, key=place_of))
         return Plan(refusals=refusals, contested=found.contested)
     actions = _urgent(situation, found.actions)
     return Plan(
@@ -222,7 +218,7 @@ def _want(
 ) -> None:
     key, origin = wanted.key, Origin(wanted.path, wanted.line)
     if (rival := situation.rival(key)) is not None:
-        found.refusals.append(Refusal(key, origin, "metadata.name", _conflict(rival)))
+        found.refusals.append(Refusal(key, origin, "metadata.name", conflict(rival)))
         found.contested[key] = Rival(rival.source, wanted.place)
     elif live is None:
         manifest = applied_manifest(wanted.manifest, situation.source, key)
@@ -246,7 +242,7 @@ def _create(situation: Situation, action: Create, found: _Findings) -> None:
     if not namespace or (key in situation.desired and live is None):
         found.actions.append(action)
     elif live is None or (key in situation.owned and key not in situation.desired):
-        found.refusals.append(_homeless(action.key, action.origin))
+        found.refusals.append(homeless(action.key, action.origin))
     elif live.metadata.deletion_timestamp:
         reason = f"namespace {namespace} is being deleted"
         found.actions.append(Await(action.key, action.origin, reason))
@@ -281,7 +277,8 @@ def _compare(
             drift = _is_drift(situation, wanted, changes)
             found.actions.append(Replace(key, origin, live.metadata.uid, changes, drift))
         else:
-            found.refusals.extend(Refusal(key, origin, *error) for error in after.errors)
+            errors = without_values(after.errors, after.after)
+            found.refusals.extend(Refusal(key, origin, *error) for error in errors)
         return
     if owned:
         drift = _is_drift(situation, wanted, changes)
@@ -310,8 +307,9 @@ def _tolerated(
 def _changes(situation: Situation, live: KubeObject, after: KubeObject) -> tuple[FieldChange, ...]:
     kind, manager = live.key.kind, manager_of(situation.source)
     entries = live.metadata.managed_fields
+    secret = secret_fields(live.metadata.annotations, after.metadata.annotations)
     return tuple(
-        FieldChange(path_of(steps), *redacted(kind, steps, old, new),
+        FieldChange(path_of(steps), *redacted(kind, steps, old, new, secret),
                     owner=owner_of(entries, steps, manager))
         for steps, old, new in changed_fields(live.to_dict(), after.to_dict())
     )  # fmt: skip
@@ -337,7 +335,7 @@ def _unwant(situation: Situation, live: KubeObject, found: _Findings) -> None:
         inside = [each for each in situation.desired.values() if each.key.namespace == key.name]
         if inside:
             found.refusals.extend(
-                _homeless(each.key, Origin(each.path, each.line)) for each in inside
+                homeless(each.key, Origin(each.path, each.line)) for each in inside
             )
             return
         if key.name in _IMMORTAL:
@@ -359,35 +357,3 @@ def _urgent(situation: Situation, actions: list[Action]) -> list[Action]:
         else a
         for a in actions
     ]
-
-
-def _empty_tree(owned: int) -> Refusal:
-    return Refusal(
-        None,
-        None,
-        "",
-        f"the source declares no object at all while {owned} came from it: an empty tree prunes "
-        "nothing; to remove the last object, leave another (a Namespace) declared",
-    )
-
-
-def _conflict(rival: Rival) -> str:
-    where = f"at {rival.place}" if rival.place else "and that was not read yet"
-    return (
-        f'belongs to source "{rival.source}", which declares it {where}: the first keeps it; '
-        "declare it in one source alone"
-    )
-
-
-def _homeless(key: ObjectKey, origin: Origin) -> Refusal:
-    return Refusal(
-        key,
-        origin,
-        "metadata.namespace",
-        f'namespaces "{key.namespace}" not found: declare the Namespace in the source, or make it '
-        "before",
-    )
-
-
-def _refusal_place(refusal: Refusal) -> tuple[Origin, str, str]:
-    return refusal.origin or Origin("", 0), refusal.path, refusal.message

@@ -11,7 +11,8 @@ from reconciler.desired.problem import Problem
 from reconciler.model.gitops import RevisionCounts, RevisionError
 from reconciler.sync.actions import Adopt, Apply, Create, Prune, Release, Replace
 from reconciler.sync.execute import Failure
-from reconciler.sync.plan import Plan, Refusal
+from reconciler.sync.plan import Plan
+from reconciler.sync.refusal import Refusal
 
 
 def counts_of(plan: Plan, objects: int) -> RevisionCounts:

@@ -25,8 +25,9 @@ class Target:
 
     `record` is its Revision object's name; `planned` says that its plan was told, `applied` that
     every write is done, `rollback` that it undoes a failed one; `message` is the commit's; `since`
-    is when it was begun, `order` what waits for what. `unhealthy` has every declared object that
-    is not healthy, or not there yet; `failed` those of them that are not expected to heal.
+    is when it was begun, `order` what waits for what; `inputs` marks the variables that it was
+    made with. `unhealthy` has every declared object that is not healthy, or not there yet;
+    `failed` those of them that are not expected to heal.
     """
 
     revision: str
@@ -37,6 +38,7 @@ class Target:
     rollback: bool = False
     message: str = ""
     since: datetime | None = None
+    inputs: str = ""
     order: Order = field(default_factory=Order)
     unhealthy: dict[ObjectKey, Health] = field(default_factory=dict)
     failed: dict[ObjectKey, Health] = field(default_factory=dict)

@@ -20,7 +20,8 @@ from reconciler.source.snapshot import Snapshot
 from reconciler.sync.execute import Failure
 from reconciler.sync.journal import Journal
 from reconciler.sync.lifecycle import Particulars
-from reconciler.sync.plan import Plan, Refusal, Tolerated
+from reconciler.sync.plan import Plan, Tolerated
+from reconciler.sync.refusal import Refusal
 from reconciler.sync.report import (
     counts_of,
     describe,
@@ -63,7 +64,7 @@ class Verdict:
 
         One that is quarantined has had its record before.
         """
-        if self._journal.quarantined(snapshot.revision):
+        if self._journal.quarantined(snapshot):
             return False
         self.begin(snapshot)
         return True

@@ -15,7 +15,7 @@ from reconciler.model.meta import ObjectKey
 from reconciler.model.pod import Pod
 from reconciler.sync.actions import Action, Origin, Prune, Release
 from reconciler.sync.hooks import HOOK_ANNOTATION, PHASES
-from reconciler.sync.plan import Refusal
+from reconciler.sync.refusal import Refusal
 
 WAVE_ANNOTATION = "reconciler.dev/wave"
 DEPENDS_ANNOTATION = "reconciler.dev/depends-on"

@@ -27,16 +27,17 @@ class WayBack:
         self._load = load
         self.good: Target | None = None
 
-    async def find(self, failed: str, revision: str) -> Target | None:
+    async def find(self, failed: str, revision: str, inputs: str) -> Target | None:
         """Return the last good revision as a target, None when there is none to be had.
 
-        `failed` is the name of the Revision to undo, `revision` the state that it stands for.
+        `failed` is the name of the Revision to undo, `revision` with the variables `inputs` the
+        state that it stands for.
         """
         good = self.good
-        if good is not None and good.revision != revision:
+        if good is not None and (good.revision, good.inputs) != (revision, inputs):
             found, desired = good.revision, good.desired
         else:
-            found = self._journal.last_healthy(revision)
+            found = self._journal.last_healthy(revision, inputs)
             snapshot = await self._source.at(found) if found else None
             read = await self._load(snapshot) if snapshot is not None else None
             if read is None or read.problems:

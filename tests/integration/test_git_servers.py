@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.core.clock import SystemClock
-from reconciler.source.access import Access
+from reconciler.source.access import Access, SecretData
 from reconciler.source.place import open_source
 from reconciler.source.receiver import Receiver
 from reconciler.source.snapshot import Snapshot, SourceProblem
@@ -300,3 +300,89 @@ def _wrapper(folder, gnupg):
     script.write_text(f'#!/bin/sh\nexec gpg --homedir {gnupg} --batch --passphrase "" "$@"\n')
     script.chmod(0o755)
     return script
+
+
+def secret(data):
+    return lambda: SecretData("team/git", {key: value.encode() for key, value in data.items()})
+
+
+def in_memory(tmp_path, read):
+    (tmp_path / "run").mkdir(exist_ok=True)
+    return {"secret": read, "run_dir": tmp_path / "run"}
+
+
+@pytest.mark.parametrize(
+    ("https", "data"),
+    [
+        ("x-access-token:secret-token", {"token": "secret-token"}),
+        ("me:secret", {"username": "me", "password": "secret\n"}),
+    ],
+    indirect=["https"],
+)
+def test_https_with_what_a_secret_holds(repository, https, tmp_path, data):
+    data["ca.crt"] = https.ca.read_text()
+    access = Access(**in_memory(tmp_path, secret(data)))
+    assert paths(look(f"{https.url}/repo", tmp_path / "s", access=access)) == ["a.yaml"]
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+@pytest.mark.parametrize("names", [("ssh-privatekey",), ("identity",)])
+def test_ssh_with_what_a_secret_holds(repository, ssh, tmp_path, names):
+    folder = tmp_path / "ssh"
+    data = {names[0]: (folder / "client").read_text()}
+    access = Access(**in_memory(tmp_path, secret(data)))
+    told = look(ssh.url(repository.path), tmp_path / "s", access=access)
+    assert (told.reason, told.message) == (
+        "CredentialsMissing", 'Secret team/git has no key "known_hosts"',
+    )  # fmt: skip
+    data["known_hosts"] = (folder / "known_hosts").read_text()
+    access = Access(**in_memory(tmp_path, secret(data)))
+    assert paths(look(ssh.url(repository.path), tmp_path / "s", access=access)) == ["a.yaml"]
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_a_source_of_others_has_none_of_our_own_ssh_keys(repository, ssh, tmp_path):
+    keys = tmp_path / ".ssh"
+    keys.mkdir()
+    shutil.copy(tmp_path / "ssh" / "client", keys / "id_ed25519")
+    known = tmp_path / "ssh" / "known_hosts"
+    access = Access(known_hosts_file=known, own=False)
+    assert reason(look(ssh.url(repository.path), tmp_path / "s", access=access)) == "Unreachable"
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({}, 'Secret team/git has no key "password" or "token" or "bearerToken"'),
+        ({"token": "a\nHost: b"}, 'key "token" of Secret team/git has more than one line'),
+    ],
+)
+def test_a_secret_without_what_is_needed_is_told_by_its_keys(
+    repository, https, tmp_path, data, message
+):
+    access = Access(**in_memory(tmp_path, secret(data)))
+    told = look(f"{https.url}/repo", tmp_path / "s", access=access)
+    assert (told.reason, told.message) == ("CredentialsMissing", message)
+
+
+def test_a_secret_is_not_sent_where_anybody_reads_it(repository, daemon, tmp_path):
+    access = Access(**in_memory(tmp_path, secret({"token": "t"})))
+    told = look(f"{daemon}/repo", tmp_path / "s", access=access)
+    assert told.reason == "CredentialsRefused"
+
+
+async def test_a_rotated_secret_is_used_at_the_next_fetch(repository, https, tmp_path):
+    data = {"token": "old-token", "ca.crt": https.ca.read_text()}
+    access = Access(**in_memory(tmp_path, secret(data)))
+    source = open_source(
+        f"{https.url}/repo", clock=SystemClock(), state_dir=tmp_path / "s", interval=3600,
+        access=access,
+    )  # fmt: skip
+    async with aclosing(source.snapshots()) as snapshots, asyncio.timeout(30):
+        refused = await anext(snapshots)
+        assert refused.reason == "Unreachable"
+        assert "old-token" not in refused.message
+        data |= {"token": "secret-token"}
+        source.look()
+        assert paths(await anext(snapshots)) == ["a.yaml"]
+    await source.close()

@@ -5,6 +5,7 @@ from rich.console import Console
 
 from reconciler.cli.render import run_render
 from reconciler.cli.validate import run_validate
+from reconciler.settings import Settings
 
 GOOD = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n"
 
@@ -52,7 +53,7 @@ def test_render_prints_objects_without_secrets(tmp_path: Path) -> None:
         "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {password: hunter2}\n"
     )
     console, out = _console()
-    assert run_render(tmp_path, console) == 0
+    assert run_render(Settings(), console, tmp_path) == 0
     assert "password: (hidden)" in out.getvalue()
     assert "namespace: default" in out.getvalue()
     assert "hunter2" not in out.getvalue()
@@ -61,5 +62,5 @@ def test_render_prints_objects_without_secrets(tmp_path: Path) -> None:
 def test_render_of_a_bad_source_tells_its_problems(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("kind: Pod\n")
     console, out = _console()
-    assert run_render(tmp_path, console) == 3
+    assert run_render(Settings(), console, tmp_path) == 3
     assert "apiVersion" in out.getvalue()

@@ -114,8 +114,8 @@ def test_values_of_secrets_are_never_told() -> None:
         ("just words\n", "a manifest must be a mapping"),
         ("apiVersion: v1\nkind: Event\nmetadata: {name: a}\n", "cannot be declared"),
         (
-            "apiVersion: gitops.reconciler.dev/v1alpha1\nkind: Source\nmetadata: {name: a}\n",
-            "not supported yet",
+            "apiVersion: gitops.reconciler.dev/v1alpha1\nkind: Revision\nmetadata: {name: a}\n",
+            "is made by the daemon itself and cannot be declared",
         ),
         (POD.replace("name: web\nspec", "generateName: web-\nspec"), "Required value"),
     ],

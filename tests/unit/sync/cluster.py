@@ -70,6 +70,7 @@ class Feed:
     def __init__(self) -> None:
         self._shown: asyncio.Queue[Snapshot | SourceProblem] = asyncio.Queue()
         self.triggers = 0
+        self.looks = 0
         self.past: dict[str, Snapshot] = {}
 
     def show(self, *manifests: Mapping[str, Any] | bytes) -> Snapshot:
@@ -90,6 +91,9 @@ class Feed:
 
     def trigger(self) -> None:
         self.triggers += 1
+
+    def look(self) -> None:
+        self.looks += 1
 
     async def at(self, revision: str) -> Snapshot | None:
         return self.past.get(revision)

@@ -20,6 +20,7 @@ from reconciler.model.meta import ObjectKey
 from reconciler.source.snapshot import Snapshot
 from reconciler.source.still import nothing_left
 from reconciler.store.memory import MemoryStore
+from reconciler.sync.inputs import variables_of
 from reconciler.sync.live import Live, followed_kinds
 from reconciler.sync.loop import Sync
 from reconciler.sync.sources import Shape, Sources
@@ -66,7 +67,7 @@ class Fleet:
         loader = Loader(namespace=shape.spec.home)
 
         async def load(shown: Snapshot) -> Desired:
-            return loader.load(shown)
+            return loader.load(shown, variables_of(shape.spec, self.live.objects))
 
         return Sync(
             nothing_left(self.clock) if shape.ending else self.feed(name),

@@ -72,3 +72,15 @@ def test_blame_finds_list_items_by_their_keys():
     assert owner_of(entries, path, "me") == "kubectl"
     other = ("spec", "containers", {"name": "b", "image": "x"}, "image")
     assert owner_of(entries, other, "me") == ""
+
+
+def test_what_comes_from_a_secret_is_never_shown():
+    secret = frozenset({("spec", "containers", "env", "value")})
+    item = {"name": "PASSWORD"}
+    for steps in (
+        ("spec", "containers", {"name": "app"}, "env", item, "value"),
+        ("spec", "containers", {"name": "app"}, "env", item),
+        ("spec",),
+    ):
+        assert redacted("Pod", steps, "old", "new", secret) == (REDACTED, REDACTED)
+    assert redacted("Pod", ("spec", "nodeName"), "old", "new", secret) == ("old", "new")

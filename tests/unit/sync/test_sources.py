@@ -325,3 +325,78 @@ def test_a_config_map_by_hand_is_in_no_inventory(run):
         assert fleet.uid(ObjectKey("ConfigMap", "web", "mine"))
 
     run(scenario)
+
+
+VARS = manifest("ConfigMap", "vars", data={"LEVEL": "info"})
+TEMPLATED = settings("a", level="${LEVEL}")
+
+
+def with_variables(name="team", **more):
+    return source(
+        name, namespaces=["web"], substituteFrom=[{"kind": "ConfigMap", "name": "vars"}], **more
+    )
+
+
+def test_a_changed_config_map_renders_anew(run):
+    async def scenario(fleet):
+        await fleet.apply("one", WEB, VARS, with_variables())
+        first = await fleet.apply("team", TEMPLATED)
+        assert first.status.phase == "Healthy"
+        assert fleet.live.objects[A].data == {"level": "info"}
+        before = fleet.uid(A)
+        changed = manifest("ConfigMap", "vars", data={"LEVEL": "debug"})
+        await fleet.apply("one", WEB, changed, with_variables())
+        await until(lambda: fleet.live.objects[A].data == {"level": "debug"})
+        assert fleet.uid(A) == before
+        await until(lambda: [r.spec.sequence for r in fleet.live.revisions("team")] == [1, 2])
+        assert {r.spec.revision for r in fleet.live.revisions("team")} == {first.spec.revision}
+
+    run(scenario)
+
+
+def test_variables_that_are_missing_reject_the_revision_until_they_come(run):
+    async def scenario(fleet):
+        await fleet.apply("one", WEB, with_variables())
+        rejected = await fleet.apply("team", TEMPLATED)
+        assert rejected.status.phase == "Rejected"
+        (error,) = rejected.status.errors
+        assert error.field == "spec.substituteFrom[0]"
+        assert error.message == "ConfigMap web/vars does not exist"
+        await fleet.apply("one", WEB, VARS, with_variables())
+        await until(lambda: fleet.uid(A))
+        await until(lambda: fleet.source("team").status.phase == "Healthy")
+        lost = manifest("ConfigMap", "vars", data={"OTHER": "x"})
+        await fleet.apply("one", WEB, lost, with_variables())
+        await until(lambda: fleet.source("team").status.phase == "Rejected")
+        assert "variable LEVEL has no value" in fleet.source("team").status.message
+        assert fleet.live.objects[A].data == {"level": "info"}
+
+    run(scenario)
+
+
+def test_a_config_map_that_changes_nothing_is_no_news(run):
+    async def scenario(fleet):
+        await fleet.apply("one", WEB, VARS, with_variables())
+        await fleet.apply("team", TEMPLATED)
+        before = fleet.live.objects[A].metadata.resource_version
+        more = manifest("ConfigMap", "vars", data={"LEVEL": "info", "UNUSED": "x"})
+        await fleet.apply("one", WEB, more, with_variables())
+        await asyncio.sleep(2)
+        assert fleet.live.objects[A].metadata.resource_version == before
+
+    run(scenario)
+
+
+def test_a_new_credential_makes_the_source_look(run):
+    async def scenario(fleet):
+        key = {"secretRef": {"name": "key"}}
+        secret = manifest("Secret", "key", stringData={"token": "one"})
+        await fleet.apply("one", WEB, secret, source("team", namespaces=["web"], **key))
+        await until(lambda: "team" in fleet.sources.loops)
+        await asyncio.sleep(1)
+        before = fleet.feed("team").looks
+        again = manifest("Secret", "key", stringData={"token": "two"})
+        await fleet.apply("one", WEB, again, source("team", namespaces=["web"], **key))
+        await until(lambda: fleet.feed("team").looks == before + 1)
+
+    run(scenario)

@@ -1,0 +1,125 @@
+"""Where a command reads a source, as the daemon follows it or the settings name it.
+
+Called by `plan` and `explain`. It reads the daemon's store and the source, and touches neither.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from reconciler.cli.reading import World
+from reconciler.core.clock import SystemClock
+from reconciler.core.errors import ReconcilerError
+from reconciler.desired.age import AgeKeys
+from reconciler.desired.load import Loader
+from reconciler.desired.objects import Desired
+from reconciler.desired.variables import Variables
+from reconciler.model.gitops import Source, SourceSpec
+from reconciler.model.meta import KubeObject, ObjectKey
+from reconciler.settings import Settings
+from reconciler.source.access import Access
+from reconciler.source.place import open_source
+from reconciler.source.snapshot import Snapshot, SourceProblem
+from reconciler.sync.bounds import Bounds, Find, bounds_of
+from reconciler.sync.inputs import credentials_of, variables_of
+from reconciler.sync.live import followed_kinds, source_key
+
+
+class NoSource(ReconcilerError):
+    """Neither the settings nor a daemon's store name a source."""
+
+
+class Unreadable(ReconcilerError):
+    """The source cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A source to read: what its object says, what lets one in, and what it may write."""
+
+    spec: SourceSpec
+    access: Access
+    variables: Variables | None = None
+    bounds: Bounds = None
+
+
+def objects_of(world: World) -> dict[ObjectKey, KubeObject]:
+    """Return all live objects of the kinds that a source may declare."""
+    return {obj.key: obj for model in followed_kinds() for obj in world.all(model)}
+
+
+def given(settings: Settings) -> SourceSpec:
+    """Return the source that the settings describe; its URL may be empty."""
+    return SourceSpec(
+        url=settings.source or "",
+        branch=settings.branch or "",
+        tag=settings.tag or "",
+        commit=settings.commit or "",
+        semver=settings.semver or "",
+        sub_path=settings.path,
+    )
+
+
+def finder(live: Mapping[ObjectKey, KubeObject]) -> Find:
+    """Return a function from a source's name to its object."""
+
+    def find(name: str) -> Source | None:
+        found = live.get(source_key(name))
+        return found if isinstance(found, Source) else None
+
+    return find
+
+
+def followed(live: Mapping[ObjectKey, KubeObject], name: str, settings: Settings) -> Place:
+    """Return the place that the daemon follows as the source `name`; raises `NoSource`."""
+    find = finder(live)
+    source = find(name)
+    if source is None:
+        raise NoSource(f"no source {name!r} is known; name it with --source")
+    return Place(
+        source.spec,
+        _access(name, source.spec, live, settings),
+        variables_of(source.spec, live),
+        bounds_of(source, find),
+    )
+
+
+def _access(
+    name: str, spec: SourceSpec, live: Mapping[ObjectKey, KubeObject], settings: Settings
+) -> Access:
+    named = settings.named_sources.get(name)
+    access = named.access if named is not None else settings.access
+    if spec.secret_ref is None:
+        return access
+    return replace(access, secret=lambda: credentials_of(spec, live), run_dir=settings.run_dir)
+
+
+async def read_source(place: Place, settings: Settings) -> Desired:
+    """Read the source once, with a mirror of its own where it needs one. Raises `Unreadable`."""
+    spec = place.spec
+    with TemporaryDirectory(prefix="reconciler-plan-") as scratch:
+        source = open_source(
+            spec.location,
+            clock=SystemClock(),
+            state_dir=Path(scratch),
+            branch=spec.branch,
+            sub_path=spec.sub_path,
+            tag=spec.tag,
+            commit=spec.commit,
+            semver=spec.semver,
+            access=place.access,
+        )
+        loader = Loader(namespace=spec.home, keys=AgeKeys(settings.age_key_file))
+        try:
+            async with aclosing(source.snapshots()) as snapshots:  # type: ignore[type-var]
+                seen: Snapshot | SourceProblem = await anext(snapshots)
+            if isinstance(seen, SourceProblem):
+                raise Unreadable(f"{seen.reason}: {seen.message}")
+            return await asyncio.to_thread(loader.load, seen, place.variables)
+        finally:
+            await source.close()
