@@ -23,7 +23,7 @@ from reconciler.model.service import Service
 from reconciler.sync.actions import Origin
 from reconciler.sync.bounds import ORIGIN_ANNOTATION, Find, lineage
 from reconciler.sync.identity import source_of
-from reconciler.sync.plan import Refusal
+from reconciler.sync.refusal import Refusal
 
 Faults = Iterator[tuple[str, str]]
 """Each a field path, and what the source would need to ask for it."""
