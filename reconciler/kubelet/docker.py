@@ -154,6 +154,10 @@ class DockerRuntime:
         text: Any = await self._call(partial(self._client.logs, container, tail=tail))
         return bytes(text[-_LOG_TAIL:])
 
+    async def disk_usage(self, container: str) -> int:
+        """See `ContainerRuntime.disk_usage`; the engine walks the layer."""
+        return await self._wait(partial(_disk_usage, self._slow, container))
+
     async def image(self, name: str) -> Image:
         """See `ContainerRuntime.image`."""
         return dockerapi.image(await self._call(partial(self._client.inspect_image, name)))
@@ -281,6 +285,14 @@ def _failure(error: docker.errors.APIError) -> RuntimeFailure:
 
 def _words(error: docker.errors.APIError) -> str:
     return str(error.explanation or error)
+
+
+def _disk_usage(client: APIClient, container: str) -> int:
+    rows: Any = client.containers(all=True, size=True, filters={"id": container})
+    layer = sum(row.get("SizeRw") or 0 for row in rows)
+    log = Path(client.inspect_container(container).get("LogPath") or "/")
+    # A daemon in a container does not see the engine's folders: then logs do not count.
+    return layer + sum(file.stat().st_size for file in log.parent.glob(f"{log.name}*") if log.name)
 
 
 def _read_file(client: APIClient, container: str, path: str) -> bytes:

@@ -1,4 +1,6 @@
-"""Evicts pods whose emptyDir outgrows its sizeLimit: Kubernetes' localStorageEviction.
+"""Evicts pods that outgrow an emptyDir's sizeLimit or their limits on ephemeral-storage.
+
+Kubernetes' localStorageEviction.
 
 Run by the kubelet. It only writes the pod's status; the pod's own turn then stops its containers
 and removes its volumes. Costs nothing while no pod has such a limit.
@@ -13,11 +15,15 @@ import structlog
 
 from reconciler.client.protocol import ApiError, Client, ConflictError, NotFound
 from reconciler.core.clock import Clock
+from reconciler.kubelet.cache import ContainerCache
 from reconciler.kubelet.ending import EVICTED
 from reconciler.kubelet.files import PodFiles
 from reconciler.kubelet.narration import Recorder
 from reconciler.kubelet.plan import TERMINAL
-from reconciler.kubelet.volumes.usage import disk_usage, size_limits
+from reconciler.kubelet.podspec import pod_key
+from reconciler.kubelet.runtime import ContainerRuntime, RuntimeFailure
+from reconciler.kubelet.storagelimits import excess, is_limited
+from reconciler.kubelet.volumes.usage import disk_usage, folder_usage, size_limits
 from reconciler.model.pod import Pod
 from reconciler.model.podstatus import PodCondition, PodStatus
 from reconciler.model.time import format_time
@@ -28,30 +34,35 @@ _TRIES = 4
 
 
 class Evictor:
-    """Looks at the volumes of `pods()` every ten seconds; `evicted(pod)` tells of one."""
+    """Looks at the storage of `pods()` every `interval` seconds; `evicted(pod)` tells of one."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what pods write to, and who hears of it
         self,
         client: Client,
         files: PodFiles,
+        runtime: ContainerRuntime,
+        cache: ContainerCache,
         recorder: Recorder,
         clock: Clock,
         pods: Callable[[], Iterable[Pod]],
         evicted: Callable[[Pod], None],
+        *,
+        interval: float = INTERVAL,
     ) -> None:
         self._client, self._files = client, files
+        self._runtime, self._cache = runtime, cache
         self._recorder, self._clock = recorder, clock
-        self._pods, self._evicted = pods, evicted
+        self._pods, self._evicted, self._interval = pods, evicted, interval
         self._log = structlog.get_logger(component="kubelet")
 
     async def run(self) -> None:
         """Measure and evict until cancelled."""
         while True:
-            await asyncio.sleep(INTERVAL)
+            await asyncio.sleep(self._interval)
             for pod in list(self._pods()):
                 try:
                     await self._look(pod)
-                except (OSError, ApiError) as error:
+                except (OSError, ApiError, RuntimeFailure) as error:
                     meta = pod.metadata
                     self._log.warning(
                         "volumes.not_measured",
@@ -63,12 +74,27 @@ class Evictor:
     async def _look(self, pod: Pod) -> None:
         if pod.status.phase in TERMINAL or pod.metadata.deletion_timestamp is not None:
             return
+        why = await self._empty_dirs(pod) or await self._storage(pod)
+        if why:
+            await self._evict(pod, why)
+
+    async def _empty_dirs(self, pod: Pod) -> str:
         for volume, limit in size_limits(pod).items():
             used = await self._files.offload(disk_usage, self._files, pod.metadata.uid, volume)
             if used > limit.size:
-                text = f'Usage of EmptyDir volume "{volume}" exceeds the limit "{limit.text}". '
-                await self._evict(pod, text)
-                return
+                return f'Usage of EmptyDir volume "{volume}" exceeds the limit "{limit.text}". '
+        return ""
+
+    async def _storage(self, pod: Pod) -> str:
+        if not is_limited(pod):
+            return ""
+        folder = self._files.on_disk(pod.metadata.uid)
+        used = await self._files.offload(folder_usage, folder) if folder.is_dir() else 0
+        layers: dict[str, int] = {}
+        for container in self._cache.of(pod_key(pod)):
+            if container.running and not container.is_sandbox:
+                layers[container.name] = await self._runtime.disk_usage(container.id)
+        return excess(pod, layers, used)
 
     async def _evict(self, pod: Pod, message: str) -> None:
         """Write the end of the pod, whoever writes its status meanwhile."""

@@ -42,7 +42,8 @@ class FakeRuntime:
     """`ContainerRuntime` in memory. `images` are the names that are there from the start.
 
     `registry` are the names that can be pulled, those in `accounts` with that account only;
-    `pulls` were asked for. `files` are in every image, by path. While `away` the engine does not
+    `pulls` were asked for. `files` are in every image, by path; `written` are bytes, by
+    container. While `away` the engine does not
     answer.
     """
 
@@ -59,6 +60,7 @@ class FakeRuntime:
         self.accounts: dict[str, Credentials] = {}
         self.pulls: list[str] = []
         self.files: dict[str, bytes] = {}
+        self.written: dict[str, int] = {}
         self.pull_seconds = 0.0
         self.away = False
 
@@ -187,6 +189,11 @@ class FakeRuntime:
         known = self._find(container)
         echoed = re.findall(r"\becho (\w+)", " ".join(self._command(known.id)))
         return "".join(f"{word}\n" for word in echoed[-tail:]).encode()
+
+    async def disk_usage(self, container: str) -> int:
+        """See `ContainerRuntime.disk_usage`; what `written` has for the name of the container."""
+        known = self._find(container)
+        return sum(size for name, size in self.written.items() if f"k8s_{name}_" in known.name)
 
     async def image(self, name: str) -> Image:
         """See `ContainerRuntime.image`."""

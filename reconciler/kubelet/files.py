@@ -57,6 +57,10 @@ class PodFiles:
         """The static program as a file, to mount into containers with secret variables."""
         return self._programs / "launch"
 
+    def on_disk(self, uid: str) -> Path:
+        """Return the pod's folder in the state directory, which it may not have."""
+        return self._pods / uid
+
     def exist(self, uid: str) -> bool:
         """Tell whether anything of the pod is left."""
         return (self._pods / uid).exists() or (self._memory / uid).exists()

@@ -9,14 +9,18 @@ import os
 import platform
 import shutil
 import socket
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
 class HostFacts:
-    """The host as a Node object tells it. Sizes are bytes."""
+    """The host as a Node object tells it. Sizes are bytes.
+
+    `huge_pages` has the bytes of each pool by the size of its pages, empty pools too.
+    """
 
     machine_id: str
     system_uuid: str
@@ -28,6 +32,7 @@ class HostFacts:
     memory: int
     disk: int
     hostname: str
+    huge_pages: Mapping[int, int] = field(default_factory=dict)
 
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -46,7 +51,18 @@ def host_facts(data_root: str = "/var/lib/docker") -> HostFacts:
         memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         disk=_disk(data_root),
         hostname=socket.gethostname(),
+        huge_pages=huge_pages(),
     )
+
+
+def huge_pages(pools: Path = Path("/sys/kernel/mm/hugepages")) -> dict[int, int]:
+    """Return the bytes that the host keeps as huge pages, by the size of a page."""
+    found: dict[int, int] = {}
+    for pool in sorted(pools.glob("hugepages-*kB")):
+        size = int(pool.name.removeprefix("hugepages-").removesuffix("kB")) << 10
+        pages = _line(str(pool / "nr_hugepages"))
+        found[size] = size * int(pages) if pages.isdecimal() else 0
+    return found
 
 
 def _line(path: str) -> str:

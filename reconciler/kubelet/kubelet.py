@@ -23,7 +23,7 @@ from reconciler.core.queue import Controller
 from reconciler.kubelet import sandboximage
 from reconciler.kubelet.addresses import AddressPool
 from reconciler.kubelet.cache import ContainerCache
-from reconciler.kubelet.eviction import Evictor
+from reconciler.kubelet.eviction import INTERVAL, Evictor
 from reconciler.kubelet.files import PodFiles
 from reconciler.kubelet.hooks import Hooks
 from reconciler.kubelet.images import Images
@@ -74,7 +74,8 @@ class KubeletOptions:
     `scope` tells containers of several kubelets on one engine apart, as in tests.
     `volume_drivers` are Docker's volume plugins by the type of volume that each serves.
     `seccomp_profiles` is the folder of profiles that pods may name, `unsafe_sysctls` what they may
-    set beside the safe ones: names, or prefixes that end in `*`.
+    set beside the safe ones: names, or prefixes that end in `*`. `eviction_interval` is the time
+    between two looks at what pods wrote.
     """
 
     node_name: str
@@ -90,6 +91,7 @@ class KubeletOptions:
     volume_drivers: Mapping[str, str] = field(default_factory=dict)
     seccomp_profiles: Path = Path("/var/lib/reconciler/seccomp")
     unsafe_sysctls: tuple[str, ...] = ()
+    eviction_interval: float = INTERVAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +191,17 @@ class Kubelet:
         )
         pulls = informers.image_pulls
         self._prepuller = pulls and Prepuller(client, pulls, self._images, clock, options.node_name)
-        self._evictor = Evictor(client, files, recorder, clock, self._own_pods, self._retry)
+        self._evictor = Evictor(
+            client,
+            files,
+            runtime,
+            self._cache,
+            recorder,
+            clock,
+            self._own_pods,
+            self._retry,
+            interval=options.eviction_interval,
+        )
 
     async def run(self) -> None:
         """Keep this node's pods until cancelled. Running pods outlive the call."""

@@ -139,15 +139,19 @@ def node_status(
     trouble: str,
 ) -> NodeStatus:
     """Return the status to write: heartbeats of now, all else equal while nothing changed. Pure."""
+    pools = facts.huge_pages
     capacity = {
         "cpu": str(facts.cpus),
         "ephemeral-storage": from_bytes(facts.disk),
+        **{f"hugepages-{from_bytes(size)}": from_bytes(pools[size]) for size in sorted(pools)},
         "memory": from_bytes(facts.memory),
         "pods": str(options.max_pods),
     }
+    # What is kept as huge pages is no memory for anything else.
+    memory = from_bytes(facts.memory - sum(pools.values()))
     return node.status.replace(
         capacity=capacity,
-        allocatable=capacity,
+        allocatable={**capacity, "memory": memory},
         phase="Running",
         conditions=_conditions(node, now, trouble),
         addresses=(

@@ -263,6 +263,10 @@ class ContainerRuntime(Protocol):
         """Return the last `tail` lines of both outputs, at most 2 KiB of them."""
         ...
 
+    async def disk_usage(self, container: str) -> int:
+        """Return the bytes that a container wrote: its own layer, and its logs as far as seen."""
+        ...
+
     async def image(self, name: str) -> Image:
         """Return a local image; raises `NoSuchImage`."""
         ...

@@ -75,6 +75,22 @@ async def test_a_container_lives_from_creation_to_removal(
         await runtime.inspect(made)
 
 
+async def test_what_a_container_writes_is_measured(runtime: ContainerRuntime, label: str) -> None:
+    name = f"k8s_{uuid.uuid4().hex}_"
+    wanted = spec(label, "sh", "-c", "printf '%1048576s' x >/big; echo done; exit 0", name=name)
+    if isinstance(runtime, FakeRuntime):
+        runtime.written[name[4:-1]] = 1 << 20
+    async with aclosing(runtime.events(label)) as events:
+        await until(events, "resync")
+        made = await runtime.create(wanted)
+        await runtime.start(made)
+        await until(events, "die", made)
+    assert 1 << 20 <= await runtime.disk_usage(made) < 2 << 20
+    await runtime.remove(made)
+    with pytest.raises(NoSuchContainer):
+        await runtime.disk_usage(made)
+
+
 async def test_a_file_of_an_image_is_read_and_nothing_is_left(
     runtime: ContainerRuntime,
 ) -> None:

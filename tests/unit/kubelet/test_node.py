@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from reconciler.kubelet.hostfacts import HostFacts
+from reconciler.kubelet.hostfacts import HostFacts, huge_pages
 from reconciler.kubelet.node import NodeAgent, NodeOptions
 from reconciler.model.node import Node as NodeObject
 from tests.unit.kubelet.node import Node
 
-FACTS = HostFacts("m", "u", "b", "6.1", "Debian", "amd64", 4, 8 << 30, 100 << 30, "Host-1")
+FACTS = HostFacts(
+    *("m", "u", "b", "6.1", "Debian", "amd64", 4, 8 << 30, 100 << 30, "Host-1"),
+    huge_pages={1 << 30: 0, 2 << 20: 1 << 30},
+)
 OPTIONS = NodeOptions("node-1", "192.0.2.9", "10.244.0.0/24")
 
 
@@ -44,9 +48,12 @@ def test_a_node_says_what_it_is(node: Node, agent: Any, play: Any) -> None:
         assert found.status.capacity == {
             "cpu": "4",
             "ephemeral-storage": "100Gi",
+            "hugepages-1Gi": "0",
+            "hugepages-2Mi": "1Gi",
             "memory": "8Gi",
             "pods": "250",
         }
+        assert found.status.allocatable == found.status.capacity | {"memory": "7Gi"}
         assert [a.address for a in found.status.addresses] == ["192.0.2.9", "Host-1"]
         assert found.status.node_info.container_runtime_version == "docker://20.10.0"
         assert condition(found, "Ready").status == "True"
@@ -100,3 +107,11 @@ def test_an_engine_that_is_away_makes_the_node_not_ready(node: Node, agent: Any,
         assert condition(await registered(node), "Ready").status == "True"
 
     play(scene())
+
+
+def test_pools_of_huge_pages_are_read(tmp_path: Path) -> None:
+    for name, pages in (("hugepages-2048kB", "512"), ("hugepages-1048576kB", "0")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "nr_hugepages").write_text(f"{pages}\n")
+    assert huge_pages(tmp_path) == {2 << 20: 1 << 30, 1 << 30: 0}
+    assert huge_pages(tmp_path / "none") == {}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.kubelet.eviction import INTERVAL, evicted_status
+from reconciler.kubelet.storagelimits import excess, is_limited
 from reconciler.kubelet.volumes.usage import Limit, folder_usage, size_limits
 from reconciler.model.pod import Pod
 from reconciler.model.podstatus import PodCondition
@@ -75,6 +76,48 @@ def test_a_pod_that_outgrows_its_limit_is_evicted(node: Node, play: Play) -> Non
         assert [c for c in await node.containers() if c.phase == "running"] == []
 
     play(scene())
+
+
+STORAGE = {"resources": {"limits": {"ephemeral-storage": "1Mi"}}}
+TOO_MUCH = "Pod ephemeral local storage usage exceeds the total limit of containers 1Mi. "
+
+
+def test_a_container_that_writes_too_much_has_its_pod_evicted(node: Node, play: Play) -> None:
+    async def scene() -> None:
+        await node.create(container=STORAGE)
+        await node.until(ready)
+        node.runtime.written["app"] = 2 << 20
+        gone = await node.until(lambda p: p.status.phase == "Failed")
+        assert (gone.status.reason, gone.status.message) == ("Evicted", TOO_MUCH)
+
+    play(scene())
+
+
+def test_volumes_count_for_the_limit_of_the_pod(node: Node, play: Play) -> None:
+    async def scene() -> None:
+        await node.create(volumes=[{"name": "v", "emptyDir": {}}], container=MOUNT | STORAGE)
+        await node.until(ready)
+        ((await folder(node)) / "big").write_bytes(bytes(2 << 20))
+        gone = await node.until(lambda p: p.status.phase == "Failed")
+        assert gone.status.message == TOO_MUCH
+
+    play(scene())
+
+
+def test_each_container_has_its_own_limit_too() -> None:
+    containers = [
+        {"name": "a", "image": "i"} | STORAGE,
+        {"name": "b", "image": "i", "resources": {"limits": {"ephemeral-storage": "9Mi"}}},
+    ]
+    two = pod(containers=containers)
+    assert excess(two, {"a": 1 << 20, "b": 5 << 20}, 1 << 20) == ""
+    assert excess(two, {"a": 2 << 20, "b": 0}, 0) == (
+        'Container a exceeded its local ephemeral storage limit "1Mi". '
+    )
+    assert excess(two, {"a": 0, "b": 9 << 20}, 2 << 20) == (
+        "Pod ephemeral local storage usage exceeds the total limit of containers 10Mi. "
+    )
+    assert not is_limited(pod())
 
 
 def test_a_pod_within_its_limit_stays(node: Node, play: Play) -> None:
