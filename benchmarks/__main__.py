@@ -1,6 +1,16 @@
-"""`make bench`: what the project promises of its speed, measured on this machine now."""
+"""`make bench`: what the project promises of its speed, measured on this machine now.
 
-from benchmarks import pods, scale
+`python -m benchmarks [api] [pods] [manifests]` measures what is named, all of it by default.
+"""
 
-pods.main()
-scale.main()
+import sys
+
+from benchmarks import api, pods, scale
+
+PARTS = {"pods": pods.main, "manifests": scale.main, "api": api.main}
+
+chosen, sys.argv[1:] = sys.argv[1:] or list(PARTS), []
+if unknown := [name for name in chosen if name not in PARTS]:
+    raise SystemExit(f"no such part: {', '.join(unknown)}; there are {', '.join(PARTS)}")
+for name in chosen:
+    PARTS[name]()

@@ -1,20 +1,21 @@
 """watch: the changes of a kind as a stream of events. Called by `api.py`.
 
 All watchers read one shared history at a place of their own, and an event is encoded once for all
-that ask for the same form. A watcher that is too slow finds its place gone and is told 410.
+that ask for the same. One event is told at once; what follows closely is gathered, so that a burst
+costs each watcher a few writes. A watcher that is too slow finds its place gone and is told 410.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 
 from reconciler.apiserver.http import query, status, view
 from reconciler.apiserver.http.accept import Wanted
+from reconciler.apiserver.http.frames import Channel, Frames
 from reconciler.apiserver.http.message import Sink, Stream
 from reconciler.apiserver.http.query import ListOptions
 from reconciler.apiserver.http.reading import Chooser, chooser
@@ -27,28 +28,8 @@ from reconciler.store.protocol import Change, Compacted, Event, Feed, Record
 
 _BOOKMARK_SECONDS = 60.0
 _SHORTEST, _LONGEST = 1800, 3600  # a watch without a timeout ends between these, as in Kubernetes
-_FRAMES = 4096
 _INITIAL_BATCH = 500
-
-_FrameKey = tuple[int, str, Wanted, str, bool]
-
-
-class Frames:
-    """The encoded events of late, shared by all watchers."""
-
-    def __init__(self) -> None:
-        self._known: OrderedDict[_FrameKey, bytes] = OrderedDict()
-
-    def get(self, key: _FrameKey) -> bytes | None:
-        """Return an encoded event."""
-        return self._known.get(key)
-
-    def put(self, key: _FrameKey, frame: bytes) -> bytes:
-        """Keep an encoded event, and return it."""
-        self._known[key] = frame
-        if len(self._known) > _FRAMES:
-            self._known.popitem(last=False)
-        return frame
+_GATHER_SECONDS = 0.02  # how long a watcher that was just told something gathers what follows
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +57,7 @@ class Watches:
         choose = chooser(scope.resource, options.labels, options.fields)
         since = query.revision(options.version)
         seconds = options.timeout or self._random.randint(_SHORTEST, _LONGEST)
-        watch = _Watch(self._registry, self._frames, scope, choose, options)
+        watch = _Watch(self._registry, self._channel(scope, options), scope, choose, options)
         # Where the watch starts is settled now, so that nothing is missed before the first read.
         start = since or self._registry.revision
         initial = () if since and not options.initial else self._initial(scope)
@@ -85,6 +66,10 @@ class Watches:
             await watch.run(sink, start, initial, seconds)
 
         return Stream(produce)
+
+    def _channel(self, scope: Scope, options: ListOptions) -> Channel:
+        asked = (scope.resource.key_kind, scope.wanted, scope.include)
+        return self._frames.channel((*asked, options.labels, options.fields))
 
     def _initial(self, scope: Scope) -> tuple[Record, ...]:
         return tuple(self._registry.records(scope.resource.model, scope.namespace))
@@ -96,18 +81,19 @@ class _Watch:
     def __init__(
         self,
         registry: Registry,
-        frames: Frames,
+        channel: Channel,
         scope: Scope,
         choose: Chooser,
         options: ListOptions,
     ) -> None:
         self._registry = registry
-        self._frames = frames
+        self._channel = channel
         self._scope = scope
         self._choose = choose
         self._bookmarks = options.bookmarks
         self._initial_end = options.initial and options.bookmarks
-        self._first = True
+        # The first row of a table tells the columns, and so is nobody else's.
+        self._leads = scope.wanted.form == "table"
 
     async def run(
         self, sink: Sink, since: int, initial: tuple[Record, ...], seconds: float
@@ -142,24 +128,37 @@ class _Watch:
 
     async def _tell(self, sink: Sink, feed: Feed) -> None:
         """Write what happens, as it happens, until cancelled."""
+        loop, gathered = asyncio.get_running_loop(), 0.0
         while True:
             frames = b"".join(filter(None, map(self._event, feed.read())))
             if frames:
                 await sink.write(frames)
+                gathered = loop.time() + _GATHER_SECONDS
             await feed.wait()
+            if (pause := gathered - loop.time()) > 0:
+                await asyncio.sleep(pause)
 
     def _existing(self, record: Record) -> bytes | None:
         item = view.of_record(self._registry, self._scope.resource.model, record)
         if not self._choose.takes_all and not self._choose.matches(item):
             return None
-        return self._shared(record, "ADDED", item)
+        return self._told("ADDED", item)
 
     def _event(self, event: Event) -> bytes | None:
         """Return what the watcher is told of a change, None for nothing."""
+        if self._leads:
+            return self._frame_of(event)
+        revision = event.record.revision
+        try:
+            return self._channel[revision]
+        except KeyError:
+            return self._channel.keep(revision, self._frame_of(event))
+
+    def _frame_of(self, event: Event) -> bytes | None:
         model = self._scope.resource.model
         item = view.of_record(self._registry, model, event.record)
         if self._choose.takes_all:
-            return self._shared(event.record, event.change.value, item)
+            return self._told(event.change.value, item)
         was = event.previous is not None and self._choose.matches(
             view.of_record(self._registry, model, event.previous)
         )
@@ -168,33 +167,22 @@ class _Watch:
             case False, False:
                 return None
             case False, True:
-                return self._shared(event.record, "ADDED", item)
+                return self._told("ADDED", item)
             case True, True:
-                return self._shared(event.record, "MODIFIED", item)
+                return self._told("MODIFIED", item)
             case _:
                 return self._gone(event, item)
 
     def _gone(self, event: Event, item: View) -> bytes:
         """Tell that an object is no more among those watched, as it last was among them."""
         if event.change is Change.DELETED or event.previous is None:
-            return self._shared(event.record, "DELETED", item)
+            return self._told("DELETED", item)
         old = self._registry.decode(self._scope.resource.model, event.previous)
         meta = old.metadata.replace(resource_version=str(event.record.revision))
         return self._told("DELETED", view.of_object(old.replace(metadata=meta)))
 
-    def _shared(self, record: Record, kind: str, item: View) -> bytes:
-        """Return an event that other watchers may be told in the very same bytes."""
-        scope = self._scope
-        leads = self._first and scope.wanted.form == "table"
-        key = (record.revision, kind, scope.wanted, scope.include, leads)
-        known = self._frames.get(key)
-        if known is None:
-            return self._frames.put(key, self._told(kind, item))
-        self._first = False
-        return known
-
     def _told(self, kind: str, item: View) -> bytes:
-        first, self._first = self._first, False
+        first, self._leads = self._leads, False
         return _frame(kind, self._scope.form.event(item, first=first))
 
     def _bookmark(self, revision: int, *, initial_end: bool = False) -> bytes:
