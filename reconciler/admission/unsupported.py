@@ -46,6 +46,11 @@ _NO_CLASSES = "one runtime serves all pods of a Docker host: there are no Runtim
 _NO_DEVICES = "there are no device drivers to claim devices from"
 _NO_USER_NAMESPACE = "the engine maps the users of all containers or of none, not those of one pod"
 _LINUX_ONLY = "hosts run Linux"
+_NO_RESIZE = "containers are not resized in place: other resources make other pods"
+_PLUGIN = (
+    "a Docker host has volume plugins instead: use a claim, or a type that settings map to one"
+)
+_NO_IMAGE_VOLUME = "the engine cannot mount an image as a volume"
 
 _POD_SPEC: tuple[Row, ...] = (
     ("runtime_class_name", "runtimeClassName", _given, _NO_CLASSES),
@@ -60,10 +65,7 @@ _CONTAINER_SECURITY: tuple[Row, ...] = (
     *_SECURITY,
     ("proc_mount", "procMount", _other_than("Default"), _NO_USER_NAMESPACE),
 )
-_CONTAINER: tuple[Row, ...] = (
-    ("volume_devices", "volumeDevices", _given, NOT_YET),
-    ("resize_policy", "resizePolicy", _given, NOT_YET),
-)
+_CONTAINER: tuple[Row, ...] = (("resize_policy", "resizePolicy", _given, _NO_RESIZE),)
 _VOLUME_SOURCES = (
     "empty_dir",
     "host_path",
@@ -100,7 +102,7 @@ _SERVICE: tuple[Row, ...] = (
     ("traffic_distribution", "trafficDistribution", _given, NOT_YET),
 )
 _UNSUPPORTED_SOURCES: tuple[Row, ...] = tuple(
-    (name, info.alias or name, _given, NOT_YET)
+    (name, info.alias or name, _given, _NO_IMAGE_VOLUME if name == "image" else _PLUGIN)
     for name, info in VolumeSource.model_fields.items()
     if name not in _VOLUME_SOURCES
 )

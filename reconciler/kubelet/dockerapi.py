@@ -14,6 +14,7 @@ from typing import Any
 from reconciler.kubelet.runtime import (
     Container,
     ContainerSpec,
+    Device,
     EngineVolume,
     Happened,
     Image,
@@ -67,6 +68,7 @@ def host_config(spec: ContainerSpec) -> dict[str, Any]:
         "OomScoreAdj": spec.oom_score_adj,
         "LogConfig": _LOGS,
         "Mounts": [_mount(mount) for mount in spec.mounts],
+        "Devices": [_device(device) for device in spec.devices],
         **_limits(spec.resources),
         **_rights(spec.security),
     }
@@ -93,6 +95,14 @@ def _mount(mount: Mount) -> dict[str, Any]:
         "Target": mount.target,
         "ReadOnly": mount.read_only,
         "BindOptions": {"Propagation": mount.propagation},
+    }
+
+
+def _device(device: Device) -> dict[str, Any]:
+    return {
+        "PathOnHost": device.source,
+        "PathInContainer": device.target,
+        "CgroupPermissions": "r" if device.read_only else "mrw",
     }
 
 

@@ -21,11 +21,11 @@ from reconciler.kubelet.labels import (
 )
 from reconciler.kubelet.qos import engine_resources, oom_score_adj
 from reconciler.kubelet.roster import spec_hash
-from reconciler.kubelet.runtime import ContainerSpec, Image, Mount, Resources, Security
+from reconciler.kubelet.runtime import ContainerSpec, Device, Image, Mount, Resources, Security
 from reconciler.kubelet.sandboximage import COMMAND
 from reconciler.kubelet.securityspec import security
 from reconciler.kubelet.volumes.protocol import Ready
-from reconciler.model.container import Container, VolumeMount
+from reconciler.model.container import Container, VolumeDevice, VolumeMount
 from reconciler.model.pod import Pod
 
 _PROPAGATION = {"HostToContainer": "rslave", "Bidirectional": "rshared"}
@@ -135,6 +135,7 @@ def container_spec(
         ipc="host" if pod.spec.host_ipc else f"container:{sandbox}",
         pid=f"container:{ready.target}" if ready.target else _pid_namespace(pod, sandbox),
         mounts=_mounts(container, ready),
+        devices=tuple(_device(device, ready) for device in container.volume_devices),
         resources=engine_resources(container.resources),
         security=security(pod, container, ready.image, ready.accounts, ready.seccomp),
         oom_score_adj=limits.oom_score(oom_score_adj(pod.spec, container, limits.memory)),
@@ -196,10 +197,25 @@ def _mounts(container: Container, ready: Prepared) -> tuple[Mount, ...]:
     return tuple(mounts)
 
 
+def _device(device: VolumeDevice, ready: Prepared) -> Device:
+    volume = ready.volumes.get(device.name)
+    if volume is None:
+        raise ConfigError(f'volume "{device.name}" of device {device.device_path} does not exist')
+    if not volume.block:
+        raise ConfigError(
+            f"volume {device.name} has volumeMode Filesystem, but is specified in volumeDevices"
+        )
+    return Device(str(volume.path), device.device_path, read_only=volume.read_only)
+
+
 def _volume(mount: VolumeMount, ready: Prepared) -> Mount:
     volume = ready.volumes.get(mount.name)
     if volume is None:
         raise ConfigError(f'volume "{mount.name}" of mount {mount.mount_path} does not exist')
+    if volume.block:
+        raise ConfigError(
+            f"volume {mount.name} has volumeMode Block, but is specified in volumeMounts"
+        )
     bound = ready.bound.get(mount.mount_path)
     return Mount(
         bound or volume.engine_volume or str(volume.path),

@@ -62,6 +62,15 @@ class Mount:
 
 
 @dataclass(frozen=True, slots=True)
+class Device:
+    """A block device of the host seen at `target`; containers may read it, or write it too."""
+
+    source: str
+    target: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Resources:
     """Limits in the engine's units: bytes; CPU shares; CFS quota in microseconds a period."""
 
@@ -113,6 +122,7 @@ class ContainerSpec:
     ipc: str = "private"
     pid: str = ""
     mounts: tuple[Mount, ...] = ()
+    devices: tuple[Device, ...] = ()
     resources: Resources = Resources()
     security: Security = Security()
     oom_score_adj: int = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import ClassVar, Literal
 
 from reconciler.model.base import EMPTY, Model, always
@@ -33,6 +33,19 @@ class StorageClass(KubeObject):
     allow_volume_expansion: bool | None = None
     volume_binding_mode: str | None = None
     allowed_topologies: tuple[TopologySelectorTerm, ...] = ()
+
+
+def allows(storage_class: StorageClass, labels: Mapping[str, str]) -> bool:
+    """Say whether volumes of the class may be made on a node with these labels.
+
+    Kubernetes' MatchTopologySelectorTerms: any term will do, and an empty one takes no node.
+    """
+    terms = storage_class.allowed_topologies
+    return not terms or any(
+        bool(term.match_label_expressions)
+        and all(labels.get(need.key) in need.values for need in term.match_label_expressions)
+        for term in terms
+    )
 
 
 def default_class(classes: Iterable[StorageClass]) -> StorageClass | None:

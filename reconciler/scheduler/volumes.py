@@ -14,7 +14,7 @@ from reconciler.model.claim import PersistentVolumeClaim
 from reconciler.model.node import Node
 from reconciler.model.pod import Pod
 from reconciler.model.storage import PersistentVolume
-from reconciler.model.storageclass import StorageClass
+from reconciler.model.storageclass import StorageClass, allows
 from reconciler.model.volumebinding import (
     BIND_COMPLETED,
     SELECTED_NODE,
@@ -167,4 +167,6 @@ def _provisions(claim: PersistentVolumeClaim, node: Node, world: World) -> bool:
     if chosen and chosen != node.metadata.name:
         return False
     found = world.classes.get(class_of_claim(claim) or "")
-    return found is not None and found.provisioner != _NO_PROVISIONER
+    if found is None or found.provisioner == _NO_PROVISIONER:
+        return False
+    return allows(found, node.metadata.labels)

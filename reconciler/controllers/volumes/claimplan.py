@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from reconciler.model.claim import PersistentVolumeClaim
 from reconciler.model.node import Node
 from reconciler.model.storage import PersistentVolume
-from reconciler.model.storageclass import StorageClass
+from reconciler.model.storageclass import StorageClass, allows
 from reconciler.model.volumebinding import (
     BIND_COMPLETED,
     BOUND_BY_CONTROLLER,
@@ -165,12 +165,17 @@ def _provision(claim: PersistentVolumeClaim, view: View, name: str, chosen: str)
 
 
 def _on_node(storage_class: StorageClass, view: View, chosen: str) -> Action:
-    node = _node(view.nodes, chosen)
+    nodes = [node for node in view.nodes if allows(storage_class, node.metadata.labels)]
+    node = _node(nodes, chosen)
     if node is not None:
         return Provision(storage_class, node)
+    if chosen and _node(view.nodes, chosen) is not None:
+        return Reschedule(f'node "{chosen}" is not in the class\'s allowedTopologies')
     if chosen:
         return Reschedule(f'node "{chosen}" not found')
-    return Wait("Warning", "ProvisioningFailed", "there is no ready node to make the volume on")
+    where = " in the class's allowedTopologies" if len(nodes) < len(view.nodes) else ""
+    text = f"there is no ready node{where} to make the volume on"
+    return Wait("Warning", "ProvisioningFailed", text)
 
 
 def cannot_provision(claim: PersistentVolumeClaim) -> str:

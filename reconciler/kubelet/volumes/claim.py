@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -11,7 +12,7 @@ from reconciler.client.protocol import ApiError, Client
 from reconciler.kubelet.runtime import EngineVolume
 from reconciler.kubelet.volumes.drivers import TYPES
 from reconciler.kubelet.volumes.engine import EngineVolumes
-from reconciler.kubelet.volumes.hostpath import host_path
+from reconciler.kubelet.volumes.hostpath import host_path, host_root
 from reconciler.kubelet.volumes.ownership import give_to_group
 from reconciler.kubelet.volumes.protocol import (
     Fixed,
@@ -27,6 +28,7 @@ from reconciler.model.pod import Pod
 from reconciler.model.storage import CSIPersistentVolumeSource, PersistentVolume
 from reconciler.model.volume import Volume
 from reconciler.model.volumebinding import DRIVER, claim_name_of, is_for, is_owned_by
+from reconciler.model.volumesource import HostPathVolumeSource
 
 _OURS = ("node", "driver")
 _SINGLE_WRITER = {"ReadWriteOnce", "ReadWriteOncePod"}
@@ -53,7 +55,7 @@ class ClaimVolume(Fixed):
         asked = request.volume.persistent_volume_claim
         if asked is None or not asked.read_only:
             return ready
-        return Ready(ready.path, ready.engine_volume, read_only=True)
+        return replace(ready, read_only=True)
 
     async def teardown(self, place: Place) -> None:
         """See `VolumeKind.teardown`."""
@@ -83,12 +85,13 @@ class ClaimVolume(Fixed):
             raise VolumeError(f"failed to fetch PV {name} from API server: {error}") from error
         if volume.spec.claim_ref is None or not is_for(volume, claim):
             raise VolumeError(f"PV {name} is bound to another claim")
-        if volume.spec.volume_mode == "Block":
-            raise VolumeError("volumeMode Block is not supported by the engine")
         return volume
 
     async def _ready(self, request: Request, volume: PersistentVolume) -> Ready:
         spec = volume.spec
+        if spec.volume_mode == "Block":
+            device: Ready = await self._offload(_block_device, volume)
+            return device
         if spec.host_path is not None:
             return Ready(await self._offload(host_path, spec.host_path))
         if spec.local is not None:
@@ -145,6 +148,16 @@ def docker_volume(source: CSIPersistentVolumeSource) -> EngineVolume:
 def _runs(pod: Pod) -> bool:
     """Say whether the pod had its volumes before: it may keep a claim that is being deleted."""
     return pod.status.phase == "Running"
+
+
+def _block_device(volume: PersistentVolume) -> Ready:
+    """Return the device of a volume of the host's, wherever links lead."""
+    source = volume.spec.local or volume.spec.host_path
+    if source is None:
+        raise VolumeError("on a Docker host only local and hostPath volumes can have mode Block")
+    device = HostPathVolumeSource(path=source.path, type="BlockDevice")
+    root = host_root()
+    return Ready(host_path(device, root), foreign=root != Path("/"), block=True)
 
 
 def _local(path: Path) -> Path:

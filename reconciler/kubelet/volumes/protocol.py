@@ -66,13 +66,15 @@ class Ready:
 
     With both, containers mount the engine's volume, and `path` is where this host sees it (for
     subPath). `read_only` holds for every mount of it. `foreign`: `path` is the host's own, which a
-    daemon in a container sees elsewhere or not at all.
+    daemon in a container sees elsewhere or not at all. `block`: `path` is a block device, which
+    containers do not mount but have as a device.
     """
 
     path: Path | None = None
     engine_volume: str = ""
     read_only: bool = False
     foreign: bool = False
+    block: bool = False
 
 
 class VolumeKind(Protocol):

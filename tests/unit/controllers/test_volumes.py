@@ -21,9 +21,15 @@ from reconciler.model.meta import ObjectMeta
 from reconciler.model.node import Node
 from reconciler.model.pod import Pod
 from reconciler.model.storage import PersistentVolume
-from reconciler.model.storageclass import StorageClass
+from reconciler.model.storageclass import (
+    StorageClass,
+    TopologySelectorLabelRequirement,
+    TopologySelectorTerm,
+    allows,
+)
 from reconciler.model.volumebinding import (
     BIND_COMPLETED,
+    DRIVER,
     ENGINE_FINALIZER,
     SELECTED_NODE,
     best_match,
@@ -326,3 +332,48 @@ async def test_the_class_docker_is_the_default_only_where_no_other_is(
         await world.client.create(claim(cls=None))
         made = world.registry.get(PersistentVolumeClaim, "data", "default")
         assert made.spec.storage_class_name == "mine"
+
+
+async def test_an_immediate_class_makes_volumes_in_its_topologies_alone(cluster: Cluster) -> None:
+    zone = TopologySelectorLabelRequirement(key="kubernetes.io/hostname", values=("n2",))
+    term = TopologySelectorTerm(match_label_expressions=(zone,))
+    await cluster.client.create(
+        StorageClass(
+            metadata=ObjectMeta(name="there"),
+            provisioner=DRIVER,
+            volume_binding_mode="Immediate",
+            allowed_topologies=(term,),
+        )
+    )
+    await cluster.client.create(claim(cls="there"))
+    words = "there is no ready node in the class's allowedTopologies to make the volume on"
+    await cluster.until(lambda: words in cluster.told("ProvisioningFailed"))
+    node = await cluster.add_node("n2")
+    labels = {"kubernetes.io/hostname": "n2"}
+    await cluster.client.update(node.replace(metadata=node.metadata.replace(labels=labels)))
+    await cluster.until(lambda: cluster.claim().status.phase == "Bound")
+    (made,) = cluster.registry.list(PersistentVolume)
+    assert made.spec.csi is not None
+    assert made.spec.csi.volume_attributes["node"] == "n2"
+
+
+@pytest.mark.parametrize(
+    ("terms", "labels", "expected"),
+    [
+        ((), {}, True),
+        ((TopologySelectorTerm(),), {"zone": "a"}, False),
+        ((("zone", ("a", "b")),), {"zone": "b"}, True),
+        ((("zone", ("a",)),), {"zone": "b"}, False),
+        ((("zone", ("a",)),), {}, False),
+        ((("zone", ("a",)), ("zone", ("b",))), {"zone": "b"}, True),
+    ],
+)
+def test_topologies_of_a_class(terms: Any, labels: dict[str, str], expected: bool) -> None:
+    def term(held: Any) -> TopologySelectorTerm:
+        if isinstance(held, TopologySelectorTerm):
+            return held
+        need = TopologySelectorLabelRequirement(key=held[0], values=held[1])
+        return TopologySelectorTerm(match_label_expressions=(need,))
+
+    found = StorageClass(allowed_topologies=tuple(map(term, terms)))
+    assert allows(found, labels) == expected

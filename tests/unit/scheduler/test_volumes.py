@@ -14,7 +14,12 @@ from reconciler.model.meta import ObjectMeta
 from reconciler.model.node import Node
 from reconciler.model.pod import Pod
 from reconciler.model.storage import PersistentVolume
-from reconciler.model.storageclass import StorageClass
+from reconciler.model.storageclass import (
+    StorageClass,
+    TopologySelectorLabelRequirement,
+    TopologySelectorTerm,
+)
+from reconciler.model.volumebinding import DRIVER
 from reconciler.scheduler.loop import Scheduler
 from reconciler.scheduler.storage import Storage
 from tests.unit.controllers.test_volumes import _frozen, claim, volume
@@ -117,6 +122,22 @@ async def test_volumes_that_are_there_are_bound_on_the_chosen_node(cluster: Clus
     await cluster.client.create(local("pv", "n2", storageClassName="disks"))
     await cluster.until(lambda: cluster.node_of() == "n2")
     assert cluster.registry.get(PersistentVolumeClaim, "data", "default").spec.volume_name == "pv"
+
+
+async def test_a_classes_topologies_bound_where_a_new_volume_is_made(cluster: Cluster) -> None:
+    await cluster.begin("n1", "n2")
+    need = TopologySelectorLabelRequirement(key="kubernetes.io/hostname", values=("n2",))
+    here = TopologySelectorTerm(match_label_expressions=(need,))
+    only = StorageClass(
+        metadata=ObjectMeta(name="only-n2"),
+        provisioner=DRIVER,
+        volume_binding_mode="WaitForFirstConsumer",
+        allowed_topologies=(here,),
+    )
+    await cluster.client.create(only)
+    await cluster.client.create(claim(cls="only-n2"))
+    await cluster.pod()
+    await cluster.until(lambda: cluster.node_of() == "n2")
 
 
 async def test_read_write_once_pod_is_one_pods(cluster: Cluster) -> None:
