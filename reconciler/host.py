@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from reconciler.client.protocol import Client
 from reconciler.core.clock import Clock
 from reconciler.core.tasks import Part
+from reconciler.kubelet import capabilities
 from reconciler.kubelet.bridge import BridgeNetwork
 from reconciler.kubelet.docker import DockerRuntime
 from reconciler.kubelet.files import PodFiles
@@ -40,8 +41,6 @@ from reconciler.proxy.loop import Host as Kernel
 from reconciler.proxy.loop import Proxy
 from reconciler.proxy.skeleton import BRIDGE, Network
 from reconciler.settings import Settings
-
-_CAP_SYS_RESOURCE = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,15 +169,23 @@ def host_address() -> str:
 
 
 def host_limits() -> HostLimits:
-    """Return what this host cannot give its containers."""
+    """Return what this host cannot give the daemon and its containers."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return HostLimits(memory=memory, negative_oom_scores=_may_lower_oom_scores())
+    effective, bounding = _capabilities()
+    return HostLimits(
+        memory=memory,
+        # A child gets only what is in the bounding set.
+        negative_oom_scores=bool(bounding >> capabilities.SYS_RESOURCE & 1),
+        shortfalls=tuple(capabilities.shortfalls(effective, bounding)),
+    )
 
 
-def _may_lower_oom_scores() -> bool:
-    """Tell whether CAP_SYS_RESOURCE is in the bounding set, without which no child gets it."""
-    with open("/proc/self/status") as status:  # noqa: PTH123 - one line of a proc file
+def _capabilities() -> tuple[int, int]:
+    """Return the effective and the bounding set of this process, as the kernel's bits."""
+    found = dict.fromkeys(("CapEff", "CapBnd"), 0)
+    with open("/proc/self/status") as status:  # noqa: PTH123 - two lines of a proc file
         for line in status:
-            if line.startswith("CapBnd:"):
-                return bool(int(line.split()[1], 16) >> _CAP_SYS_RESOURCE & 1)
-    return False
+            name, _, value = line.partition(":")
+            if name in found:
+                found[name] = int(value, 16)
+    return found["CapEff"], found["CapBnd"]

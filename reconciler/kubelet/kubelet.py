@@ -228,8 +228,7 @@ class Kubelet:
 
     async def _prepare(self) -> None:
         """Make the host ready for pods; while it is not, say why and try again."""
-        if not self._options.limits.negative_oom_scores:
-            reason = "CAP_SYS_RESOURCE is missing: an oom_score_adj below 0 becomes 0"
+        for reason in self._options.limits.shortfalls:
             self._log.warning("kubelet.host_limited", reason=reason)
         while True:
             try:

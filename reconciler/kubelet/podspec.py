@@ -36,10 +36,11 @@ _SANDBOX_SHARES = 2
 
 @dataclass(frozen=True, slots=True)
 class HostLimits:
-    """What this host cannot give; `memory` is its size in bytes."""
+    """What this host cannot give; `memory` is its size in bytes, `shortfalls` are sentences."""
 
     memory: int = 0
     negative_oom_scores: bool = True
+    shortfalls: tuple[str, ...] = ()
 
     def oom_score(self, wanted: int) -> int:
         """Return `wanted`, or 0 where the host refuses a negative score."""

@@ -18,6 +18,7 @@ from typing import assert_never, cast
 import structlog
 
 from reconciler.client.informer import Informer
+from reconciler.core.errors import ReconcilerError
 from reconciler.model.endpointslice import EndpointSlice
 from reconciler.model.service import Service
 from reconciler.proxy.dns import alias, message
@@ -187,10 +188,14 @@ class _Datagrams(asyncio.DatagramProtocol):
         self._server.packet(data, lambda answer: self._transport.sendto(answer, addr))
 
 
+class DnsForbidden(ReconcilerError):
+    """The daemon lacks the right to listen on the port of DNS."""
+
+
 def open_sockets(address: str, port: int = 53) -> Sockets:
     """Return a UDP and a TCP socket bound to the address, which need not be there yet.
 
-    Raises `OSError`: EADDRINUSE when another program has it, EACCES without CAP_NET_BIND_SERVICE.
+    Raises `OSError` with EADDRINUSE when another program has it, `DnsForbidden` without the right.
     """
     with ExitStack() as stack:
         found = []
@@ -202,7 +207,13 @@ def open_sockets(address: str, port: int = 53) -> Sockets:
                 opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             else:
                 opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
-            opened.bind((address, port))
+            try:
+                opened.bind((address, port))
+            except PermissionError as error:
+                raise DnsForbidden(
+                    f"the cluster DNS may not listen on {address}:{port}: the capability "
+                    "CAP_NET_BIND_SERVICE is needed"
+                ) from error
             found.append(opened)
             port = opened.getsockname()[1]
         stack.pop_all()
