@@ -98,7 +98,7 @@ class Following:
             options=SyncOptions(
                 name=name,
                 spec=shape.spec,
-                care=Care(care.on_failure, care.prune_threshold),
+                care=Care(care.on_failure, care.prune_threshold, care.prune_keep_seconds),
                 takes=selects,
                 bounds=shape.bounds,
                 access=shape.access,

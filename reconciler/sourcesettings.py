@@ -62,6 +62,11 @@ class SourceSettings(BaseModel):
         le=100,
         description="percent of a source's objects above which deletions wait for approval",
     )
+    prune_keep_seconds: float = Field(
+        default=3600.0,
+        ge=0,
+        description="how long what is declared no more rests, stopped, before it is removed",
+    )
 
     @property
     def access(self) -> Access:

@@ -1,6 +1,7 @@
 """The running daemon's API over its Unix socket, for the commands that say something to it.
 
-Called by `approve`, `suspend` and `resume`. Root on this host may use the socket without a token.
+Called by `approve`, `suspend`, `resume` and `undelete`. Root on this host may use the socket
+without a token.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.core.errors import ReconcilerError
-from reconciler.model.gitops import API_VERSION
+from reconciler.model import kinds
+from reconciler.model.meta import ObjectKey
 from reconciler.settings import Settings
 
 _TIMEOUT_SECONDS = 10.0
@@ -24,13 +26,13 @@ class DaemonUnreachable(ReconcilerError):
     """No daemon answers on the socket, or it refused."""
 
 
-def patch(settings: Settings, plural: str, name: str, change: Mapping[str, Any]) -> None:
-    """Merge `change` (RFC 7396) into one of our own kind's objects; raises `DaemonUnreachable`."""
+def patch(settings: Settings, key: ObjectKey, change: Mapping[str, Any]) -> None:
+    """Merge `change` (RFC 7396) into an object; raises `DaemonUnreachable`."""
     connection = _UnixConnection(settings.api_socket)
     try:
         connection.request(
             "PATCH",
-            f"/apis/{API_VERSION}/{plural}/{name}?fieldManager=reconciler-cli",
+            f"{_path(key)}?fieldManager=reconciler-cli",
             body=json.dumps(change),
             headers={"Content-Type": "application/merge-patch+json", "Host": "localhost"},
         )
@@ -42,6 +44,15 @@ def patch(settings: Settings, plural: str, name: str, change: Mapping[str, Any])
         connection.close()
     if answer.status != _OK:
         raise DaemonUnreachable(f"the daemon refused: {_message(body)}")
+
+
+def _path(key: ObjectKey) -> str:
+    resource = kinds.by_key_kind(key.kind)
+    if resource is None:
+        raise DaemonUnreachable(f"no resource is known for {key}")
+    root = f"/apis/{resource.api_version}" if resource.group else f"/api/{resource.version}"
+    place = f"/namespaces/{key.namespace}" if key.namespace else ""
+    return f"{root}{place}/{resource.plural}/{key.name}"
 
 
 def _message(body: bytes) -> str:

@@ -74,6 +74,13 @@ def build_parser() -> argparse.ArgumentParser:
     _one_source(sync, "the one to look at, instead of all")
     approve = _add(commands, "approve", _approve, "let a revision that is held go on")
     approve.add_argument("revision", metavar="REVISION", help="its name, or the start of its id")
+    undelete = _add(
+        commands, "undelete", _undelete, "bring back what rests since it is no longer declared"
+    )
+    undelete.add_argument(
+        "names", nargs="*", metavar="[NAMESPACE/][KIND/]NAME", help="without any, list what rests"
+    )
+    undelete.add_argument("--all", action="store_true", help="bring everything back that rests")
     suspend = _add(commands, "suspend", _suspend, "leave all that a source declares as it is")
     _one_source(suspend, "its name; not needed when there is only one")
     resume = _add(commands, "resume", _resume, "follow a suspended source again")
@@ -90,7 +97,7 @@ _SOURCE = (
 )  # fmt: skip
 _DAEMON = (
     "source_name", "interval", "webhook_listen", "webhook_secret_file",
-    "on_failure", "prune_threshold",
+    "on_failure", "prune_threshold", "prune_keep_seconds",
     "max_surge", "max_unavailable", "min_ready_seconds", "progress_deadline_seconds",
     "notify_webhook", "notify_slack", "notify_email",
     "commit_status", "commit_status_url", "commit_status_token_file", "listen", "docker_socket",
@@ -207,6 +214,12 @@ def _resume(settings: Settings, parsed: argparse.Namespace) -> int:
     from reconciler.cli.steer import run_suspend
 
     return run_suspend(settings, _console(), parsed.name, suspend=False)
+
+
+def _undelete(settings: Settings, parsed: argparse.Namespace) -> int:
+    from reconciler.cli.undelete import run_undelete
+
+    return run_undelete(settings, _console(), parsed.names, everything=parsed.all)
 
 
 def _kubeconfig(settings: Settings, _: argparse.Namespace) -> int:

@@ -49,7 +49,13 @@ def run_plan(settings: Settings, console: Console, *, output: str = "text") -> i
     owned = [key for key, obj in live.items() if source_of(obj) == settings.source_name]
     objects = marked(desired.objects)
     situation = Situation(
-        settings.source_name, objects, live, owned, predict, now=SystemClock().now()
+        settings.source_name,
+        objects,
+        live,
+        owned,
+        predict,
+        now=SystemClock().now(),
+        keep=settings.prune_keep_seconds,
     )
     planned = plan(situation)
     refusals = (

@@ -9,15 +9,18 @@ from typing import Any, assert_never
 
 from rich.text import Text
 
+from reconciler.model.time import format_time
 from reconciler.sync.actions import (
     Action,
     Adopt,
     Apply,
     Await,
     Create,
+    End,
     Prune,
     Release,
     Replace,
+    Retire,
 )
 from reconciler.sync.data import DataEffect
 from reconciler.sync.fields import ABSENT, REDACTED, FieldChange
@@ -47,6 +50,7 @@ _VERBS: dict[type[Action], str] = {
     Apply: "change",
     Adopt: "adopt",
     Replace: "replace",
+    Retire: "retire",
     Prune: "delete",
     Release: "release",
     Await: "wait",
@@ -56,6 +60,7 @@ _SIGNS = {
     "change": ("~", "yellow"),
     "adopt": ("~", "yellow"),
     "replace": ("±", "magenta"),
+    "retire": ("-", "yellow"),
     "delete": ("-", "red"),
     "release": ("-", "red"),
     "wait": (".", "cyan"),
@@ -124,6 +129,8 @@ def _action_lines(text: Text, action: Action) -> None:
 
 def _why(action: Action) -> str:
     match action:
+        case Retire():
+            return f"no longer declared; rests, is removed at {format_time(action.until)}"
         case Prune():
             orphan = "; its pods stay" if action.propagation == "Orphan" else ""
             return f"no longer declared{orphan}"
@@ -185,7 +192,9 @@ def _action_json(action: Action) -> dict[str, Any]:
         "name": key.name,
         "reason": _why(action),
     }
-    if not isinstance(action, Prune | Release):
+    if isinstance(action, Retire):
+        body["until"] = format_time(action.until)
+    if not isinstance(action, End):
         body |= {"file": action.origin.path, "line": action.origin.line}
     if isinstance(action, Apply | Adopt | Replace):
         body["fields"] = [

@@ -14,12 +14,12 @@ from rich.text import Text
 from reconciler.cli.naming import named
 from reconciler.cli.reading import World, open_world
 from reconciler.model.gitops import Revision, Source
-from reconciler.model.meta import ObjectKey
+from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.model.pod import Pod
 from reconciler.model.replication import ReplicationController
+from reconciler.model.retirement import REMOVE_AT, is_retired
 from reconciler.settings import Settings
 from reconciler.sync.health import (
-    State,
     health,
     is_ready,
     waiting_reasons,
@@ -50,7 +50,7 @@ class Workload:
     key: ObjectKey
     ready: int
     wanted: int
-    state: State
+    state: str
     reasons: tuple[str, ...]
 
 
@@ -118,6 +118,8 @@ def workloads(
 
 
 def _of_controller(controller: ReplicationController, pods: Sequence[Pod]) -> Workload:
+    if is_retired(controller):
+        return _retired(controller, controller.status.ready_replicas, wanted_replicas(controller))
     found = health(controller)
     reasons = [found.reason] if found.reason else []
     for pod in pods:
@@ -129,7 +131,15 @@ def _of_controller(controller: ReplicationController, pods: Sequence[Pod]) -> Wo
     return Workload(controller.key, ready, wanted, found.state, tuple(dict.fromkeys(reasons)))
 
 
+def _retired(obj: KubeObject, ready: int, wanted: int) -> Workload:
+    until = obj.metadata.annotations[REMOVE_AT]
+    why = f"no longer declared, is removed at {until}; `reconciler undelete` brings it back"
+    return Workload(obj.key, ready, wanted, "Retired", (why,))
+
+
 def _of_pod(pod: Pod) -> Workload:
+    if is_retired(pod):
+        return _retired(pod, int(is_ready(pod)), 1)
     found = health(pod)
     reasons = (found.reason,) if found.reason else ()
     return Workload(pod.key, int(is_ready(pod)), 1, found.state, reasons)

@@ -26,7 +26,7 @@ def run_approve(settings: Settings, console: Console, wanted: str) -> int:
     with open_world(settings) as world:
         revision = held_revision(world.all(Revision), wanted)
     change = {"metadata": {"annotations": {APPROVE_ANNOTATION: revision.status.plan_hash}}}
-    patch(settings, "revisions", revision.metadata.name, change)
+    patch(settings, revision.key, change)
     console.print(f"{revision.metadata.name} approved: {revision.status.message}")
     return 0
 
@@ -56,7 +56,8 @@ def run_suspend(settings: Settings, console: Console, name: str = "", *, suspend
     Raises `DaemonUnreachable`, `SourceUnclear`.
     """
     with open_world(settings) as world:
-        source = one(world.all(Source), name).metadata.name
-    patch(settings, "sources", source, {"spec": {"suspend": suspend}})
-    console.print(f"source {source} {'suspended' if suspend else 'resumed'}")
+        source = one(world.all(Source), name)
+    patch(settings, source.key, {"spec": {"suspend": suspend}})
+    name = source.metadata.name
+    console.print(f"source {name} {'suspended' if suspend else 'resumed'}")
     return 0

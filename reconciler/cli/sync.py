@@ -42,11 +42,12 @@ def run_sync(settings: Settings, console: Console, name: str = "") -> int:
         console.print("no daemon runs on this host")
         return 1
     with open_world(settings) as world:
-        sources = [each.metadata.name for each in named(world.all(Source), name)]
+        chosen = named(world.all(Source), name)
+        sources = [each.metadata.name for each in chosen]
         asked = datetime.now(UTC)
         if name:
             request = {"metadata": {"annotations": {REQUEST_ANNOTATION: asked.isoformat()}}}
-            patch(settings, "sources", name, request)
+            patch(settings, chosen[0].key, request)
         else:
             os.kill(owner.pid, signal.SIGHUP)
         found = [(each, wait_for_sync(world, each, asked)) for each in sources]

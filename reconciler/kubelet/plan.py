@@ -32,6 +32,7 @@ from reconciler.kubelet.restart import should_restart
 from reconciler.kubelet.roster import Member
 from reconciler.kubelet.upkeep import keep, keep_ephemeral
 from reconciler.model.pod import Pod
+from reconciler.model.retirement import is_stopped
 
 # Without its sandbox a container reaches nobody: it gets a moment to end, not its whole grace.
 SANDBOX_LOST_GRACE = timedelta(seconds=0.1)
@@ -88,6 +89,9 @@ def _keep_running(pod: Pod, observed: Observed, now: datetime) -> Iterator[Step]
     yield from _remove_old(observed)
     deadline = overdue_at(pod)
     if is_finished(pod, observed) or (deadline is not None and now >= deadline):
+        yield from stop_all(pod, observed, now)
+        return
+    if is_stopped(pod):  # it rests: sandbox and address stay, nothing starts
         yield from stop_all(pod, observed, now)
         return
     if deadline is not None:

@@ -26,6 +26,7 @@ from reconciler.model.namespace import Namespace
 from reconciler.model.node import Node
 from reconciler.model.pod import Pod
 from reconciler.model.podstatus import PodCondition
+from reconciler.model.retirement import is_stopped
 from reconciler.model.time import format_time
 from reconciler.scheduler.decision import Placed, Refused, decide
 from reconciler.scheduler.evict import evict, withdraw
@@ -125,7 +126,7 @@ class Scheduler:
             if gone is not None:
                 self._waiting.pop(_key(gone), None)
                 self._freed(gone)
-        elif pod.status.phase in _TERMINAL:
+        elif pod.status.phase in _TERMINAL or is_stopped(pod):
             self._freed(pod)
         elif pod.spec.node_name:
             placed = self._snapshot.placed_on(pod.metadata.uid) == pod.spec.node_name

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 from reconciler.model.meta import KubeObject, ObjectKey
@@ -46,7 +47,8 @@ class Apply:
     """The object is ours and differs: bring `changes` about.
 
     No changes at all means that only the ownership of fields changes hands. `drift` says that
-    somebody else changed the object while its declaration stayed the same.
+    somebody else changed the object while its declaration stayed the same, `revive` that it was
+    retired: what rests runs again.
     """
 
     key: ObjectKey
@@ -55,13 +57,15 @@ class Apply:
     changes: tuple[FieldChange, ...]
     drift: bool
     manifest: Mapping[str, Any] = field(repr=False)
+    revive: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Adopt:
     """The object exists but is not ours: take it over.
 
-    `former` is the source that had it, "" when it was made by hand or by the system.
+    `former` is the source that had it, "" when it was made by hand or by the system; `revive` says
+    that it was retired.
     """
 
     key: ObjectKey
@@ -70,6 +74,7 @@ class Adopt:
     changes: tuple[FieldChange, ...]
     former: str
     manifest: Mapping[str, Any] = field(repr=False)
+    revive: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,18 @@ class Replace:
     uid: str
     changes: tuple[FieldChange, ...]
     drift: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Retire:
+    """The source no longer declares the object: let it rest, to be removed at `until`.
+
+    Its pods stop; declared again, or undeleted, it goes on as it was.
+    """
+
+    key: ObjectKey
+    uid: str
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,4 +134,5 @@ class Await:
 
 
 Write = Create | Apply | Adopt
-Action = Create | Apply | Adopt | Replace | Prune | Release | Await
+End = Retire | Prune | Release
+Action = Create | Apply | Adopt | Replace | Retire | Prune | Release | Await

@@ -7,13 +7,14 @@ seen is not approved. Rolling back is never held: what it deletes, the failed re
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from reconciler.model.claim import PersistentVolumeClaim
 from reconciler.model.gitops import Revision, Source
-from reconciler.model.meta import KubeObject
+from reconciler.model.meta import KubeObject, ObjectKey
+from reconciler.model.retirement import is_retired
 from reconciler.model.storage import PersistentVolume
-from reconciler.sync.actions import Action, Adopt, Apply, Create, Prune, Replace
+from reconciler.sync.actions import Action, Adopt, Apply, Create, Prune, Replace, Retire
 from reconciler.sync.identity import source_of
 from reconciler.sync.plan import Plan, Situation
 
@@ -27,10 +28,12 @@ def hold_reason(plan: Plan, situation: Situation, threshold: int) -> str:
     It waits when it deletes more than `threshold` percent of the source's objects, or any
     Namespace, or any volume or claim that may hold data.
     """
-    pruned = [action for action in plan.actions if isinstance(action, Prune)]
-    reasons = list(_precious(pruned, situation))
-    total = len(situation.owned)
-    if pruned and len(pruned) * 100 > total * threshold:
+    pruned = [action for action in plan.actions if _is_new_end(action, situation)]
+    if not pruned:
+        return ""
+    reasons = list(_precious((action.key for action in pruned), situation))
+    total = sum(not is_retired(situation.live[key]) for key in situation.owned)
+    if len(pruned) * 100 > total * threshold:
         share = round(len(pruned) * 100 / max(total, 1))
         reasons.append(f"{len(pruned)} of {total} objects ({share} %) would be deleted")
     return "; ".join(reasons)
@@ -51,17 +54,25 @@ def approved(revision: Revision | None, message: str, digest: str) -> bool:
     return revision.metadata.annotations.get(APPROVE_ANNOTATION) == digest
 
 
-def _precious(pruned: list[Prune], situation: Situation) -> Iterator[str]:
-    for action in pruned:
-        if action.key.kind == "Namespace":
-            yield f"{action.key} would be deleted with all that is in it"
-        elif isinstance(source := situation.live.get(action.key), Source):
-            owned = (source_of(obj) == action.key.name for obj in situation.live.values())
+def _is_new_end(action: Action, situation: Situation) -> bool:
+    """Whether an object ends by this plan; one that was retired before ends by an earlier one."""
+    if isinstance(action, Prune):
+        live = situation.live.get(action.key)
+        return live is None or not is_retired(live)
+    return isinstance(action, Retire)
+
+
+def _precious(pruned: Iterable[ObjectKey], situation: Situation) -> Iterator[str]:
+    for key in pruned:
+        if key.kind == "Namespace":
+            yield f"{key} would be deleted with all that is in it"
+        elif isinstance(source := situation.live.get(key), Source):
+            owned = (source_of(obj) == key.name for obj in situation.live.values())
             if source.spec.prune is not False and (count := sum(owned)):
                 plural = "s" if count != 1 else ""
-                yield f"{action.key} would be deleted with the {count} object{plural} it declares"
-        elif _holds_data(situation.live.get(action.key)):
-            yield f"{action.key} would be deleted, and it holds data"
+                yield f"{key} would be deleted with the {count} object{plural} it declares"
+        elif _holds_data(situation.live.get(key)):
+            yield f"{key} would be deleted, and it holds data"
 
 
 def _holds_data(obj: KubeObject | None) -> bool:
@@ -77,7 +88,7 @@ def _holds_data(obj: KubeObject | None) -> bool:
 def _fingerprint(action: Action) -> str:
     what = type(action).__name__
     match action:
-        case Prune() | Replace():
+        case Retire() | Prune() | Replace():
             return f"{what} {action.key} {action.uid}"
         case Create() | Apply() | Adopt():
             return f"{what} {action.key} {action.digest}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 
 from reconciler.core.clock import Clock
 from reconciler.desired.objects import DesiredObject
@@ -45,7 +46,8 @@ class Comparison:
         self._on_tolerated = on_tolerated
         self._clean: dict[ObjectKey, Clean] = {}
         self._memory = CleanMemory(memory)
-        self._overrides: dict[ObjectKey, float] = {}
+        self._keep = options.care.prune_keep
+        self._due: dict[ObjectKey, float] = {}
         self._learned = False
 
     def recall(self) -> None:
@@ -83,12 +85,17 @@ class Comparison:
             planned = plan(situation, keys) if everything else plan_keys(situation, keys)
         self._clean.update(planned.clean)
         self._learned |= bool(planned.clean)
+        for key, until in planned.resting.items():
+            self._look_again(key, until)
         for each in planned.tolerated:
             self._on_tolerated(each)
             if each.until is not None:
-                left = (each.until - self._clock.now()).total_seconds()
-                self._overrides[each.key] = self._clock.monotonic() + left
+                self._look_again(each.key, each.until)
         return planned
+
+    def _look_again(self, key: ObjectKey, at: datetime) -> None:
+        left = (at - self._clock.now()).total_seconds()
+        self._due[key] = self._clock.monotonic() + left
 
     def situation(
         self,
@@ -112,6 +119,7 @@ class Comparison:
             heir=self._inventory.heir,
             prunes=self._prunes,
             ending=self._ending,
+            keep=0.0 if target.rollback or self._ending else self._keep,
         )
 
     def written(self, action: Write, obj: KubeObject) -> None:
@@ -137,16 +145,16 @@ class Comparison:
         return True
 
     def expired(self) -> list[ObjectKey]:
-        """Return the keys whose override has ended, and forget what was known of them."""
+        """Return the keys whose override or rest has ended, and forget what was known of them."""
         now = self._clock.monotonic()
-        over = [key for key, until in self._overrides.items() if until <= now]
+        over = [key for key, until in self._due.items() if until <= now]
         for key in over:
-            del self._overrides[key]
+            del self._due[key]
             self._clean.pop(key, None)
         return over
 
     def next_expiry(self) -> float | None:
-        """Return in how many seconds the next override ends, None when there is none."""
-        if not self._overrides:
+        """Return in how many seconds the next override or rest ends, None when there is none."""
+        if not self._due:
             return None
-        return max(0.0, min(self._overrides.values()) - self._clock.monotonic()) + 0.01
+        return max(0.0, min(self._due.values()) - self._clock.monotonic()) + 0.01

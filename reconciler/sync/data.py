@@ -13,7 +13,7 @@ from reconciler.model.claim import PersistentVolumeClaim
 from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.model.storage import PersistentVolume
 from reconciler.model.volumebinding import DRIVER
-from reconciler.sync.actions import Prune, Replace
+from reconciler.sync.actions import Prune, Replace, Retire
 from reconciler.sync.plan import Plan, Situation
 
 
@@ -32,7 +32,7 @@ def data_effects(plan: Plan, situation: Situation) -> tuple[DataEffect, ...]:
     """Return the effects by volume; nothing for claims that stay."""
     found: dict[str, DataEffect] = {}
     for action in plan.actions:
-        if isinstance(action, Prune | Replace):
+        if isinstance(action, Retire | Prune | Replace):
             for effect in _effects(action.key, situation):
                 found.setdefault(effect.volume, effect)
     return tuple(found[name] for name in sorted(found))

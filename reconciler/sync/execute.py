@@ -8,10 +8,10 @@ after it happens, and above all nothing is pruned.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import assert_never
+from typing import TypeVar, assert_never
 
 import structlog
 
@@ -20,6 +20,7 @@ from reconciler.core.clock import Clock
 from reconciler.desired.redact import secret_fields
 from reconciler.model import kinds, time
 from reconciler.model.meta import KubeObject, ObjectKey
+from reconciler.model.retirement import REMOVE_AT, UNDELETED
 from reconciler.sync.actions import (
     Action,
     Adopt,
@@ -30,12 +31,16 @@ from reconciler.sync.actions import (
     Prune,
     Release,
     Replace,
+    Retire,
     Write,
 )
 from reconciler.sync.identity import manager_of
 from reconciler.sync.inventory import Inventory
 from reconciler.sync.plan import Plan, stage
 
+K = TypeVar("K", bound=KubeObject)
+
+_PRUNE_MANAGER = "reconciler-prune"
 _PARALLEL = 256
 _LASTING = frozenset((400, 403, 405, 413, 422))
 
@@ -106,9 +111,13 @@ class Executor:
                     force=True,
                     admitted=action.admitted if isinstance(action, Create) else None,
                 )
+                if not isinstance(action, Create) and action.revive:
+                    obj = await self._annotate(obj, {REMOVE_AT: None, UNDELETED: None})
                 self._inventory.written(obj)
                 self._on_written(action, obj)
                 self._tell(action)
+            case Retire():
+                await self._retire(action)
             case Replace():
                 await self._delete(action.key, action.uid)
                 self._tell_change("object.replaced", action)
@@ -122,6 +131,28 @@ class Executor:
                 self._log.debug("object.awaited", **_names(action.key), reason=action.reason)
             case _:
                 assert_never(action)
+
+    async def _retire(self, action: Retire) -> None:
+        """Let an object rest; one that is gone meanwhile needs no rest."""
+        model, key = kinds.by_key_kind(action.key.kind), action.key
+        if model is None:
+            return
+        try:
+            live = await self._client.get(model.model, key.name, key.namespace)
+        except NotFound:
+            return
+        if live.metadata.uid != action.uid:
+            return
+        until = time.format_time(action.until)
+        self._inventory.written(await self._annotate(live, {REMOVE_AT: until}))
+        self._log.info("object.retired", **_names(key), reason="not declared", until=until)
+
+    async def _annotate(self, obj: K, notes: Mapping[str, str | None]) -> K:
+        """Set annotations, or take them away where the value is None, as nobody's declaration."""
+        merged = {**obj.metadata.annotations, **notes}
+        kept = {name: value for name, value in merged.items() if value is not None}
+        changed = obj.replace(metadata=obj.metadata.replace(annotations=kept))
+        return await self._client.update(changed, manager=_PRUNE_MANAGER)
 
     async def _delete(self, key: ObjectKey, uid: str, propagation: str = "Background") -> None:
         model = kinds.by_key_kind(key.kind)
@@ -147,6 +178,7 @@ class Executor:
                 self._log.info(event, **_names(action.key), reason=reason)
             case Apply():
                 event = "drift.corrected" if action.drift else "object.applied"
+                event = "object.revived" if action.revive else event
                 self._tell_change(event, action)
             case Adopt():
                 self._tell_change("object.adopted", action)

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from reconciler.desired.objects import DesiredObject
 from reconciler.model.meta import KubeObject
+from reconciler.model.retirement import UNDELETED
 from reconciler.model.time import parse_time
 
 DRIFT_ANNOTATION = "reconciler.dev/drift"
@@ -49,7 +50,8 @@ def break_glass(live: KubeObject, now: datetime | None) -> datetime | None:
 
 def stays(live: KubeObject) -> bool:
     """Return whether an object stays although its source no longer declares it."""
-    return live.metadata.annotations.get(PRUNE_ANNOTATION) == "disabled"
+    notes = live.metadata.annotations
+    return notes.get(PRUNE_ANNOTATION) == "disabled" or UNDELETED in notes
 
 
 def ignored_pointers(wanted: DesiredObject) -> tuple[str, ...]:

@@ -26,9 +26,11 @@ from reconciler.sync.actions import (
     Prune,
     Release,
     Replace,
+    Retire,
 )
 from reconciler.sync.blame import owner_of
-from reconciler.sync.claims import all_claims, claims_of
+from reconciler.sync.claims import urgent
+from reconciler.sync.ending import end_of, revival
 from reconciler.sync.fields import (
     ABSENT,
     FieldChange,
@@ -38,7 +40,7 @@ from reconciler.sync.fields import (
     without_values,
 )
 from reconciler.sync.hooks import RUN_PATH, ran_for_another
-from reconciler.sync.identity import ON_PRUNE_ANNOTATION, manager_of, source_of
+from reconciler.sync.identity import manager_of, source_of
 from reconciler.sync.leeway import (
     break_glass,
     drift_mode,
@@ -81,7 +83,8 @@ class Situation:
     `desired`, so that only the differences need a look; None when there are none.
     `rival` tells which other source keeps an object, `heir` which one it goes to when this one
     lets it go ("" for none). `prunes` says whether what is no longer declared is deleted at all;
-    `ending` that the source itself is deleted, so that nothing declared is meant.
+    `ending` that the source itself is deleted, so that nothing declared is meant. `keep` is for
+    how many seconds objects rest that are declared no more.
     """
 
     source: str
@@ -96,6 +99,7 @@ class Situation:
     heir: Callable[[ObjectKey], str] = _nowhere
     prunes: bool = True
     ending: bool = False
+    keep: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +120,9 @@ class Tolerated:
 class Plan:
     """What to do. Actions stand in the order in which they are performed.
 
-    `clean` are the pairs newly known equal, or left as they are (`tolerated`). With `refusals`
-    there are no actions. `contested` are the objects that another source keeps: who, and where
-    this one declares them.
+    `clean` are the pairs newly known equal, or left as they are (`tolerated`); `resting` are the
+    retired objects, and until when. `contested` are the objects that another source keeps: who,
+    and where this one declares them. With `refusals` there are no actions.
     """
 
     actions: tuple[Action, ...] = ()
@@ -126,6 +130,7 @@ class Plan:
     clean: Mapping[ObjectKey, Clean] = field(default_factory=dict)
     tolerated: tuple[Tolerated, ...] = ()
     contested: Mapping[ObjectKey, Rival] = field(default_factory=dict)
+    resting: Mapping[ObjectKey, datetime] = field(default_factory=dict)
 
     @property
     def empty(self) -> bool:
@@ -158,11 +163,12 @@ def plan_keys(situation: Situation, keys: Iterable[ObjectKey]) -> Plan:
     if found.refusals:
         refusals = tuple(sorted(found.refusals, key=place_of))
         return Plan(refusals=refusals, contested=found.contested)
-    actions = _urgent(situation, found.actions)
+    actions = urgent(found.actions, situation.desired, situation.live, situation.owned)
     return Plan(
         actions=tuple(sorted(actions, key=stage)),
         clean=found.clean,
         tolerated=tuple(found.tolerated),
+        resting=found.resting,
     )
 
 
@@ -171,7 +177,7 @@ def stage(action: Action) -> tuple[int, int, ObjectKey]:
     match action:
         case Prune(first=True):
             return 0, -rank(action.key.kind), action.key
-        case Prune() | Release():
+        case Retire() | Prune() | Release():
             return 2, -rank(action.key.kind), action.key
         case _:
             return 1, rank(action.key.kind), action.key
@@ -184,6 +190,7 @@ class _Findings:
     clean: dict[ObjectKey, Clean] = field(default_factory=dict)
     tolerated: list[Tolerated] = field(default_factory=list)
     contested: dict[ObjectKey, Rival] = field(default_factory=dict)
+    resting: dict[ObjectKey, datetime] = field(default_factory=dict)
 
 
 def _differing(
@@ -261,14 +268,17 @@ def _compare(
     manifest: Mapping[str, Any] = applied_manifest(wanted.manifest, situation.source, key)
     if (pointers := ignored_pointers(wanted)) and source_of(live) == situation.source:
         manifest = with_live_values(manifest, live.to_dict(), pointers)
+    revived = revival(live)
     after = situation.predict(live, manifest, manager_of(situation.source))
-    if after == live:
+    if after == live and not revived:
         found.clean[key] = Clean(digest, live.metadata.resource_version)
         return
     former = source_of(live)
     owned = former == situation.source
     changes = _changes(situation, live, after.after if isinstance(after, Impossible) else after)
-    if owned and (tolerated := _tolerated(situation, wanted, live, changes)) is not None:
+    changes = (*revived, *changes)
+    tolerated = _tolerated(situation, wanted, live, changes) if owned and not revived else None
+    if tolerated is not None:
         found.tolerated.append(tolerated)
         found.clean[key] = Clean(digest, live.metadata.resource_version)
         return
@@ -281,10 +291,10 @@ def _compare(
             found.refusals.extend(Refusal(key, origin, *error) for error in errors)
         return
     if owned:
-        drift = _is_drift(situation, wanted, changes)
-        found.actions.append(Apply(key, origin, digest, changes, drift, manifest))
+        drift = not revived and _is_drift(situation, wanted, changes)
+        found.actions.append(Apply(key, origin, digest, changes, drift, manifest, bool(revived)))
     else:
-        found.actions.append(Adopt(key, origin, digest, changes, former, manifest))
+        found.actions.append(Adopt(key, origin, digest, changes, former, manifest, bool(revived)))
 
 
 def _tolerated(
@@ -341,19 +351,8 @@ def _unwant(situation: Situation, live: KubeObject, found: _Findings) -> None:
         if key.name in _IMMORTAL:
             found.actions.append(Release(key))
             return
-    orphan = live.metadata.annotations.get(ON_PRUNE_ANNOTATION) == "orphan"
-    found.actions.append(Prune(key, live.metadata.uid, "Orphan" if orphan else "Background"))
-
-
-def _urgent(situation: Situation, actions: list[Action]) -> list[Action]:
-    """Let what holds a claim that a written object needs go first."""
-    written = [a.key for a in actions if isinstance(a, Create | Apply | Adopt)]
-    needed = all_claims(situation.desired[key].obj for key in written)
-    if not needed:
-        return actions
-    return [
-        Prune(a.key, a.uid, a.propagation, first=True)
-        if isinstance(a, Prune) and claims_of(situation.live[a.key]) & needed
-        else a
-        for a in actions
-    ]
+    match end_of(live, situation.now, situation.keep):
+        case datetime() as until:
+            found.resting[key] = until
+        case action:
+            found.actions.append(action)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from reconciler.desired.problem import Problem
 from reconciler.model.gitops import RevisionCounts, RevisionError
-from reconciler.sync.actions import Adopt, Apply, Create, Prune, Release, Replace
+from reconciler.sync.actions import Adopt, Apply, Create, End, Replace
 from reconciler.sync.execute import Failure
 from reconciler.sync.plan import Plan
 from reconciler.sync.refusal import Refusal
@@ -19,7 +19,7 @@ def counts_of(plan: Plan, objects: int) -> RevisionCounts:
     """Return how many of `objects` declared ones the plan creates, changes and leaves alone."""
     created = sum(isinstance(action, Create) for action in plan.actions)
     updated = sum(isinstance(action, Apply | Adopt | Replace) for action in plan.actions)
-    pruned = sum(isinstance(action, Prune | Release) for action in plan.actions)
+    pruned = sum(isinstance(action, End) for action in plan.actions)
     return RevisionCounts(
         objects=objects,
         created=created,

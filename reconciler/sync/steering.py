@@ -27,11 +27,13 @@ class Care:
     """How careful a source is by itself.
 
     `on_failure` holds where the Source has no annotation; `prune_threshold` is the share of its
-    objects, in percent, above which deletions wait for approval.
+    objects, in percent, above which deletions wait for approval, `prune_keep` for how many seconds
+    an object rests before it is removed.
     """
 
     on_failure: OnFailure = "rollback"
     prune_threshold: int = 30
+    prune_keep: float = 0.0
 
 
 def anywhere(_pod: Pod, _node: Node) -> bool:

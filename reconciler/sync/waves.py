@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from reconciler.desired.objects import DesiredObject
 from reconciler.model.meta import ObjectKey
 from reconciler.model.pod import Pod
-from reconciler.sync.actions import Action, Origin, Prune, Release
+from reconciler.sync.actions import Action, End, Origin, Prune
 from reconciler.sync.hooks import HOOK_ANNOTATION, PHASES
 from reconciler.sync.refusal import Refusal
 
@@ -65,7 +65,7 @@ def split(
     """
     if not order.matters:
         return tuple(actions), ()
-    writes = [a for a in actions if not isinstance(a, Prune | Release)]
+    writes = [a for a in actions if not isinstance(a, End)]
     unfinished = {a.key for a in writes} | set(unhealthy)
     ordered = [order.wave(key) for key in unfinished if key.kind != "Namespace"]
     lowest = min(ordered, default=0)
@@ -74,15 +74,15 @@ def split(
         if isinstance(action, Prune) and action.first:
             return True
         key = action.key
-        if key.kind == "Namespace" and not isinstance(action, Prune | Release):
+        if key.kind == "Namespace" and not isinstance(action, End):
             return True
         if unfinished.intersection(order.dependencies.get(key, ())):
             return False
-        return not isinstance(action, Prune | Release) and order.wave(key) <= lowest
+        return not isinstance(action, End) and order.wave(key) <= lowest
 
     now = tuple(action for action in actions if may(action))
     later = tuple(action for action in actions if not may(action))
-    if not any(not isinstance(a, Prune | Release) for a in later) and not unhealthy:
+    if not any(not isinstance(a, End) for a in later) and not unhealthy:
         return (*now, *later), ()
     return now, later
 

@@ -16,7 +16,7 @@ from reconciler.model.exclusive import exclusive
 from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.model.pod import Pod, PodSpec
 from reconciler.model.replication import ReplicationController
-from reconciler.sync.actions import Action, Adopt, Apply, Create, Prune, Replace
+from reconciler.sync.actions import Action, Adopt, Apply, Create, Prune, Replace, Retire
 from reconciler.sync.fields import FieldChange
 from reconciler.sync.health import wanted_replicas
 from reconciler.sync.plan import Plan, Situation
@@ -70,7 +70,7 @@ def _effects(
         case Replace() if isinstance(live, Pod):
             cause = _first(action.changes)
             yield _one("replace", live, cause, gap=True)
-        case Prune() if live is not None:
+        case Retire() | Prune() if live is not None:
             yield from _pruned(action, live, situation, pods)
         case _:
             return
@@ -130,13 +130,17 @@ def _restarted(live: Pod, changes: Sequence[FieldChange]) -> Iterator[PodEffect]
 
 
 def _pruned(
-    action: Prune, live: KubeObject, situation: Situation, pods: Mapping[str, Sequence[Pod]]
+    action: Retire | Prune,
+    live: KubeObject,
+    situation: Situation,
+    pods: Mapping[str, Sequence[Pod]],
 ) -> Iterator[PodEffect]:
     cause = f"{action.key} is no longer declared"
     if isinstance(live, Pod):
         yield _one("stop", live, cause)
     elif isinstance(live, ReplicationController):
-        fate: Fate = "orphan" if action.propagation == "Orphan" else "stop"
+        orphaned = isinstance(action, Prune) and action.propagation == "Orphan"
+        fate: Fate = "orphan" if orphaned else "stop"
         for pod in pods.get(live.metadata.uid, ()):
             yield _one(fate, pod, cause)
     elif action.key.kind == "Namespace":

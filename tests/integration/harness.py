@@ -224,8 +224,9 @@ class Daemon:
         command = [str(PROGRAM), "run", "--source", str(self.source), *self.directories, *flags]
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-            )
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                env={"RECONCILER_PRUNE_KEEP_SECONDS": "0", **os.environ},
+            )  # fmt: skip
 
     @property
     def log_path(self) -> Path:
@@ -258,7 +259,11 @@ class Daemon:
     def command(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run another command of the program on the same directories."""
         command = [str(PROGRAM), *arguments, *self.directories]
-        environment = {**os.environ, "COLUMNS": "400"}
+        environment = {
+            "RECONCILER_PRUNE_KEEP_SECONDS": "0",
+            **os.environ,
+            "COLUMNS": "400",
+        }
         done = subprocess.run(
             command, capture_output=True, text=True, check=False, env=environment, timeout=60
         )

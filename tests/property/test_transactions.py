@@ -18,11 +18,13 @@ from reconciler.model.replication import (
     ReplicationControllerCondition,
     ReplicationControllerStatus,
 )
+from reconciler.sync.steering import Care
 from tests.property.test_sync import BAD, WEB, config_maps, simulate
 from tests.unit.sync.cluster import Cluster
 from tests.unit.sync.world import controller
 
 CRASHING = "app:crash"
+KEEP = 30.0
 MINE = ObjectKey("ConfigMap", "default", "mine")
 
 images = st.sampled_from(["app:1", "app:2", "app:3", CRASHING])
@@ -77,8 +79,11 @@ def verdict(live):
     )
 
 
-async def follow(cluster, history, *, restarts=()):
-    """Show each revision until its fate is known; start the daemon anew after some."""
+async def follow(cluster, history, *, restarts=(), rest=0.0):
+    """Show each revision until its fate is known; start the daemon anew after some.
+
+    After the last one the time passes for which objects rest.
+    """
     made = ConfigMap.model_validate({"metadata": {"name": "mine", "namespace": "default"}})
     number = 0
     while number < len(history):
@@ -94,6 +99,9 @@ async def follow(cluster, history, *, restarts=()):
                 number += 1
                 if number in restarts:
                     break
+            if number == len(history):
+                await asyncio.sleep(rest)
+                await cluster.settled()
             hands.cancel()
             await asyncio.gather(hands, return_exceptions=True)
 
@@ -117,12 +125,15 @@ def first_attempts_only(history):
 
 @thorough
 @given(
-    st.lists(steps, min_size=1, max_size=6).filter(first_attempts_only), st.sets(st.integers(1, 5))
+    st.lists(steps, min_size=1, max_size=6).filter(first_attempts_only),
+    st.sets(st.integers(1, 5)),
+    st.sampled_from([0.0, KEEP]),
 )
-def test_what_is_live_is_the_last_healthy_revision_whole(history, restarts):
+def test_what_is_live_is_the_last_healthy_revision_whole(history, restarts, keep):
     async def body(clock):
-        walked, alone = Cluster(clock), Cluster(clock)
-        await follow(walked, history, restarts=restarts)
+        care = Care(prune_threshold=100, prune_keep=keep)
+        walked, alone = Cluster(clock, care=care), Cluster(clock)
+        await follow(walked, history, restarts=restarts - {len(history)}, rest=keep)
         await follow(alone, [last_good(history)])
         assert walked.content() == alone.content()
         assert MINE in walked.content()
@@ -155,5 +166,25 @@ def test_each_revision_has_a_record_with_an_end_and_a_second_look_writes_nothing
         newest = history[-1]
         bad = not is_valid(newest)
         assert (source.status.phase == "Rejected") == bad
+
+    simulate(body)
+
+
+@thorough
+@given(st.lists(trees.filter(lambda tree: not crashes(tree)), min_size=2, max_size=5))
+def test_what_comes_back_in_time_is_the_same_object_and_nothing_is_ever_made_twice(history):
+    async def body(clock):
+        care = Care(prune_threshold=100, prune_keep=3600.0)
+        cluster = Cluster(clock, care=care)
+        seen: dict[ObjectKey, set[str]] = {}
+        async with cluster.running():
+            hands = asyncio.create_task(obey(cluster))
+            for tree in history:
+                await end(cluster, tree)
+                for key, obj in cluster.objects().items():
+                    seen.setdefault(key, set()).add(obj.metadata.uid)
+            hands.cancel()
+            await asyncio.gather(hands, return_exceptions=True)
+        assert all(len(uids) == 1 for uids in seen.values())
 
     simulate(body)

@@ -23,6 +23,14 @@ class DeletePod:
 
 
 @dataclass(frozen=True, slots=True)
+class MarkPod:
+    """Let a pod rest, or run again: its controller is retired, or is not any more."""
+
+    pod: Pod
+    stopped: bool
+
+
+@dataclass(frozen=True, slots=True)
 class AdoptPod:
     """Make the controller the owner of an orphan that its selector matches."""
 
@@ -37,4 +45,4 @@ class ReleasePod:
 
 
 ClaimAction = AdoptPod | ReleasePod
-PodAction = CreatePods | DeletePod
+PodAction = CreatePods | DeletePod | MarkPod

@@ -24,6 +24,7 @@ from reconciler.controllers.replication.actions import (
     ClaimAction,
     CreatePods,
     DeletePod,
+    MarkPod,
     PodAction,
     ReleasePod,
 )
@@ -32,6 +33,7 @@ from reconciler.core.clock import Clock
 from reconciler.model.meta import OwnerReference
 from reconciler.model.pod import Pod
 from reconciler.model.replication import ReplicationController
+from reconciler.model.retirement import STOPPED
 
 FAILED_CREATE = "FailedCreate"
 FAILED_DELETE = "FailedDelete"
@@ -96,6 +98,8 @@ class Effects:
                     failure = await self._create(rc, count, digest) or failure
                 case DeletePod(pod, reason):
                     deletions.append(self._delete(rc, pod, reason))
+                case MarkPod(pod, stopped):
+                    await self._mark(rc, pod, stopped=stopped)
                 case _:
                     assert_never(action)
         results = await asyncio.gather(*deletions)
@@ -144,6 +148,22 @@ class Effects:
         self._events.event(rc, "Normal", "SuccessfulDelete", f"Deleted pod: {meta.name}")
         self._log.info("pod.deleted", namespace=meta.namespace, name=meta.name, reason=reason)
         return None
+
+    async def _mark(self, rc: ReplicationController, pod: Pod, *, stopped: bool) -> None:
+        """Tell a pod to rest or to run; one that changed meanwhile wakes its controller again."""
+        notes = {k: v for k, v in pod.metadata.annotations.items() if k != STOPPED}
+        if stopped:
+            notes[STOPPED] = "true"
+        changed = pod.replace(metadata=pod.metadata.replace(annotations=notes))
+        try:
+            stored = await self._client.update(changed)
+        except (NotFound, ConflictError):
+            return
+        self._own.wrote(rc.metadata.uid, stored, self._clock.monotonic())
+        name, namespace = pod.metadata.name, pod.metadata.namespace
+        reason = "Stopped" if stopped else "Resumed"
+        self._events.event(rc, "Normal", reason, f"{reason} pod: {name}")
+        self._log.info("pod.stopped" if stopped else "pod.resumed", namespace=namespace, name=name)
 
     async def _own_pod(
         self, rc: ReplicationController, pod: Pod, owners: tuple[OwnerReference, ...]

@@ -19,7 +19,7 @@ from reconciler.client.informer import Informer
 from reconciler.client.protocol import ApiError, Client, EventType, NotFound
 from reconciler.controllers.ownwrites import OwnWrites, revision
 from reconciler.controllers.podstate import controller_of, is_ready, matches
-from reconciler.controllers.replication import count, rollout
+from reconciler.controllers.replication import count, rest, rollout
 from reconciler.controllers.replication.actions import PodAction
 from reconciler.controllers.replication.claim import claim
 from reconciler.controllers.replication.effects import Effects, Failure
@@ -40,6 +40,7 @@ from reconciler.model.claim import PersistentVolumeClaim
 from reconciler.model.exclusive import exclusive
 from reconciler.model.pod import Pod
 from reconciler.model.replication import ReplicationController
+from reconciler.model.retirement import is_retired
 
 _WORKERS = 8
 _BY_OWNER = "replication-owner"
@@ -197,15 +198,18 @@ class ReplicationLoop:
     def _plan(self, rc: ReplicationController, owned: Sequence[Pod], now: datetime) -> _Plan:
         replicas = rc.spec.replicas if rc.spec.replicas is not None else 1
         digest = template_hash(rc.spec.template) if rc.spec.template is not None else ""
+        resting = rest.plan(owned, retired=is_retired(rc))
+        if is_retired(rc):
+            return _Plan(resting, digest, rc.spec.min_ready_seconds, None)
         if not is_rolled(rc):
             actions = count.plan(replicas, owned, now)
-            return _Plan(actions, digest, rc.spec.min_ready_seconds, None)
+            return _Plan((*resting, *actions), digest, rc.spec.min_ready_seconds, None)
         policy = self._policy(rc)
         self._complain(rc, policy)
         pods = rollout.generations(owned, digest)
         progress = assess(rc, pods, policy, now, self._since)
         actions = rollout.plan(replicas, pods, policy, now, stopped=progress.stopped)
-        return _Plan(actions, digest, policy.min_ready_seconds, progress)
+        return _Plan((*resting, *actions), digest, policy.min_ready_seconds, progress)
 
     def _policy(self, rc: ReplicationController) -> RolloutPolicy:
         def claim(name: str) -> PersistentVolumeClaim | None:

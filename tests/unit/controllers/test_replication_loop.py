@@ -14,6 +14,7 @@ from reconciler.model.meta import ObjectMeta
 from reconciler.model.node import Node
 from reconciler.model.pod import Pod
 from reconciler.model.replication import ReplicationController
+from reconciler.model.retirement import REMOVE_AT, STOPPED
 from reconciler.scheduler.loop import Scheduler
 from tests.unit.controllers.builders import make_rc
 from tests.unit.controllers.world import ObedientKubelet, World
@@ -309,5 +310,32 @@ def test_the_next_status_builds_on_the_last_one_and_not_on_the_informer(run: Run
             await world.until(lambda: world.rc().status.ready_replicas == 3)
             await world.settle(10)
         assert [line for line in logs if line["event"] == "reconcile.retry"] == []
+
+    run(scenario)
+
+
+def test_pods_of_a_retired_controller_rest_and_are_the_same_when_it_comes_back(run: Run) -> None:
+    async def scenario(world: Cluster) -> None:
+        await world.begin()
+        await world.client.create(fresh(make_rc(replicas=2, rolled=True)))
+        await world.until(lambda: world.ready() == 2)
+        before = {pod.metadata.uid for pod in world.pods()}
+
+        async def mark(**notes: str) -> None:
+            rc = world.rc()
+            kept = {k: v for k, v in rc.metadata.annotations.items() if k != REMOVE_AT}
+            meta = rc.metadata.replace(annotations={**kept, **notes}, resource_version="")
+            await world.client.update(rc.replace(metadata=meta))
+
+        await mark(**{REMOVE_AT: "2027-01-01T00:00:00Z"})
+        await world.until(lambda: all(STOPPED in p.metadata.annotations for p in world.pods()))
+        await world.change(replicas=5, image="web:2")
+        await world.settle()
+        assert {pod.metadata.uid for pod in world.pods()} == before
+        await world.change(replicas=2, image="web:1")
+        await mark()
+        await world.until(lambda: not any(STOPPED in p.metadata.annotations for p in world.pods()))
+        await world.settle()
+        assert {pod.metadata.uid for pod in world.pods()} == before
 
     run(scenario)

@@ -9,6 +9,7 @@ from typing import Any
 from reconciler.model.endpointslice import EndpointSlice
 from reconciler.model.gitops import ProxyState
 from reconciler.model.pod import Pod
+from reconciler.model.retirement import STOPPED
 from tests.unit.kubelet.node import HOST_IP, Node, ready
 
 
@@ -340,3 +341,38 @@ def test_what_an_absent_engine_holds_up_is_done_when_it_is_back(node: Node, play
         assert len(await node.containers()) == 2
 
     play(scene())
+
+
+def test_a_pod_that_rests_keeps_its_sandbox_and_runs_again_when_told(node: Node, play: Any) -> None:
+    async def mark(**notes: str) -> None:
+        pod = await node.client.get(Pod, "web", "default")
+        meta = pod.metadata.replace(annotations=notes)
+        await node.client.update(pod.replace(metadata=meta))
+
+    async def scene() -> None:
+        await node.create()
+        first = await node.until(ready)
+        await mark(**{STOPPED: "true"})
+        rests = await node.until(lambda pod: not ready(pod) and not _runs(pod))
+        assert rests.status.phase == "Running"
+        assert rests.status.pod_ip == first.status.pod_ip
+        await asyncio.sleep(60)
+        (box,) = [c for c in await node.containers() if "k8s_POD" in c.name]
+        assert box.phase == "running"
+        assert not any(c.phase == "running" for c in await node.containers() if c != box)
+        await node.stop()
+        await node.start()
+        await asyncio.sleep(60)
+        assert not any(c.phase == "running" for c in await node.containers() if c != box)
+        await mark()
+        again = await node.until(ready, limit=2)
+        assert again.metadata.uid == first.metadata.uid
+        assert again.status.pod_ip == first.status.pod_ip
+        assert again.status.container_statuses[0].restart_count == 1
+        assert [c.id for c in await node.containers() if "k8s_POD" in c.name] == [box.id]
+
+    play(scene())
+
+
+def _runs(pod: Any) -> bool:
+    return any(status.state.running for status in pod.status.container_statuses)

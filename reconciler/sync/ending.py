@@ -1,0 +1,69 @@
+"""What becomes of an object that its source no longer declares. Pure.
+
+Called by the planner. It is retired first: its pods stop, and it rests for a while, in which Git or
+a person may bring it back as it was. What cannot rest goes at once.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from reconciler.model.gitops import Source
+from reconciler.model.meta import KubeObject
+from reconciler.model.pod import Pod
+from reconciler.model.retirement import REMOVE_AT, UNDELETED, is_retired, removal_of
+from reconciler.sync.actions import Propagation, Prune, Retire
+from reconciler.sync.fields import ABSENT, FieldChange
+from reconciler.sync.identity import ON_PRUNE_ANNOTATION
+
+KEEP_ANNOTATION = "reconciler.dev/prune-keep-seconds"
+"""On an object: how long it rests when its declaration goes, whatever the settings say."""
+
+
+def end_of(live: KubeObject, now: datetime | None, keep: float) -> Prune | Retire | datetime:
+    """Return how the object ends; the time until which it rests when nothing is to be done now.
+
+    `keep` is for how many seconds what can rest does; without a `now` nothing rests.
+    """
+    if is_retired(live) and (until := removal_of(live)) is not None and now is not None:
+        return until if now < until else _prune(live)
+    seconds = _keep(live, keep)
+    if now is None or seconds <= 0 or not _rests(live):
+        return _prune(live)
+    until = now.replace(microsecond=0) + timedelta(seconds=seconds)
+    return Retire(live.key, live.metadata.uid, until)
+
+
+def revival(live: KubeObject) -> tuple[FieldChange, ...]:
+    """Return the changes that bring back an object which is declared again; () for all others."""
+    notes = live.metadata.annotations
+    return tuple(
+        FieldChange(f"metadata.annotations[{name}]", notes[name], ABSENT)
+        for name in (REMOVE_AT, UNDELETED)
+        if name in notes
+    )
+
+
+def _prune(live: KubeObject) -> Prune:
+    propagation: Propagation = "Orphan" if _orphans(live) else "Background"
+    return Prune(live.key, live.metadata.uid, propagation)
+
+
+def _rests(live: KubeObject) -> bool:
+    """A pod that runs to its end could not go on; one that is orphaned is not to stop.
+
+    A source does not rest: it would go on with what it declares.
+    """
+    if isinstance(live, Source):
+        return False
+    runs_to_its_end = isinstance(live, Pod) and live.spec.restart_policy != "Always"
+    return not runs_to_its_end and not _orphans(live)
+
+
+def _orphans(live: KubeObject) -> bool:
+    return live.metadata.annotations.get(ON_PRUNE_ANNOTATION) == "orphan"
+
+
+def _keep(live: KubeObject, keep: float) -> float:
+    text = live.metadata.annotations.get(KEEP_ANNOTATION, "")
+    return float(text) if text.isascii() and text.isdigit() else keep
