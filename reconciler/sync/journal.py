@@ -155,6 +155,12 @@ class Journal:
         mine = (r for r in self._revisions.values() if not r.spec.rollback_of)
         return max(mine, key=lambda r: r.spec.sequence).metadata.name
 
+    def record(self, revision: str) -> str:
+        """Return the name of the newest Revision that stands for `revision`, or ""."""
+        mine = [r for r in self._revisions.values() if r.spec.revision == revision]
+        newest = max(mine, key=lambda r: r.spec.sequence, default=None)
+        return newest.metadata.name if newest is not None else ""
+
     def last_healthy(self, besides: str, inputs: str) -> str:
         """Return the newest revision other than `besides` that became Healthy, or "".
 

@@ -212,6 +212,7 @@ class Sync:
         self._verdict.rendered(record, desired.rendered)
         if desired.problems:
             self._verdict.unreadable(record, snapshot.revision, desired.problems)
+            await self._keep_applied(snapshot.revision)
         else:
             self._verdict.validated(record)
             objects = marked(desired.objects)
@@ -266,6 +267,7 @@ class Sync:
         self._inventory.contest(planned.contested)
         if planned.refusals:
             self._verdict.refused(candidate, planned.refusals)
+            await self._keep_applied(candidate.revision)
             return
         if not await self._gates.passed(candidate, planned):
             return
@@ -274,6 +276,13 @@ class Sync:
         self._declare()
         self._verdict.followed(candidate)
         await self._perform(candidate, planned, everything=True)
+
+    async def _keep_applied(self, rejected: str) -> None:
+        """After a start, keep what ran before: the newest revision cannot be followed."""
+        if self._target is None and (back := await self._back.applied(rejected)) is not None:
+            back.judge(self._inventory.live, None)
+            self._target, self._all = back, True
+            self._declare()
 
     def _declare(self) -> None:
         """Let the other sources know what this one follows and wants."""
@@ -288,7 +297,7 @@ class Sync:
             planned = await self._comparison.plan(target, everything=everything, keys=keys)
             await self._perform(target, planned, everything=everything)
         if self._candidate is not None:
-            return RequeueAfter(_REFUSED_AGAIN)
+            return self._later(_REFUSED_AGAIN)
         if self._all or self._suspects.changed or not self._still_newest():
             return Done()
         if (

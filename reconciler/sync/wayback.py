@@ -6,9 +6,10 @@ It decides nothing and writes only the Revision that tells of the roll back.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
-from reconciler.desired.objects import Desired
+from reconciler.desired.objects import Desired, DesiredObject
+from reconciler.model.meta import ObjectKey
 from reconciler.source.snapshot import Snapshot, Source
 from reconciler.sync.hooks import marked
 from reconciler.sync.journal import Journal
@@ -38,10 +39,23 @@ class WayBack:
             found, desired = good.revision, good.desired
         else:
             found = self._journal.last_healthy(revision, inputs)
-            snapshot = await self._source.at(found) if found else None
-            read = await self._load(snapshot) if snapshot is not None else None
-            if read is None or read.problems:
+            past = await self._read(found)
+            if past is None:
                 return None
-            desired = marked(read.objects)
+            desired = past
         record = self._journal.roll_back(failed, found)
         return Target(found, record, desired, rollback=True, order=order_of(desired))
+
+    async def applied(self, besides: str) -> Target | None:
+        """Return the revision that an earlier run applied as a target, unless it is `besides`."""
+        found = self._journal.source.status.applied_revision
+        record = self._journal.record(found)
+        if not record or found == besides or (desired := await self._read(found)) is None:
+            return None
+        return Target(found, record, desired, rollback=True, order=order_of(desired))
+
+    async def _read(self, revision: str) -> Mapping[ObjectKey, DesiredObject] | None:
+        """Return what an earlier revision declares; None when that cannot be had any more."""
+        snapshot = await self._source.at(revision) if revision else None
+        read = await self._load(snapshot) if snapshot is not None else None
+        return marked(read.objects) if read is not None and not read.problems else None

@@ -109,7 +109,7 @@ def test_a_plan_names_fields_and_pods(options, console):
     text = printed(console)
     assert "spec.replicas: 3 → 5" in text
     assert "+ start   web/c-* x2 [app]  spec.replicas" in text
-    assert "- delete  ConfigMap web/gone  no longer declared" in text
+    assert "- retire  ConfigMap web/gone  no longer declared; rests, is removed at 2" in text
 
 
 def test_a_plan_as_json_is_one_document(options, console):

@@ -10,7 +10,7 @@ from reconciler.cli.naming import SourceUnclear, named, one
 from reconciler.cli.reading import NoStore
 from reconciler.cli.steer import NotHeld, held_revision, run_suspend
 from reconciler.model.gitops import Revision, RevisionSpec, RevisionStatus, Source
-from reconciler.model.meta import ObjectMeta
+from reconciler.model.meta import ObjectKey, ObjectMeta
 from reconciler.settings import Settings
 
 
@@ -51,7 +51,7 @@ def test_without_a_daemon_that_is_told(tmp_path):
     with pytest.raises(NoStore, match="no daemon has run"):
         run_suspend(settings, Console(file=StringIO()), suspend=True)
     with pytest.raises(DaemonUnreachable, match=r"api\.sock"):
-        patch(settings, "sources", "main", {})
+        patch(settings, ObjectKey("Source.gitops.reconciler.dev", "", "main"), {})
 
 
 def test_of_several_sources_one_has_to_be_named():

@@ -425,6 +425,28 @@ def test_who_writes_a_declared_object_is_told_its_file(run):
     run(scenario)
 
 
+def test_after_a_restart_a_rejected_revision_leaves_the_last_good_one_kept(virtual, clock):
+    async def body():
+        cluster = Cluster(clock)
+        async with cluster.running():
+            good = await cluster.apply(WEB, settings("s", k="1"))
+            await cluster.apply(WEB, BAD)
+            await cluster.settled()
+        for bad in ((WEB, BAD), ()):
+            async with cluster.running():
+                cluster.feed.show(*bad)
+                await cluster.source("Rejected")
+                live = cluster.registry.get(ConfigMap, "s", "web")
+                await cluster.client.update(live.replace(data={"k": "hand"}), manager="hand")
+                await until(lambda: cluster.registry.get(ConfigMap, "s", "web").data["k"] == "1")
+                await cluster.settled()
+                (source,) = cluster.registry.list(Source)
+                assert source.status.phase == "Rejected"
+                assert source.status.applied_revision == good.spec.revision
+
+    virtual.run_until_complete(body())
+
+
 def test_the_steps_of_a_revision_tell_of_its_signature_and_its_rendering(run):
     async def scenario(cluster):
         plain = snapshot(b"resources: [00001.yaml]\n", orjson.dumps(manifest("Namespace", "web")))
