@@ -11,6 +11,7 @@ import ipaddress
 import signal
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from importlib.metadata import version
 from ipaddress import IPv4Network
 from typing import Any
 
@@ -55,7 +56,7 @@ from reconciler.model.claim import PersistentVolumeClaim
 from reconciler.model.config import ConfigMap, Secret
 from reconciler.model.endpointslice import EndpointSlice
 from reconciler.model.event import Event
-from reconciler.model.gitops import ProxyState, Revision
+from reconciler.model.gitops import ProxyState, Revision, Source
 from reconciler.model.imagepull import ImagePull
 from reconciler.model.meta import KubeObject
 from reconciler.model.namespace import Namespace
@@ -72,6 +73,9 @@ from reconciler.settings import OWNERSHIP, Settings
 from reconciler.store.protocol import Store
 from reconciler.store.sealing import make_keys, open_keys
 from reconciler.store.sqlite import open_store
+from reconciler.sync.chronicle import Chronicle
+from reconciler.sync.durations import Durations
+from reconciler.sync.progress import Steps
 from reconciler.watched import Watched
 
 FAILED = 1
@@ -134,9 +138,15 @@ class ControlPlane:
         self.informers = Informers(self.client)
         self.events = EventRecorder(self.client, clock, ids)
         self._settings = settings
+        speaker = self.events.speaker("sync")
         self.following = Following(
-            settings, self.client, clock, self.informers.of(_followed_kinds()), watched
+            settings, self.client, clock, self.informers.of(_followed_kinds()), speaker, watched
         )
+        revisions = self.informers[Revision]
+        self._steps = Steps(revisions)
+        self.durations = Durations()
+        self._steps.listen(self.durations.reached)
+        Chronicle(self._steps, revisions, self.informers[Source], speaker)
         self._clock = clock
         self._ranges = load_balancer_ranges(settings)
 
@@ -178,6 +188,7 @@ class ControlPlane:
         loops |= self._volumes()
         loops |= self.following.parts()
         loops |= self._notifier()
+        loops |= self._tracer()
         return {**loops, "informers": informers.run}
 
     def trigger(self) -> None:
@@ -202,6 +213,15 @@ class ControlPlane:
             status_token=told.commit_status_token_file,
         )
         return {"notify": Notifier(self.informers[Revision], channels).run}
+
+    def _tracer(self) -> dict[str, Part]:
+        """Return the part that exports traces, when somebody collects them."""
+        endpoint = self._settings.otlp_endpoint
+        if not endpoint:
+            return {}
+        from reconciler.sync.tracing import Tracer  # noqa: PLC0415 - leads to the SDK
+
+        return {"tracing": Tracer(self._steps, endpoint, version("reconciler")).run}
 
     def _endpoints(self) -> dict[str, Part]:
         client, informers, clock = self.client, self.informers, self._clock
@@ -297,6 +317,7 @@ async def _serve(settings: Settings) -> int:
             api_settings(settings),
             host.streams(settings),
             plane.following.declared,
+            plane.durations.text,
         )
         parts = {"api": api.run, **_host_parts(settings, plane, clock), **plane.parts()}
         sources = [each.source for each in settings.named_sources.values()]

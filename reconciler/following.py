@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from reconciler.client.events import ComponentRecorder
 from reconciler.client.informer import Informer
 from reconciler.client.protocol import Client
 from reconciler.core.clock import Clock
@@ -49,8 +50,10 @@ class Following:
         client: Client,
         clock: Clock,
         informers: Mapping[type[KubeObject], Informer[Any]],
+        recorder: ComponentRecorder,
         given: Watched | None = None,
     ) -> None:
+        self._recorder = recorder
         self._settings = settings
         self._client = client
         self._clock = clock
@@ -100,6 +103,7 @@ class Following:
                 spec=shape.spec,
                 care=Care(care.on_failure, care.prune_threshold, care.prune_keep_seconds),
                 takes=selects,
+                recorder=self._recorder,
                 bounds=shape.bounds,
                 access=shape.access,
                 ending=shape.ending,

@@ -177,6 +177,11 @@ class Settings(SourceSettings):
         pattern="^(smtp://[^?]+[?](from=[^&]+&to=|to=[^&]+&from=).+)?$",
         description="smtp://HOST:PORT/?from=ADDRESS&to=ADDRESS[&user=NAME&password-file=FILE]",
     )
+    otlp_endpoint: str = Field(
+        default="",
+        pattern="^(https?://.*)?$",
+        description="base URL of an OpenTelemetry collector that gets a trace of each revision",
+    )
     commit_status: Literal["", "github", "gitlab", "gitea", "generic"] = Field(
         default="",
         description="forge that is told how commits fare: github, gitlab, gitea, generic",

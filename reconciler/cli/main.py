@@ -99,7 +99,7 @@ _DAEMON = (
     "source_name", "interval", "webhook_listen", "webhook_secret_file",
     "on_failure", "prune_threshold", "prune_keep_seconds",
     "max_surge", "max_unavailable", "min_ready_seconds", "progress_deadline_seconds",
-    "notify_webhook", "notify_slack", "notify_email",
+    "notify_webhook", "notify_slack", "notify_email", "otlp_endpoint",
     "commit_status", "commit_status_url", "commit_status_token_file", "listen", "docker_socket",
     "node_name", "register_node", "pod_cidr",
     "service_cidr", "cluster_dns", "cluster_domain", "node_port_min", "node_port_max",

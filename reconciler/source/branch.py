@@ -13,7 +13,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 
@@ -174,11 +174,12 @@ class GitSource:
         self._wake.clear()
         self._looks += 1
         asked, self._asked = self._asked, False
-        loop = asyncio.get_running_loop()
+        loop, began = asyncio.get_running_loop(), self._clock.monotonic()
         try:
-            return await loop.run_in_executor(self._executor, self._look_blocking, asked)
+            seen = await loop.run_in_executor(self._executor, self._look_blocking, asked)
         except SourceError as error:
             return error
+        return replace(seen, seconds=self._clock.monotonic() - began)
 
     def _look_blocking(self, asked: bool) -> Snapshot:
         with self._one_look:

@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import Executor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
@@ -124,7 +124,7 @@ class DirectorySource:
     async def _look(self) -> Snapshot | SourceError:
         """Read what changed until nothing changes any more."""
         self._looks += 1
-        settled = False
+        settled, began = False, self._clock.monotonic()
         while True:
             self._wake.clear()
             full, self._full = self._full, False
@@ -136,7 +136,7 @@ class DirectorySource:
                 return error
             if settled or not _lost(self._files, files):
                 self._files = files
-                return self._snapshot(files)
+                return replace(self._snapshot(files), seconds=self._clock.monotonic() - began)
             await self._quiet()
             settled = True
 

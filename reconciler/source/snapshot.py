@@ -64,7 +64,8 @@ class Snapshot:
     `tree` has every file of the whole source, whatever its name, when one of `files` is a
     kustomization, which may refer to any of them; `scope` is the folder that `files` are from.
     `inputs` marks what else the revision depends on: the state of variables, "" without any.
-    `verified` says that a key which is trusted signed the revision.
+    `verified` says that a key which is trusted signed the revision; `seconds` is how long the fetch
+    of it took.
     """
 
     revision: str
@@ -77,6 +78,7 @@ class Snapshot:
     scope: str = ""
     verified: bool = False
     inputs: str = ""
+    seconds: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ from reconciler.sync.actions import (
 )
 from reconciler.sync.identity import manager_of
 from reconciler.sync.inventory import Inventory
+from reconciler.sync.narration import Narrator
 from reconciler.sync.plan import Plan, stage
 
 K = TypeVar("K", bound=KubeObject)
@@ -69,12 +70,14 @@ class Executor:
         source: str,
         inventory: Inventory,
         on_written: Callable[[Write, KubeObject], None],
+        narrator: Narrator,
     ) -> None:
         self._client = client
         self._clock = clock
         self._manager = manager_of(source)
         self._inventory = inventory
         self._on_written = on_written
+        self._narrator = narrator
         self._log = structlog.get_logger(component="sync", source=source)
 
     async def execute(self, plan: Plan, wanted: Callable[[], bool]) -> tuple[Failure, ...]:
@@ -115,7 +118,7 @@ class Executor:
                     obj = await self._annotate(obj, {REMOVE_AT: None, UNDELETED: None})
                 self._inventory.written(obj)
                 self._on_written(action, obj)
-                self._tell(action)
+                self._tell(action, obj)
             case Retire():
                 await self._retire(action)
             case Replace():
@@ -170,7 +173,9 @@ class Executor:
             return
         self._inventory.deleting(key, time.format_time(self._clock.now()))
 
-    def _tell(self, action: Write) -> None:
+    def _tell(self, action: Write, obj: KubeObject) -> None:
+        if not isinstance(action, Adopt) and action.drift:
+            self._narrator.corrected(action, obj)
         match action:
             case Create():
                 event = "drift.corrected" if action.drift else "object.created"

@@ -105,7 +105,7 @@ class Journal:
             self._replace(lifecycle.supersede(newest, snapshot.revision))
         time = format_time(snapshot.time)
         revision = lifecycle.new_revision(self._name, snapshot, sequence, time)
-        self._entered[revision.metadata.name] = self._clock.monotonic()
+        self._entered[revision.metadata.name] = self._clock.monotonic() - snapshot.seconds
         self._replace(revision)
         self._trim()
         return revision.metadata.name

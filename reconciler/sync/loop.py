@@ -37,6 +37,7 @@ from reconciler.sync.inventory import Inventory
 from reconciler.sync.journal import Journal
 from reconciler.sync.live import Live, source_key
 from reconciler.sync.memory import Memory
+from reconciler.sync.narration import Narrator
 from reconciler.sync.notice import notice
 from reconciler.sync.plan import Plan
 from reconciler.sync.pulls import PULL_KIND
@@ -88,14 +89,15 @@ class Sync:
         self._suspended = False
         self._journal = Journal(client, clock, name, options.spec, keep=options.keep)
         self._back = WayBack(source, self._journal, self._loaded)
-        self._verdict = Verdict(self._journal, clock)
+        narrator = Narrator(options.recorder, self._own_source)
         self._inventory = Inventory(name, live, self._changed)
+        self._verdict = Verdict(self._journal, clock, narrator, self._inventory.live)
         self._comparison = Comparison(
             options, clock, self._inventory, self._verdict.tolerated, memory=memory
         )
         self._gates = Gates(client, options, live, self._comparison, self._verdict)
         self._suspects = Suspects(name, self._inventory, self._comparison)
-        self._executor = Executor(client, clock, name, self._inventory, self._written)
+        self._executor = Executor(client, clock, name, self._inventory, self._written, narrator)
         self._controller: Controller[str] = Controller(
             "sync", self._reconcile, backoff=_BACKOFF, random=random
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from reconciler.client.events import ComponentRecorder
 from reconciler.model.gitops import Source, SourceSpec
 from reconciler.model.meta import KubeObject
 from reconciler.model.node import Node
@@ -57,6 +58,7 @@ class SyncOptions:
     keep: int = 50
     care: Care = field(default_factory=Care)
     takes: Takes = anywhere
+    recorder: ComponentRecorder | None = None
     bounds: Bounds = None
     access: Access = None
     ending: bool = False

@@ -6,7 +6,7 @@ newest revision is rejected, what runs is an older one, and the source says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 import structlog
@@ -15,11 +15,12 @@ from reconciler.core.clock import Clock
 from reconciler.core.errors import Retryable
 from reconciler.desired.problem import Problem
 from reconciler.model.gitops import RevisionCasualty, RevisionError, RevisionPhase
-from reconciler.model.meta import ObjectKey
+from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.source.snapshot import Snapshot
 from reconciler.sync.execute import Failure
 from reconciler.sync.journal import Journal
 from reconciler.sync.lifecycle import Particulars
+from reconciler.sync.narration import Narrator
 from reconciler.sync.plan import Plan, Tolerated
 from reconciler.sync.refusal import Refusal
 from reconciler.sync.report import (
@@ -42,8 +43,16 @@ def _names(key: ObjectKey) -> dict[str, str]:
 class Verdict:
     """The voice of one source's loop."""
 
-    def __init__(self, journal: Journal, clock: Clock) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        clock: Clock,
+        narrator: Narrator,
+        live: Mapping[ObjectKey, KubeObject],
+    ) -> None:
         self._journal = journal
+        self._narrator = narrator
+        self._live = live
         self._clock = clock
         self._rejected = False
         self._contested: Sequence[tuple[ObjectKey, Rival]] = []
@@ -142,6 +151,7 @@ class Verdict:
         """Somebody's change stays as it is."""
         log = self._log.debug if each.mode == "ignore" else self._log.warning
         key = each.key
+        self._narrator.left(each, self._live.get(key))
         log(
             "drift.left",
             **_names(key),

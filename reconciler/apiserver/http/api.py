@@ -59,7 +59,7 @@ class Api:
     `declared` says what becomes of writes to what Git declares.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that an answer may be made of
         self,
         registry: Registry,
         clock: Clock,
@@ -70,6 +70,7 @@ class Api:
         node: NodeStreams | None = None,
         declared: Declared = nothing_declared,
         connections: Callable[[], int] = lambda: 0,
+        measures: Callable[[], str] = str,
     ) -> None:
         self._registry = registry
         self._clock = clock
@@ -77,6 +78,7 @@ class Api:
         self._address = address
         self._declared = declared
         self._connections = connections
+        self._measures = measures
         chance = random or Random()  # noqa: S311 - jitter, and which endpoint a proxy takes
         self._watches = Watches(registry, clock, chance)
         self._streams = Streams(registry, clock, node, chance)
@@ -129,6 +131,7 @@ class Api:
             return _json(health.version())
         if path == "/metrics":
             text = self._metrics.text(self._connections(), self._registry.revision)
+            text += self._measures()
             return Reply(200, text.encode(), "text/plain; version=0.0.4; charset=utf-8")
         if path == "/":
             return _json({"paths": _paths()})

@@ -70,7 +70,7 @@ class ApiServer:
     """The REST face of a registry. `address` is where it listens, once `ready` is set.
 
     `node` answers for logs, exec and port-forward of this host's pods; `declared` for what Git
-    declares.
+    declares; `measures` has more text for /metrics.
     """
 
     def __init__(
@@ -80,6 +80,7 @@ class ApiServer:
         settings: ApiSettings,
         node: NodeStreams | None = None,
         declared: Declared = nothing_declared,
+        measures: Callable[[], str] = str,
     ) -> None:
         self.ready = asyncio.Event()
         self.address = settings.listen
@@ -87,6 +88,7 @@ class ApiServer:
         self._clock = clock
         self._node = node
         self._declared = declared
+        self._measures = measures
         self._settings = settings
         self._authority = Authority(settings.pki)
         self._open: set[Connection] = set()
@@ -122,6 +124,7 @@ class ApiServer:
             address=self._settings.listen,
             node=self._node,
             declared=self._declared,
+            measures=self._measures,
             connections=lambda: len(self._open),
         )
 

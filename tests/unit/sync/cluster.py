@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 
 from reconciler.apiserver.registry.registry import Registry
+from reconciler.client.events import ComponentRecorder
 from reconciler.client.informer import Informer
 from reconciler.client.local import LocalClient
 from reconciler.core.clock import Clock
@@ -120,6 +121,7 @@ class Cluster:
         self.feed = Feed()
         self.sync: Sync | None = None
         self.memory = memory
+        self.recorder: ComponentRecorder | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Cluster]:
@@ -142,7 +144,7 @@ class Cluster:
             self.client,
             self.clock,
             Live(informers),
-            options=SyncOptions(SourceSpec(path="/tree"), care=self.care),
+            options=SyncOptions(SourceSpec(path="/tree"), care=self.care, recorder=self.recorder),
             random=Random(2),
             memory=self.memory,
         )
