@@ -30,7 +30,6 @@ from reconciler.sync.casualties import casualties, pods_behind
 from reconciler.sync.comparison import Comparison
 from reconciler.sync.execute import Executor, Failure
 from reconciler.sync.gates import Gates
-from reconciler.sync.hooks import marked
 from reconciler.sync.inputs import credentials_key, read_keys, state_of
 from reconciler.sync.intake import Intake
 from reconciler.sync.inventory import Inventory
@@ -43,9 +42,9 @@ from reconciler.sync.plan import Plan
 from reconciler.sync.pulls import PULL_KIND
 from reconciler.sync.steering import SyncOptions, requested, rolls_back, said, suspended
 from reconciler.sync.suspects import Suspects
-from reconciler.sync.target import Target
+from reconciler.sync.target import Target, begun
 from reconciler.sync.verdict import Verdict
-from reconciler.sync.waves import Order, order_of, split
+from reconciler.sync.waves import Order, split
 from reconciler.sync.wayback import WayBack
 
 Load = Callable[[Snapshot], Awaitable[Desired]]
@@ -217,16 +216,7 @@ class Sync:
             await self._keep_applied(snapshot.revision)
         else:
             self._verdict.validated(record)
-            objects = marked(desired.objects)
-            self._candidate = Target(
-                snapshot.revision,
-                record,
-                objects,
-                order=order_of(objects),
-                message=snapshot.message,
-                since=self._clock.now().replace(microsecond=0),
-                inputs=snapshot.inputs,
-            )
+            self._candidate = begun(snapshot, record, desired, self._clock.now())
 
     async def _loaded(self, snapshot: Snapshot) -> Desired:
         try:

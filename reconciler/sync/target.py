@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from heapq import nsmallest
 
-from reconciler.desired.objects import DesiredObject
+from reconciler.desired.objects import Desired, DesiredObject
 from reconciler.model.meta import KubeObject, ObjectKey
+from reconciler.source.snapshot import Snapshot
 from reconciler.sync.health import Health, State, health
-from reconciler.sync.waves import Order
+from reconciler.sync.hooks import marked
+from reconciler.sync.waves import Order, order_of
 
 _SHOWN = 3
 
@@ -77,6 +79,20 @@ class Target:
         if now.state is State.FAILED:
             self.failed[key] = now
         return now != before
+
+
+def begun(snapshot: Snapshot, record: str, desired: Desired, now: datetime) -> Target:
+    """Return the target that a valid revision of the source is."""
+    objects = marked(desired.objects)
+    return Target(
+        snapshot.revision,
+        record,
+        objects,
+        order=order_of(objects),
+        message=snapshot.message,
+        since=now.replace(microsecond=0),
+        inputs=snapshot.inputs,
+    )
 
 
 _MISSING = Health(State.PROGRESSING, "does not exist yet")
