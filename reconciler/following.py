@@ -121,7 +121,25 @@ class Following:
         if shape.spec.secret_ref is not None:
             secret = partial(credentials_of, shape.spec, self._live.objects)
             access = replace(access, secret=secret, run_dir=self._settings.run_dir)
-        return open_watched(self._settings, name, shape.spec, access, self._clock, self._threads)
+        return open_watched(
+            self._settings,
+            name,
+            shape.spec,
+            access,
+            self._clock,
+            self._threads,
+            self._last_revision(name),
+        )
+
+    def _last_revision(self, name: str) -> str:
+        """Return the revision that the source was at before a restart, "" when it is another now.
+
+        It was taken from the place that the Source names only when that did not change since.
+        """
+        source = self._live.source(name)
+        if source is None or source.status.observed_generation != source.metadata.generation:
+            return ""
+        return source.status.observed_revision
 
     def _look(self) -> None:
         self.sources.look(self.sources.loops)

@@ -39,8 +39,12 @@ def open_watched(
     access: Access,
     clock: Clock,
     executor: Executor,
+    last_revision: str = "",
 ) -> Watched:
-    """Open the place that the source `name` follows; one whose address is refused says why."""
+    """Open the place that the source `name` follows; one whose address is refused says why.
+
+    A history that does not build on `last_revision` was rewritten while nobody looked.
+    """
     try:
         source = open_source(
             spec.location,
@@ -54,6 +58,7 @@ def open_watched(
             semver=spec.semver,
             access=access,
             executor=executor,
+            last_revision=last_revision,
             name=name,
         )
     except AddressError as error:

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import re
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -26,13 +26,15 @@ from reconciler.core.queue import Backoff
 from reconciler.source.access import Access
 from reconciler.source.address import Address
 from reconciler.source.announce import Announcer
+from reconciler.source.blobs import BlobContents, links_of
 from reconciler.source.files import TreeLimits, is_kustomization
-from reconciler.source.git import FETCHED, Commit, GitRepository, TreeEntry, open_repository
-from reconciler.source.gittree import LINK, all_files, is_plain, is_utf8, manifest_files
+from reconciler.source.git import GitRepository, open_repository
+from reconciler.source.gitobjects import Commit
+from reconciler.source.gittree import all_files, is_plain, is_utf8, manifest_files
+from reconciler.source.mirror import FETCHED, discard, is_damage
 from reconciler.source.snapshot import FileRef, Snapshot, SourceError, SourceProblem
 
 _COMMIT = re.compile("[0-9a-f]{40}([0-9a-f]{24})?")
-_BATCH_BYTES = 32 * 1024 * 1024
 
 
 Opener = Callable[[Address, Path, float, Access], GitRepository]
@@ -108,6 +110,9 @@ class GitSource:
         self._wake = asyncio.Event()
         self._asked = False
         self._looks = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._damaged = False
+        self._deep = bool(last_revision)
         self._closed = False
         self._log = structlog.get_logger(component="source")
 
@@ -174,7 +179,8 @@ class GitSource:
         self._wake.clear()
         self._looks += 1
         asked, self._asked = self._asked, False
-        loop, began = asyncio.get_running_loop(), self._clock.monotonic()
+        loop = self._loop = asyncio.get_running_loop()
+        began = self._clock.monotonic()
         try:
             seen = await loop.run_in_executor(self._executor, self._look_blocking, asked)
         except SourceError as error:
@@ -183,21 +189,65 @@ class GitSource:
 
     def _look_blocking(self, asked: bool) -> Snapshot:
         with self._one_look:
-            repository = self._open()
-            if self._address.remote:
-                repository.fetch(self._address)
-            commit = self._present(repository)
-            self._check_history(repository, commit, asked)
-            files = self._files(repository, commit.tree)
-            tree = self._tree(repository, commit.root) if self._kustomized else None
-            if self._address.remote and commit.id != self._revision:
-                repository.tidy()
-            self._revision = commit.id
-        contents = _BlobContents(repository)
+            if self._damaged:
+                self._discard("an object of it could not be read")
+            try:
+                return self._read(asked)
+            except SourceError as error:
+                if not self._address.remote or not is_damage(error, self._is_whole):
+                    raise
+                self._discard(error.message)
+            return self._read(asked)
+
+    def _read(self, asked: bool) -> Snapshot:
+        repository = self._open()
+        if self._address.remote:
+            self._fetch(repository)
+        commit = self._present(repository)
+        self._check_history(repository, commit, asked)
+        files = self._files(repository, commit.tree)
+        tree = self._tree(repository, commit.root) if self._kustomized else None
+        if self._address.remote and commit.id != self._revision:
+            repository.tidy()
+        self._revision = commit.id
+        return self._snapshot(repository, commit, files, tree)
+
+    def _fetch(self, repository: GitRepository) -> None:
+        """Fetch; a mirror that is new brings the history since the revision that was taken last."""
+        if self._deep:
+            repository.fetch(self._address, known=self._revision)
+        else:
+            repository.fetch(self._address)
+        self._deep = False
+
+    def _snapshot(
+        self,
+        repository: GitRepository,
+        commit: Commit,
+        files: dict[str, FileRef],
+        tree: dict[str, FileRef] | None,
+    ) -> Snapshot:
+        contents = BlobContents(repository, self._found_damage)
         return Snapshot(
             commit.id, commit.author, commit.time, commit.message, files, contents,
             tree=tree, scope=self._address.sub_path, verified=self._options.access.signed,
         )  # fmt: skip
+
+    def _is_whole(self) -> bool:
+        return self._repository is not None and self._repository.is_whole()
+
+    def _discard(self, reason: str) -> None:
+        """Throw a damaged mirror away: the next fetch brings a whole one."""
+        self._log.warning("mirror.damaged", path=str(self._mirror), reason=reason)
+        discard(self._mirror)
+        self._repository, self._shown, self._everything = None, None, ("", {})
+        self._damaged, self._deep = False, bool(self._revision)
+
+    def _found_damage(self) -> None:
+        """Fetch again soon, because a mirror cannot be read; somebody else's repository stays."""
+        if self._address.remote and self._loop is not None:
+            self._damaged = True
+            self._loop.call_soon_threadsafe(self._wake.set)
 
     def _at_blocking(self, revision: str) -> Snapshot | None:
         if not _COMMIT.fullmatch(revision):
@@ -209,11 +259,7 @@ class GitSource:
                 return None
             shown = self._whole(repository, commit.tree)
             tree = self._tree(repository, commit.root) if shown.kustomized else None
-        contents = _BlobContents(repository)
-        return Snapshot(
-            commit.id, commit.author, commit.time, commit.message, shown.files, contents,
-            tree=tree, scope=self._address.sub_path,
-        )  # fmt: skip
+            return self._snapshot(repository, commit, shown.files, tree)
 
     def _open(self) -> GitRepository:
         """Return the repository; found anew while it was not there."""
@@ -281,7 +327,7 @@ class GitSource:
 
     def _whole(self, repository: GitRepository, tree: str) -> _Shown:
         entries = repository.tree(tree)
-        files = manifest_files(entries, _links(repository, entries), self._prefix, self._limits)
+        files = manifest_files(entries, links_of(repository, entries), self._prefix, self._limits)
         plain = all(is_plain(entry) for entry in entries)
         return _Shown(tree, files, plain, kustomized=any(map(is_kustomization, files)))
 
@@ -293,7 +339,7 @@ class GitSource:
         """Return every file of the commit, for kustomizations to refer to."""
         if self._everything[0] != root:
             entries = repository.tree(root)
-            files = all_files(entries, _links(repository, entries), self._limits)
+            files = all_files(entries, links_of(repository, entries), self._limits)
             if len(files) > self._limits.files:
                 raise SourceError("TooManyFiles", f"more than {self._limits.files} files")
             self._everything = (root, files)
@@ -334,32 +380,3 @@ def mirror_name(source: str, location: str) -> str:
     """Return the folder of a source's mirror: its own, for another may follow another branch."""
     digest = hashlib.sha256(location.encode()).hexdigest()[:16]
     return f"{source}-{digest}" if source else digest
-
-
-def _links(repository: GitRepository, entries: Sequence[TreeEntry]) -> dict[str, str]:
-    """Return the targets of the symbolic links among `entries`."""
-    links = [entry for entry in entries if entry.mode == LINK]
-    targets = repository.blobs([entry.blob for entry in links])
-    return {
-        entry.path: target.decode("utf-8", "surrogateescape")
-        for entry, target in zip(links, targets, strict=True)
-    }
-
-
-class _BlobContents:
-    """The bytes of a snapshot's files, by blob id."""
-
-    def __init__(self, repository: GitRepository) -> None:
-        self._repository = repository
-
-    def read(self, files: Sequence[FileRef]) -> Iterator[bytes]:
-        """Yield the bytes of `files`, a bounded number of them in memory at a time."""
-        batch: list[str] = []
-        size = 0
-        for file in files:
-            batch.append(file.content)
-            size += file.size
-            if size >= _BATCH_BYTES:
-                yield from self._repository.blobs(batch)
-                batch, size = [], 0
-        yield from self._repository.blobs(batch)

@@ -8,12 +8,12 @@ run nothing that a hostile repository could configure.
 from __future__ import annotations
 
 import os
+import re
+import resource
 import signal
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,11 +21,11 @@ import git
 
 from reconciler.source.access import Access
 from reconciler.source.address import Address, is_bad_ref, redact
+from reconciler.source.exchange import TooLong, TooMuch, exchange
+from reconciler.source.gitobjects import Commit, TreeEntry, answers, parse_commit, records
+from reconciler.source.mirror import FETCHED, clear_remains
 from reconciler.source.semver import highest
 from reconciler.source.snapshot import SourceError
-
-# The ref of the mirror that holds what was fetched last.
-FETCHED = "refs/reconciler/fetched"
 
 _ENVIRONMENT = {
     "GIT_TERMINAL_PROMPT": "0",
@@ -45,33 +45,13 @@ _CONFIG = (
     "http.lowSpeedLimit=1000",
     "http.lowSpeedTime=20",
     "gc.autoDetach=false",
+    "core.bigFileThreshold=16m",
 )
-_DEAD_LOCKS = ("shallow.lock", f"{FETCHED}.lock", "packed-refs.lock", "config.lock")
+MAX_BYTES = 4 * 1024**3
+"""The largest file that git may write for a repository: its objects come in one."""
 
-
-@dataclass(frozen=True, slots=True)
-class Commit:
-    """A commit and the tree of manifests in it; `tree` is empty if the sub-path is not there.
-
-    `root` is the tree of the whole commit.
-    """
-
-    id: str
-    tree: str
-    root: str
-    author: str
-    time: datetime
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class TreeEntry:
-    """One file of a tree; `mode` is Git's (100644, 100755, 120000 link, 160000 submodule)."""
-
-    path: str
-    mode: str
-    blob: str
-    size: int
+_MAX_OUTPUT = 256 * 1024 * 1024
+_OVERSIZED = re.compile("died of signal 25|File too large")
 
 
 class GitRepository:
@@ -79,6 +59,7 @@ class GitRepository:
 
     def __init__(self, git_dir: Path, timeout: float, access: Access | None = None) -> None:
         self.git_dir = git_dir
+        self._max_bytes = MAX_BYTES
         self._timeout = timeout
         self._access = access or Access()
         # GitPython ends a process whose wrapper is collected: hold both.
@@ -116,19 +97,20 @@ class GitRepository:
         found = os.fsdecode(self._run(["rev-parse", "--git-common-dir"], "RepositoryMissing"))
         return self.git_dir.joinpath(found.rstrip("\n"))
 
-    def fetch(self, address: Address) -> None:
+    def fetch(self, address: Address, *, known: str = "") -> None:
         """Bring the tip of the branch of a remote repository to `FETCHED`.
 
-        The first fetch is shallow; later ones bring what came since, so that a rewritten history
-        can be told. Raises `SourceError`: `BranchMissing` or `Unreachable`.
+        The first fetch is shallow, unless a commit is `known` that the mirror has not; later ones
+        bring what came since, so that a rewritten history can be told. Raises `SourceError`:
+        `BranchMissing`, `TooLarge` or `Unreachable`.
         """
-        for lock in _DEAD_LOCKS:  # of a fetch that was killed; there is no other one
-            (self.git_dir / lock).unlink(missing_ok=True)
+        clear_remains(self.git_dir)
         with self._access.environment(address.location) as environment:
-            self._fetch(address, environment)
+            self._fetch(address, environment, known)
 
-    def _fetch(self, address: Address, environment: Mapping[str, str]) -> None:
-        depth = [] if self._has(FETCHED) else ["--depth=1"]
+    def _fetch(self, address: Address, environment: Mapping[str, str], known: str) -> None:
+        whole = self._has(FETCHED) or (known and not self._has(known))
+        depth = [] if whole else ["--depth=1"]
         ref = self._version(address, environment) if address.semver else address.ref
         arguments = [
             "fetch", "--quiet", "--force", "--no-tags", "--no-auto-gc", "--no-write-fetch-head",
@@ -187,6 +169,12 @@ class GitRepository:
         for process in tuple(self._running):
             _kill(process)
 
+    def is_whole(self) -> bool:
+        """Return whether all that the refs need is there; reads every commit and tree."""
+        arguments = ["fsck", "--connectivity-only", "--no-dangling", "--no-progress"]
+        status, _, _ = self._execute([f"--git-dir={self.git_dir}", *arguments], None)
+        return status == 0
+
     def tidy(self) -> None:
         """Pack the mirror when it has grown."""
         self._run(["gc", "--auto", "--quiet"], "MirrorFailed")
@@ -199,11 +187,11 @@ class GitRepository:
         """Return the commit that `ref` names now, or `None` when there is no such ref."""
         root = f"{ref}^{{tree}}"
         tree = f"{ref}^{{commit}}:{sub_path}" if sub_path else root
-        answers = list(_answers(self._batch("--batch", [f"{ref}^{{commit}}", tree, root])))
-        if answers[0].kind != "commit":
+        named = [f"{ref}^{{commit}}", tree, root]
+        commit, below, top = answers(self._batch("--batch", named))
+        if commit.kind != "commit":
             return None
-        tree_id = answers[1].id if answers[1].kind == "tree" else ""
-        return _parse_commit(answers[0], tree_id, answers[2].id)
+        return parse_commit(commit, below.id if below.kind == "tree" else "", top.id)
 
     def is_ancestor(self, old: str, new: str) -> bool:
         """Return whether `new` builds on `old`, so that no history was rewritten."""
@@ -215,7 +203,7 @@ class GitRepository:
         """Return every file below `tree`, with its size."""
         listing = self._run(["ls-tree", "-r", "-z", "-l", "--full-tree", tree], "Unreadable")
         entries = []
-        for line in _records(listing):
+        for line in records(listing):
             facts, _, path = line.partition("\t")
             mode, _, blob, size = facts.split()
             entries.append(TreeEntry(path, mode, blob, int(size) if size != "-" else 0))
@@ -224,7 +212,7 @@ class GitRepository:
     def changes(self, old: str, new: str) -> tuple[list[TreeEntry], list[str]]:
         """Return the files of tree `new` that differ from `old`, and the paths that are gone."""
         raw = self._run(["diff-tree", "-r", "-z", "--no-renames", old, new], "Unreadable")
-        fields = list(_records(raw))
+        fields = list(records(raw))
         changed, gone = [], []
         for facts, path in zip(fields[::2], fields[1::2], strict=True):
             _, mode, _, blob, status = facts.split()
@@ -237,7 +225,7 @@ class GitRepository:
 
     def blobs(self, ids: Sequence[str]) -> Iterable[bytes]:
         """Yield the contents of the blobs, in order."""
-        for wanted, answer in zip(ids, _answers(self._batch("--batch", ids)), strict=True):
+        for wanted, answer in zip(ids, answers(self._batch("--batch", ids)), strict=True):
             if answer.kind != "blob":
                 raise SourceError("Unreadable", f"object {wanted} is missing in {self.git_dir}")
             yield answer.content
@@ -266,6 +254,9 @@ class GitRepository:
         """Return what git prints; raises `SourceError(reason)` with git's words if it fails."""
         place = [] if bare else [f"--git-dir={self.git_dir}"]
         status, output, errors = self._execute([*place, *arguments], stdin, environment)
+        if status != 0 and _OVERSIZED.search(errors):
+            message = f"the repository needs a file of more than {self._max_bytes} bytes"
+            raise SourceError("TooLarge", message)
         if status != 0:
             raise SourceError(reason, _first_line(errors))
         return output
@@ -278,12 +269,15 @@ class GitRepository:
     ) -> tuple[int, bytes, str]:
         process = self._start(arguments, stdin is not None, environment or {})
         try:
-            output, errors = process.communicate(stdin, timeout=self._timeout)
-        except subprocess.TimeoutExpired as error:
-            _kill(process)
-            process.communicate()
+            output, errors = exchange(process, stdin or b"", self._timeout, _MAX_OUTPUT)
+        except TooLong as error:
+            _end(process)
             message = f"git did not end within {self._timeout:g} s"
             raise SourceError("TimedOut", message) from error
+        except TooMuch as error:
+            _end(process)
+            message = f"git lists more than {_MAX_OUTPUT} bytes of names"
+            raise SourceError("TooManyFiles", message) from error
         finally:
             self._running.pop(process, None)
         return process.returncode, output, errors.decode("utf-8", "replace")
@@ -309,6 +303,8 @@ class GitRepository:
         if process is None:
             raise SourceError("GitFailed", "git did not start")
         self._running[process] = started
+        with suppress(ProcessLookupError):  # before it starts its helpers, which inherit it
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (self._max_bytes,) * 2)
         return process
 
 
@@ -333,53 +329,20 @@ def _highest(refs: Iterable[str], address: Address) -> str:
     return f"refs/tags/{found}"
 
 
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a git process and its helpers, and leave neither a zombie nor an open pipe."""
+    _kill(process)
+    process.wait()
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()
+
+
 def _kill(process: subprocess.Popen[bytes]) -> None:
     """End a git process and its helpers, which share its session."""
     if process.poll() is None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """What `git cat-file --batch` says of one object; `kind` is "missing" if it has none."""
-
-    id: str
-    kind: str
-    content: bytes
-
-
-def _answers(output: bytes) -> Iterable[_Answer]:
-    at = 0
-    while at < len(output):
-        end = output.index(b"\n", at)
-        words = output[at:end].decode("utf-8", "replace").split(" ")
-        at = end + 1
-        if len(words) != 3 or not words[2].isdigit():  # noqa: PLR2004 - id, type, size
-            yield _Answer(words[0], words[-1], b"")
-            continue
-        size = int(words[2])
-        yield _Answer(words[0], words[1], output[at : at + size])
-        at += size + 1
-
-
-def _records(output: bytes) -> Iterable[str]:
-    """Return the NUL-ended records of `-z` output."""
-    return output.decode("utf-8", "surrogateescape").split("\0")[:-1]
-
-
-def _parse_commit(answer: _Answer, tree: str, root: str) -> Commit:
-    head, _, message = answer.content.decode("utf-8", "replace").partition("\n\n")
-    author, when = "", datetime.fromtimestamp(0, UTC)
-    for line in head.split("\n"):
-        word, _, rest = line.partition(" ")
-        if word == "author":
-            author = rest.rpartition(">")[0] + ">"
-        elif word == "committer":
-            with suppress(ValueError, OverflowError, IndexError, OSError):
-                seconds = int(rest.rpartition(">")[2].split()[0])
-                when = datetime.fromtimestamp(seconds, UTC)
-    return Commit(answer.id, tree, root, author, when, message.strip())
 
 
 def _first_line(errors: str) -> str:

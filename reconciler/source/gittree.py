@@ -12,7 +12,7 @@ from reconciler.source.files import (
     resolve_link,
     too_large,
 )
-from reconciler.source.git import TreeEntry
+from reconciler.source.gitobjects import TreeEntry
 from reconciler.source.snapshot import FileRef
 
 LINK = "120000"

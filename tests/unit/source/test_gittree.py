@@ -1,5 +1,5 @@
 from reconciler.source.files import TreeLimits
-from reconciler.source.git import TreeEntry
+from reconciler.source.gitobjects import TreeEntry
 from reconciler.source.gittree import LINK, manifest_files
 from reconciler.source.snapshot import FileRef
 
