@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from reconciler.kubelet.labels import PodContainer, PodKey
 from reconciler.kubelet.observed import Observed
 from reconciler.kubelet.restart import next_backoff, not_before, should_restart
 from reconciler.kubelet.roster import Member, Role
+from reconciler.model.container import VolumeMount
 from reconciler.model.pod import Pod
 from reconciler.model.podstatus import (
     ContainerState,
@@ -21,6 +23,7 @@ from reconciler.model.podstatus import (
     ContainerStateTerminated,
     ContainerStateWaiting,
     ContainerStatus,
+    VolumeMountStatus,
 )
 from reconciler.model.time import format_time
 
@@ -72,6 +75,7 @@ def container_status(
         image_id=_image_id(latest, facts, former),
         container_id=f"docker://{latest.id}",
         started=started,
+        **_given(member, latest),
     )
 
 
@@ -104,7 +108,36 @@ def _not_started(
         image_id=former.image_id if former and had else "",
         container_id=former.container_id if former and had else "",
         started=False,
+        volume_mounts=_mounts(member, frozenset()),
     )
+
+
+def _given(member: Member, latest: PodContainer) -> dict[str, Any]:
+    """Return what a container was made with: its mounts, and its resources, which never change."""
+    resources = member.container.resources
+    found: dict[str, Any] = {"volume_mounts": _mounts(member, latest.not_recursive)}
+    if latest.running:
+        found["resources"] = resources
+        found["allocated_resources"] = resources.requests
+    return found
+
+
+def _mounts(member: Member, not_recursive: frozenset[str]) -> tuple[VolumeMountStatus, ...]:
+    """Return the mounts, with what became of the wish to have them read-only to the last one."""
+    return tuple(
+        VolumeMountStatus(
+            name=mount.name,
+            mount_path=mount.mount_path,
+            read_only=mount.read_only,
+            recursive_read_only=_recursive(mount, not_recursive) if mount.read_only else None,
+        )
+        for mount in member.container.volume_mounts
+    )
+
+
+def _recursive(mount: VolumeMount, not_recursive: frozenset[str]) -> str:
+    wished = mount.recursive_read_only in ("Enabled", "IfPossible")
+    return "Enabled" if wished and mount.mount_path not in not_recursive else "Disabled"
 
 
 def _runs_once(member: Member) -> bool:

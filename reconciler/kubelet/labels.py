@@ -29,6 +29,8 @@ ADDRESS = "reconciler.dev/pod-ip"
 BACKOFF = "reconciler.dev/backoff-seconds"
 # The container has secret variables, which its launcher gives to what runs in it.
 LAUNCHED = "reconciler.dev/launched"
+# Mount paths, separated by colons, whose wish to be read-only to the last mount was not met.
+NOT_RECURSIVE = "reconciler.dev/not-recursive"
 SANDBOX = "POD"
 # Beside container names and the sandbox: what is held back of a pod's volumes.
 VOLUMES = "VOLUMES"
@@ -103,6 +105,11 @@ class PodContainer:
         """Return how to run a command inside so that it has all of the container's variables."""
         launched = self.state.labels.get(LAUNCHED) == "true"
         return (*launcher.ENTRYPOINT, *command) if launched else command
+
+    @property
+    def not_recursive(self) -> frozenset[str]:
+        """The mount paths that could not be had read-only to the last mount below them."""
+        return frozenset(filter(None, self.state.labels.get(NOT_RECURSIVE, "").split(":")))
 
     @property
     def running(self) -> bool:

@@ -13,6 +13,7 @@ from reconciler.kubelet.accounts import Accounts
 from reconciler.kubelet.env import ConfigError, Environment
 from reconciler.kubelet.labels import (
     LAUNCHED,
+    NOT_RECURSIVE,
     SANDBOX,
     PodKey,
     container_labels,
@@ -127,6 +128,7 @@ def container_spec(
                 backoff=backoff,
             ),
             **({LAUNCHED: "true"} if ready.secret_file else {}),
+            **_not_recursive(container, ready),
         },
         entrypoint=entrypoint,
         command=command,
@@ -196,6 +198,16 @@ def _mounts(container: Container, ready: Prepared) -> tuple[Mount, ...]:
         mounts.append(Mount(ready.launcher, launcher.PROGRAM, read_only=True))
         mounts.append(Mount(ready.secret_file, launcher.ENVIRONMENT, read_only=True))
     return tuple(mounts)
+
+
+def _not_recursive(container: Container, ready: Prepared) -> dict[str, str]:
+    """Return the label that tells which mounts are not as `IfPossible` wished them."""
+    paths = [
+        mount.mount_path
+        for mount in container.volume_mounts
+        if mount.recursive_read_only == "IfPossible" and mount.mount_path not in ready.bound
+    ]
+    return {NOT_RECURSIVE: ":".join(paths)} if paths else {}
 
 
 def _device(device: VolumeDevice, ready: Prepared) -> Device:

@@ -28,6 +28,17 @@ def test_objects(kubectl: Kubectl) -> None:
     assert not kubectl("get", "pods", "-o", "name")
 
 
+def test_priority_classes(kubectl: Kubectl) -> None:
+    name = f"high-{kubectl.namespace}"
+    kubectl("create", "priorityclass", name, "--value=100", "--description=first")
+    table = kubectl("get", "pc").splitlines()
+    assert table[0].split()[:3] == ["NAME", "VALUE", "GLOBAL-DEFAULT"]
+    assert any(line.split()[:3] == [name, "100", "false"] for line in table)
+    assert "2000001000" in kubectl("describe", "priorityclass", "system-node-critical")
+    assert "Forbidden" in kubectl("delete", "pc", "system-node-critical", fails=True)
+    kubectl("delete", "pc", name)
+
+
 def test_apply_on_the_client(kubectl: Kubectl) -> None:
     changed = json.loads(json.dumps(CONTROLLER))
     assert "created" in kubectl("apply", "-f", "-", given=CONTROLLER)

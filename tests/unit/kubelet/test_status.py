@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from reconciler.kubelet.containerstatus import Facts, Waiting
+from reconciler.kubelet.labels import NOT_RECURSIVE, PodContainer
 from reconciler.kubelet.observed import Observed
 from reconciler.kubelet.qos import engine_resources, oom_score_adj, qos_class
 from reconciler.kubelet.runtime import Resources
@@ -86,6 +88,26 @@ def test_a_running_pod_is_ready_and_stays_as_it_is() -> None:
         NOW + seconds(1000),
     )
     assert again == found
+
+
+def test_mounts_and_resources_are_told_as_they_are() -> None:
+    mounts = [
+        {"name": "v", "mountPath": "/a"},
+        {"name": "v", "mountPath": "/b", "readOnly": True},
+        {"name": "v", "mountPath": "/c", "readOnly": True, "recursiveReadOnly": "IfPossible"},
+        {"name": "v", "mountPath": "/d", "readOnly": True, "recursiveReadOnly": "IfPossible"},
+    ]
+    given = {"limits": {"cpu": "1"}, "requests": {"cpu": "500m"}}
+    app = {"name": "app", "image": "app:1", "volumeMounts": mounts, "resources": given}
+    wanted = pod(containers=[app], volumes=[{"name": "v", "emptyDir": {}}])
+    runs = container()
+    labels = {**runs.state.labels, NOT_RECURSIVE: "/d"}
+    runs = PodContainer(replace(runs.state, labels=labels))
+    (found,) = status(wanted, sandboxes=LIVE, containers=(runs,)).container_statuses
+    modes = [(mount.mount_path, mount.recursive_read_only) for mount in found.volume_mounts]
+    assert modes == [("/a", None), ("/b", "Disabled"), ("/c", "Enabled"), ("/d", "Disabled")]
+    assert found.allocated_resources == {"cpu": "500m"}
+    assert found.resources == wanted.spec.containers[0].resources
 
 
 def test_probes_decide_readiness() -> None:
