@@ -19,6 +19,7 @@ import structlog
 import uvloop
 
 from reconciler import host, rundir
+from reconciler.apiserver.http.podlistener import PodAccess
 from reconciler.apiserver.http.server import ApiServer, ApiSettings
 from reconciler.apiserver.registry.registry import Registry
 from reconciler.apiserver.registry.settings import RegistrySettings
@@ -28,6 +29,8 @@ from reconciler.client.local import LocalClient
 from reconciler.client.protocol import Client
 from reconciler.client.retention import EventRetention
 from reconciler.controllers.aggregation.loop import AggregationController
+from reconciler.controllers.apiservice.loop import ApiServiceController
+from reconciler.controllers.apiservice.plan import ApiAddress
 from reconciler.controllers.endpoints.loop import EndpointsController
 from reconciler.controllers.endpointslice.loop import EndpointSliceController
 from reconciler.controllers.endpointslicemirroring.loop import EndpointSliceMirroring
@@ -49,9 +52,11 @@ from reconciler.core.errors import ReconcilerError
 from reconciler.core.ids import Ids
 from reconciler.core.ownership import FileOwnership, NamespaceOwnership
 from reconciler.core.tasks import Part, supervise
+from reconciler.credentials import Credentials, open_credentials
 from reconciler.following import Following
 from reconciler.kubelet.kubelet import Informers as KubeletInformers
 from reconciler.model import kinds
+from reconciler.model.account import ServiceAccount
 from reconciler.model.claim import PersistentVolumeClaim
 from reconciler.model.config import ConfigMap, Secret
 from reconciler.model.endpointslice import EndpointSlice
@@ -111,7 +116,8 @@ _UNFOLLOWED = (Event, ProxyState)
 class ControlPlane:
     """Store, registry, controllers, scheduler and sync: all that needs no Docker host.
 
-    What reaches outside the process is opened here from the settings, unless it is given.
+    What reaches outside the process is opened here from the settings, unless it is given. Without
+    `credentials` pods get no ServiceAccounts.
     """
 
     def __init__(
@@ -121,8 +127,9 @@ class ControlPlane:
         clock: Clock,
         ids: Ids,
         *,
-        face: Callable[[Registry], Client] = LocalClient,
+        face: Callable[[Registry], Client] | None = None,
         watched: Watched | None = None,
+        credentials: Credentials | None = None,
     ) -> None:
         self.registry = Registry(
             store,
@@ -132,9 +139,12 @@ class ControlPlane:
                 service_cidr=settings.service_cidr,
                 reserved_ips=(settings.cluster_dns,),
                 node_ports=(settings.node_port_min, settings.node_port_max),
+                service_accounts=credentials is not None,
             ),
         )
-        self.client = face(self.registry)
+        self._credentials = credentials
+        self.tokens = credentials.tokens(self.registry, clock, ids) if credentials else None
+        self.client = face(self.registry) if face else LocalClient(self.registry, self.tokens)
         self.informers = Informers(self.client)
         self.events = EventRecorder(self.client, clock, ids)
         self._settings = settings
@@ -186,6 +196,15 @@ class ControlPlane:
             "retention": EventRetention(client, clock).run,
         }
         loops |= self._volumes()
+        if self._credentials is not None:
+            loops |= self._credentials.parts(
+                client,
+                informers[Namespace],
+                informers[ServiceAccount],
+                informers[ConfigMap],
+                informers[Secret],
+                clock,
+            )
         loops |= self.following.parts()
         loops |= self._notifier()
         loops |= self._tracer()
@@ -263,7 +282,19 @@ def api_settings(settings: Settings) -> ApiSettings:
         unix_socket=settings.api_socket,
         pki=settings.pki_dir,
         names=(service, str(first)),
+        pods=PodAccess(host.network_plan(settings).gateway, settings.pod_cidr),
     )
+
+
+def _api_service(settings: Settings, plane: ControlPlane, api: ApiServer) -> Part:
+    """Return the loop that keeps the service by which pods reach the API."""
+    cluster_ip = str(ipaddress.IPv4Network(settings.service_cidr)[1])
+
+    async def address() -> ApiAddress:
+        return ApiAddress(cluster_ip, *await api.pod_address())
+
+    informers = plane.informers
+    return ApiServiceController(plane.client, informers[Service], informers[Endpoints], address).run
 
 
 def load_balancer_ranges(settings: Settings) -> Ranges:
@@ -309,7 +340,8 @@ async def _serve(settings: Settings) -> int:
         make_keys(settings.store_keys)
     store = await open_store(settings.store_path, keys=open_keys(settings.store_keys))
     try:
-        plane = ControlPlane(settings, store, clock, ids)
+        credentials = open_credentials(settings, clock)
+        plane = ControlPlane(settings, store, clock, ids, credentials=credentials)
         await plane.registry.start()
         api = ApiServer(
             plane.registry,
@@ -318,8 +350,10 @@ async def _serve(settings: Settings) -> int:
             host.streams(settings),
             plane.following.declared,
             plane.durations.text,
+            plane.tokens,
         )
-        parts = {"api": api.run, **_host_parts(settings, plane, clock), **plane.parts()}
+        inside = {"apiservice": _api_service(settings, plane, api)}
+        parts = {"api": api.run, **inside, **_host_parts(settings, plane, clock), **plane.parts()}
         sources = [each.source for each in settings.named_sources.values()]
         logger.info("daemon.started", sources=sources, node=settings.node_name)
         await supervise(parts, _stop_on_signals(plane.trigger))

@@ -38,10 +38,6 @@ def _is_false(value: Any) -> bool:
     return value is False
 
 
-def _is_true(value: Any) -> bool:
-    return value is True
-
-
 _NO_CLASSES = "one runtime serves all pods of a Docker host: there are no RuntimeClasses"
 _NO_DEVICES = "there are no device drivers to claim devices from"
 _NO_USER_NAMESPACE = "the engine maps the users of all containers or of none, not those of one pod"
@@ -57,8 +53,6 @@ _POD_SPEC: tuple[Row, ...] = (
     ("overhead", "overhead", _given, _NO_CLASSES),
     ("resource_claims", "resourceClaims", _given, _NO_DEVICES),
     ("host_users", "hostUsers", _is_false, _NO_USER_NAMESPACE),
-    ("service_account_name", "serviceAccountName", _other_than("default"), NOT_YET),
-    ("automount_service_account_token", "automountServiceAccountToken", _is_true, NOT_YET),
 )
 _SECURITY: tuple[Row, ...] = (("windows_options", "windowsOptions", _given, _LINUX_ONLY),)
 _CONTAINER_SECURITY: tuple[Row, ...] = (
@@ -93,10 +87,7 @@ _VOLUME_SOURCES = (
     "portworx_volume",
     "storageos",
 )
-_PROJECTION: tuple[Row, ...] = (
-    ("service_account_token", "serviceAccountToken", _given, NOT_YET),
-    ("cluster_trust_bundle", "clusterTrustBundle", _given, NOT_YET),
-)
+_PROJECTION: tuple[Row, ...] = (("cluster_trust_bundle", "clusterTrustBundle", _given, NOT_YET),)
 _SERVICE: tuple[Row, ...] = (
     ("load_balancer_class", "loadBalancerClass", _other_than("reconciler.dev/host"), NOT_YET),
     ("traffic_distribution", "trafficDistribution", _given, NOT_YET),

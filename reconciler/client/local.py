@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from reconciler.apiserver.registry.deletion import DeleteOptions
 from reconciler.apiserver.registry.errors import StatusError
 from reconciler.apiserver.registry.registry import Registry
+from reconciler.apiserver.security.accounts import AccountTokens
 from reconciler.client.protocol import (
     AlreadyExists,
     ApiError,
@@ -27,6 +28,7 @@ from reconciler.client.protocol import (
 from reconciler.model import selector
 from reconciler.model.meta import KubeObject
 from reconciler.model.selector import Selector, SelectorError
+from reconciler.model.token import IssuedToken, TokenSpec
 from reconciler.store.protocol import Compacted
 
 T = TypeVar("T", bound=KubeObject)
@@ -40,10 +42,14 @@ _BY_REASON = {
 
 
 class LocalClient:
-    """A `Client` whose objects are the registry's own, shared and frozen."""
+    """A `Client` whose objects are the registry's own, shared and frozen.
 
-    def __init__(self, registry: Registry) -> None:
+    Without `tokens` there are none to be had.
+    """
+
+    def __init__(self, registry: Registry, tokens: AccountTokens | None = None) -> None:
         self._registry = registry
+        self._tokens = tokens
 
     async def get(self, kind: type[T], name: str, namespace: str = "") -> T:
         """Return the object; raises `NotFound`."""
@@ -112,6 +118,13 @@ class LocalClient:
         )
         with _api_errors():
             await self._registry.delete(kind, name, namespace, options)
+
+    async def request_token(self, account: str, namespace: str, spec: TokenSpec) -> IssuedToken:
+        """Return a token of a ServiceAccount; raises `ApiError`."""
+        if self._tokens is None:
+            raise ApiError(404, "NotFound", "this API issues no tokens of service accounts")
+        with _api_errors():
+            return self._tokens.issue(account, namespace, spec)
 
     async def bind(self, name: str, namespace: str, node: str, *, uid: str) -> None:
         """Bind a pod to a node; sets PodScheduled."""

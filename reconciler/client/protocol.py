@@ -11,6 +11,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from reconciler.core.errors import ReconcilerError
 from reconciler.model.meta import KubeObject
+from reconciler.model.token import IssuedToken, TokenSpec
 
 T = TypeVar("T", bound=KubeObject)
 
@@ -148,6 +149,10 @@ class Client(Protocol):
         A pod with a grace period stays, marked with deletionTimestamp, until its kubelet deletes
         it with `grace_period_seconds=0`; an object with finalizers until they are gone.
         """
+        ...
+
+    async def request_token(self, account: str, namespace: str, spec: TokenSpec) -> IssuedToken:
+        """Return a token of a ServiceAccount (the `token` subresource)."""
         ...
 
     async def bind(self, name: str, namespace: str, node: str, *, uid: str) -> None:

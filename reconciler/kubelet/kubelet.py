@@ -45,6 +45,7 @@ from reconciler.kubelet.runtime import (
     RuntimeFailure,
 )
 from reconciler.kubelet.starter import Host, Starter
+from reconciler.kubelet.tokens import AccountTokens
 from reconciler.kubelet.volumes.engine import EngineVolumes
 from reconciler.kubelet.volumes.feed import VolumeFeed
 from reconciler.kubelet.volumes.gitclone import GitLimits
@@ -136,7 +137,10 @@ class Kubelet:
         allocatable = host.allocatable or {}
         drivers, scope = options.volume_drivers, options.scope
         engine = EngineVolumes(files.offload, runtime, client, drivers, scope)
-        own = kinds(files.offload, client, allocatable, options.git, self._spawn, self._retry)
+        tokens = AccountTokens(client, clock)
+        own = kinds(
+            files.offload, client, tokens, allocatable, options.git, self._spawn, self._retry
+        )
         self._volumes = Volumes(files, (*own, *storage_kinds(files.offload, client, engine)))
         narrator = Narrator(recorder)
         self._images = Images(runtime, clock, self._spawn)

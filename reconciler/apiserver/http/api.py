@@ -25,6 +25,7 @@ from reconciler.apiserver.http import (
     status,
     subresources,
     target,
+    tokenrequests,
     view,
     virtual,
     writing,
@@ -43,6 +44,7 @@ from reconciler.apiserver.http.writing import Warned, Written
 from reconciler.apiserver.registry import errors
 from reconciler.apiserver.registry.errors import StatusError
 from reconciler.apiserver.registry.registry import Registry
+from reconciler.apiserver.security.accounts import AccountTokens
 from reconciler.apiserver.security.authentication import Authenticator
 from reconciler.apiserver.streaming.service import Streams
 from reconciler.core.clock import Clock
@@ -75,6 +77,7 @@ class Api:
         self._registry = registry
         self._clock = clock
         self._access = Access(registry, authenticator)
+        self._accounts = authenticator.accounts
         self._address = address
         self._declared = declared
         self._connections = connections
@@ -212,6 +215,8 @@ class Api:
                 reply = await self._scale.handle(request, place)
             case "binding", "POST":
                 reply = await subresources.bind(self._registry, request, place)
+            case "token", _:
+                reply = tokenrequests.answer(self._tokens(), self._clock, request, place)
             case "eviction", "POST":
                 reply = await subresources.evict(self._registry, request, place)
             case "status" | "ephemeralcontainers", "GET":
@@ -223,6 +228,11 @@ class Api:
             case _:
                 raise status.no_method()
         return reply
+
+    def _tokens(self) -> AccountTokens:
+        if self._accounts is None:
+            raise status.no_resource()
+        return self._accounts
 
     def _get(self, request: Request, place: Target, of: Resource) -> Reply:
         wanted, form = self._form(request, of)

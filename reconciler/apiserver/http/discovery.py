@@ -53,6 +53,9 @@ _OWN: dict[str, tuple[Subresource, ...]] = {
         Subresource("proxy", _ANY, "PodProxyOptions", streamed=True),
     ),
     "replicationcontrollers": (Subresource("scale", _READ_WRITE, "Scale", "autoscaling", "v1"),),
+    "serviceaccounts": (
+        Subresource("token", ("create",), "TokenRequest", "authentication.k8s.io", "v1"),
+    ),
     "services": (Subresource("proxy", _ANY, "ServiceProxyOptions", streamed=True),),
 }
 

@@ -20,14 +20,17 @@ import structlog
 from reconciler.apiserver.http.api import Api
 from reconciler.apiserver.http.connection import Connection, PeerIdentity
 from reconciler.apiserver.http.declared import Declared, nothing_declared
+from reconciler.apiserver.http.podlistener import PodAccess, bound, from_pods, pod_side
 from reconciler.apiserver.registry.registry import Registry
 from reconciler.apiserver.security import bootstrap
+from reconciler.apiserver.security.accounts import AccountTokens
 from reconciler.apiserver.security.authentication import (
     Authenticator,
     of_certificate,
     of_unix_peer,
 )
 from reconciler.apiserver.security.authority import Authority, CertificateError
+from reconciler.apiserver.security.signing import SigningKeyError
 from reconciler.apiserver.security.tokens import admin_token
 from reconciler.core.clock import Clock
 from reconciler.core.errors import ReconcilerError
@@ -52,13 +55,15 @@ class ApiSettings:
     """Where to listen, and where secrets lie.
 
     `listen` is "address:port" (port 0: any); `unix_socket` the local socket's path; `pki` the
-    folder of certificates and the token; `names` further names that the certificate is for.
+    folder of certificates and the token; `names` further names that the certificate is for; `pods`
+    lets this host's pods in where `listen` is loopback.
     """
 
     listen: str
     unix_socket: Path | None
     pki: Path
     names: tuple[str, ...] = ()
+    pods: PodAccess | None = None
 
     @property
     def token_file(self) -> Path:
@@ -70,7 +75,8 @@ class ApiServer:
     """The REST face of a registry. `address` is where it listens, once `ready` is set.
 
     `node` answers for logs, exec and port-forward of this host's pods; `declared` for what Git
-    declares; `measures` has more text for /metrics.
+    declares; `measures` has more text for /metrics; `accounts` has the tokens of ServiceAccounts,
+    where there are any.
     """
 
     def __init__(
@@ -81,6 +87,7 @@ class ApiServer:
         node: NodeStreams | None = None,
         declared: Declared = nothing_declared,
         measures: Callable[[], str] = str,
+        accounts: AccountTokens | None = None,
     ) -> None:
         self.ready = asyncio.Event()
         self.address = settings.listen
@@ -89,6 +96,7 @@ class ApiServer:
         self._node = node
         self._declared = declared
         self._measures = measures
+        self._accounts = accounts
         self._settings = settings
         self._authority = Authority(settings.pki)
         self._open: set[Connection] = set()
@@ -97,7 +105,9 @@ class ApiServer:
     async def run(self) -> None:
         """Serve until cancelled. Raises `ListenError`, `CertificateError`."""
         host, port = split_address(self._settings.listen)
-        names = certificate_names(host, self._settings.names)
+        access = self._settings.pods
+        inside = (access.gateway,) if access is not None else ()
+        names = certificate_names(host, (*self._settings.names, *inside))
         await asyncio.to_thread(self._authority.ensure, names, self._clock.now())
         await bootstrap.ensure(self._registry)
         context = self._authority.context()
@@ -112,6 +122,9 @@ class ApiServer:
                 stack.callback(self._settings.unix_socket.unlink, missing_ok=True)
             name, bound_port = tcp.sockets[0].getsockname()[:2]
             self.address = f"[{name}]:{bound_port}" if ":" in name else f"{name}:{bound_port}"
+            if access is not None and ipaddress.ip_address(host).is_loopback:
+                inner = await self._listen(self._for_pods(api, access, bound_port, context))
+                stack.callback(inner.close)
             self._log.info("api.listening", address=self.address)
             self.ready.set()
             await self._keep_fresh(context, names)
@@ -120,7 +133,7 @@ class ApiServer:
         return Api(
             self._registry,
             self._clock,
-            Authenticator(admin_token(self._settings.token_file)),
+            Authenticator(admin_token(self._settings.token_file), self._accounts),
             address=self._settings.listen,
             node=self._node,
             declared=self._declared,
@@ -139,6 +152,21 @@ class ApiServer:
         loop = asyncio.get_running_loop()
         return await loop.create_server(make, host, port, ssl=context, backlog=_BACKLOG)
 
+    async def _for_pods(
+        self, api: Api, access: PodAccess, port: int, context: ssl.SSLContext
+    ) -> asyncio.Server:
+        make = self._protocol(api, from_pods(of_certificate, access))
+        listening = bound(access.gateway, port)
+        loop = asyncio.get_running_loop()
+        return await loop.create_server(make, sock=listening, ssl=context, backlog=_BACKLOG)
+
+    async def pod_address(self) -> tuple[str, int]:
+        """Return host and port by which pods reach the server, once it listens."""
+        await self.ready.wait()
+        host, port = split_address(self.address)
+        access = self._settings.pods
+        return (pod_side(host, access) if access is not None else host), port
+
     async def _unix(self, api: Api, path: Path) -> asyncio.Server:
         make = self._protocol(api, of_unix_peer)
         loop = asyncio.get_running_loop()
@@ -152,11 +180,13 @@ class ApiServer:
         while True:
             await asyncio.sleep(_DAY)
             try:
+                if self._accounts is not None:
+                    await asyncio.to_thread(self._accounts.keys.ensure, self._clock.now())
                 made = await asyncio.to_thread(self._authority.ensure, names, self._clock.now())
                 if made:
                     self._authority.load(context)
                     self._log.info("api.certificate_renewed")
-            except CertificateError as error:
+            except (CertificateError, SigningKeyError) as error:
                 self._log.error("api.certificate_failed", reason=str(error))
 
     def _end_connections(self) -> None:

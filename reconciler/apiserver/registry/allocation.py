@@ -67,22 +67,28 @@ class Pool:
 class Addresses:
     """The cluster IPs of one range, its network and broadcast address excepted.
 
-    The first address belongs to the API itself (the service `kubernetes`).
+    The first address belongs to the API itself: the service `kubernetes` alone may have it.
     """
 
     def __init__(self, cidr: str, reserved: tuple[str, ...]) -> None:
         self.cidr = cidr
         network = IPv4Network(cidr)
         first, last = int(network[1]), int(network[-2])
+        self._api = first
         self._pool = Pool(first, last, int(network[0]) + _static_band(network.num_addresses, 256))
         for number in (first, *(int(IPv4Address(address)) for address in reserved)):
             self._pool.take(number)
 
-    def take(self, address: str) -> None:
-        """Take `address`; raises `Unavailable`. Text that is no address is validation's matter."""
+    def take(self, address: str, *, of_api: bool = False) -> None:
+        """Take `address`, `of_api` for the API's own service; raises `Unavailable`.
+
+        Text that is no address is validation's matter.
+        """
         try:
             number = int(IPv4Address(address))
         except AddressValueError:
+            return
+        if of_api and number == self._api:
             return
         if number not in self._pool:
             raise Unavailable(
@@ -100,11 +106,13 @@ class Addresses:
         return str(IPv4Address(number))
 
     def give_back(self, address: str) -> None:
-        """Let others have `address`."""
+        """Let others have `address`; that of the API is never given to others."""
         try:
-            self._pool.give_back(int(IPv4Address(address)))
+            number = int(IPv4Address(address))
         except AddressValueError:
             return
+        if number != self._api:
+            self._pool.give_back(number)
 
 
 class Ports:

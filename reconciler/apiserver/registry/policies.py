@@ -7,11 +7,12 @@ the object is written: should that fail, the quota controller counts again.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from reconciler.admission.podsecurity import policy
 from reconciler.apiserver.registry import errors, limits, quota
 from reconciler.apiserver.registry.access import Access
+from reconciler.apiserver.registry.accountadmission import AccountAdmission
 from reconciler.model import kinds
 from reconciler.model.account import LimitRange, ResourceQuota
 from reconciler.model.claim import PersistentVolumeClaim
@@ -44,14 +45,22 @@ def _pod_of(obj: KubeObject) -> tuple[ObjectMeta, PodSpec] | None:
 class Policies:
     """See the module."""
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: Access, accounts: AccountAdmission | None = None) -> None:
         self._access = access
+        self._accounts = accounts
 
-    def with_defaults(self, new: K) -> K:
-        """Return a new object with what LimitRanges give it; itself when they give nothing."""
+    async def with_defaults(self, new: K) -> K:
+        """Return a new object with what LimitRanges and its ServiceAccount give it.
+
+        It is `new` itself when they give nothing. Raises `StatusError` when the account is not
+        there.
+        """
         if not isinstance(new, Pod):
             return new
-        return limits.with_defaults(new, self._of(LimitRange, new.metadata.namespace))  # type: ignore[return-value]
+        pod: Any = limits.with_defaults(new, self._of(LimitRange, new.metadata.namespace))
+        if self._accounts is not None:
+            pod = await self._accounts.admit(pod)
+        return cast(K, pod)
 
     async def admit(
         self, new: KubeObject, old: KubeObject | None = None, *, dry_run: bool = False

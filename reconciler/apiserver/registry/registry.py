@@ -29,6 +29,7 @@ from reconciler.apiserver.registry import (
     tracking,
 )
 from reconciler.apiserver.registry.access import Access
+from reconciler.apiserver.registry.accountadmission import AccountAdmission
 from reconciler.apiserver.registry.deletion import DeleteOptions
 from reconciler.apiserver.registry.errors import StatusError
 from reconciler.apiserver.registry.namespaces import FIRST
@@ -78,17 +79,19 @@ class Registry:
     def __init__(
         self, store: Store, clock: Clock, ids: Ids, settings: RegistrySettings | None = None
     ) -> None:
+        settings = settings or RegistrySettings()
         self._access = Access(store)
         self._clock = clock
         self._ids = ids
         self._strategies = strategies.build(
-            settings or RegistrySettings(),
+            settings,
             ids.below,
             lambda: self.list(StorageClass),
             lambda: self.list(PriorityClass),
             self._timestamp,
         )
-        self._policies = Policies(self._access)
+        accounts = AccountAdmission(self._access, ids) if settings.service_accounts else None
+        self._policies = Policies(self._access, accounts)
         self._second: datetime | None = None
         self._second_text = ""
         self._judge: Judge | None = None
@@ -304,7 +307,7 @@ class Registry:
         """Make `obj`; `valid` is an object it was made from and that is known to be valid."""
         born = self._born(strategy, obj)
         self._check_place(strategy, born.metadata.namespace, born.metadata.name)
-        limited = self._policies.with_defaults(born)
+        limited = await self._policies.with_defaults(born)
         if limited is not born:
             valid = None
         new, claim = strategy.claim(strategy.for_create(limited), None)

@@ -50,7 +50,7 @@ class ServiceStrategy(Strategy[Service]):
 
     def claim(self, new: Service, old: Service | None) -> tuple[Service, Claim]:
         """Take what `new` needs beyond what `old` has; raises `StatusError` and takes nothing."""
-        claim = _ServiceClaim(self)
+        claim = _ServiceClaim(self, of_api=_is_api(new))
         try:
             spec = self._take(new.spec, old.spec if old else None, claim)
         except _Refused as refusal:
@@ -82,7 +82,7 @@ class ServiceStrategy(Strategy[Service]):
         wanted = spec.cluster_ip or (spec.cluster_ips[0] if spec.cluster_ips else "")
         try:
             if wanted:
-                self.addresses.take(wanted)
+                self.addresses.take(wanted, of_api=claim.of_api)
                 claim.addresses.append(wanted)
                 return spec
             address = self.addresses.take_any(self._pick)
@@ -157,8 +157,9 @@ class _Refused(Unavailable):
 class _ServiceClaim(Claim):
     """What one write took from the pools, and what it gives up."""
 
-    def __init__(self, strategy: ServiceStrategy) -> None:
+    def __init__(self, strategy: ServiceStrategy, *, of_api: bool) -> None:
         self._strategy = strategy
+        self.of_api = of_api
         self.addresses: list[str] = []
         self.ports: list[int] = []
         self._given_up: tuple[set[str], set[int]] = (set(), set())
@@ -183,6 +184,11 @@ class _ServiceClaim(Claim):
             self._strategy.addresses.give_back(address)
         for port in ports:
             self._strategy.ports.give_back(port)
+
+
+def _is_api(service: Service) -> bool:
+    """Say whether a service is the API's own."""
+    return (service.metadata.namespace, service.metadata.name) == ("default", "kubernetes")
 
 
 def needs_cluster_ip(spec: ServiceSpec) -> bool:

@@ -12,6 +12,7 @@ from asyncio import Transport
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from reconciler.apiserver.security.accounts import AccountTokens, Refused
 from reconciler.apiserver.security.identity import ADMIN, ANONYMOUS, Identity
 from reconciler.apiserver.security.identity import authenticated as known
 
@@ -24,9 +25,10 @@ class WrongCredentials(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Authenticator:
-    """Knows the administrator's token."""
+    """Knows the administrator's token, and those of ServiceAccounts where there are any."""
 
     admin_token: str
+    accounts: AccountTokens | None = None
 
     def user(self, headers: Mapping[str, str], peer: Identity | None) -> Identity:
         """Return who asks; raises `WrongCredentials`."""
@@ -41,7 +43,13 @@ class Authenticator:
         """Return whose a token is, and for which of `audiences`; raises `WrongCredentials`."""
         if hmac.compare_digest(token.encode(), self.admin_token.encode()):
             return ADMIN, tuple(audiences)
-        raise WrongCredentials("invalid bearer token")
+        try:
+            found = self.accounts.believe(token, audiences) if self.accounts is not None else None
+        except Refused as error:
+            raise WrongCredentials(f"[invalid bearer token, {error}]") from error
+        if found is None:
+            raise WrongCredentials("invalid bearer token")
+        return found
 
 
 def of_certificate(transport: Transport) -> Identity | None:

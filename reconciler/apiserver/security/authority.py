@@ -77,6 +77,15 @@ class Authority:
         self._issue(json.dumps(order))
         return True
 
+    def ca(self) -> str:
+        """Return the CA's certificate in PEM, empty before it was made; raises `CertificateError`."""
+        try:
+            return self.ca_file.read_text()
+        except FileNotFoundError:
+            return ""
+        except OSError as error:
+            raise CertificateError(f"{self.ca_file}: {error}") from error
+
     def context(self) -> ssl.SSLContext:
         """Return how connections are secured: TLS 1.2 at least, client certificates welcome."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

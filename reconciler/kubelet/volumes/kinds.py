@@ -11,7 +11,7 @@ from reconciler.kubelet.volumes.gitclone import GitLimits
 from reconciler.kubelet.volumes.gitrepo import GitRepo, Spawn
 from reconciler.kubelet.volumes.hostpath import HostPath, host_root
 from reconciler.kubelet.volumes.payloads import Reader
-from reconciler.kubelet.volumes.projected import Projected
+from reconciler.kubelet.volumes.projected import Projected, Tokens
 from reconciler.kubelet.volumes.protocol import Offload, VolumeKind
 from reconciler.model.pod import Pod
 from reconciler.model.quantity import to_int
@@ -20,6 +20,7 @@ from reconciler.model.quantity import to_int
 def kinds(
     offload: Offload,
     client: Client,
+    tokens: Tokens,
     allocatable: Mapping[str, str],
     git: GitLimits,
     spawn: Spawn,
@@ -37,4 +38,4 @@ def kinds(
     yield SecretVolume(offload, reader)
     yield ConfigMapVolume(offload, reader)
     yield DownwardVolume(offload, reader)
-    yield Projected(offload, reader)
+    yield Projected(offload, reader, tokens)

@@ -1,0 +1,1 @@
+"""The service `kubernetes` in `default`, by which pods reach the API."""
