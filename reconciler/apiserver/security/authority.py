@@ -78,7 +78,10 @@ class Authority:
         return True
 
     def ca(self) -> str:
-        """Return the CA's certificate in PEM, empty before it was made; raises `CertificateError`."""
+        """Return the CA's certificate in PEM, empty while there is none.
+
+        Raises `CertificateError`.
+        """
         try:
             return self.ca_file.read_text()
         except FileNotFoundError:

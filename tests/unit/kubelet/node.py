@@ -10,6 +10,8 @@ from random import Random
 from typing import Any, TypeVar
 
 from reconciler.apiserver.registry.registry import Registry
+from reconciler.apiserver.security.accounts import AccountTokens
+from reconciler.apiserver.security.signing import SigningKeys
 from reconciler.client.informer import Informer
 from reconciler.client.local import LocalClient
 from reconciler.client.protocol import NotFound
@@ -69,7 +71,10 @@ class Node:
         self.options = options or KubeletOptions(NODE, HOST_IP)
         self.image = IMAGE
         self.registry = Registry(MemoryStore(), clock, Ids(Random(1)))
-        self.client = LocalClient(self.registry)
+        keys = SigningKeys(root / "keys")
+        keys.ensure(clock.now())
+        tokens = AccountTokens(self.registry, keys, clock, Ids(Random(2)), "https://api")
+        self.client = LocalClient(self.registry, tokens)
         self.runtime = runtime or FakeRuntime(clock, (IMAGE,))
         self.network = network or FakeNetwork()
         self.events = Events()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -10,23 +12,40 @@ from reconciler.apiserver.http.api import Api
 from reconciler.apiserver.http.message import Reply, Request
 from reconciler.apiserver.registry.registry import Registry
 from reconciler.apiserver.security import bootstrap
+from reconciler.apiserver.security.accounts import AccountTokens
 from reconciler.apiserver.security.authentication import Authenticator
+from reconciler.apiserver.security.signing import SigningKeys
 from reconciler.core.clock import SystemClock
 from reconciler.core.ids import Ids
 from reconciler.store.memory import MemoryStore
 
+ISSUER = "https://kubernetes.default.svc.cluster.local"
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 PODS = "/api/v1/namespaces/default/pods"
 
 
-class Cluster:
-    """`ask` is the administrator's; `ask_as` another's."""
+class JumpingClock(SystemClock):
+    """The host's clock, and what a test puts on it."""
 
-    def __init__(self) -> None:
-        self.registry = Registry(MemoryStore(), SystemClock(), Ids(Random(3)))
-        self.api = Api(
-            self.registry, SystemClock(), Authenticator("right"), address="127.0.0.1:6443"
-        )
+    ahead = timedelta()
+
+    def now(self) -> datetime:
+        return super().now() + self.ahead
+
+
+class Cluster:
+    """`ask` is the administrator's; `ask_as` another's. Tokens need a `folder` for their keys."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.clock = JumpingClock()
+        ids = Ids(Random(3))
+        self.registry = Registry(MemoryStore(), self.clock, ids)
+        self.keys = SigningKeys((folder or Path("/nowhere")) / "account.keys")
+        self.tokens = AccountTokens(self.registry, self.keys, self.clock, ids, ISSUER)
+        if folder is not None:
+            self.keys.ensure(self.clock.now())
+        authenticator = Authenticator("right", self.tokens)
+        self.api = Api(self.registry, self.clock, authenticator, address="127.0.0.1:6443")
 
     async def start(self) -> Cluster:
         await self.registry.start()
