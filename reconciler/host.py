@@ -132,7 +132,8 @@ def proxy(
     node = rules.Node(settings.node_name, pods, on.address)
     services, slices = informers.services, informers.slices
     served = Proxy(client, services, slices, informers.pods, node, network, host=on.kernel)
-    return {"proxy": served.run, "departures": Departures(informers.pods, on.kernel.flows).run}
+    gone = Departures(informers.pods, on.kernel.flows, pods)
+    return {"proxy": served.run, "departures": gone.run}
 
 
 def names(settings: Settings, informers: Informers) -> dict[str, Part]:

@@ -2,9 +2,8 @@
 
 A UDP client that keeps sending from one port stays tied to its first backend by connection
 tracking, for as long as it sends. Kubernetes' kube-proxy deletes such flows when endpoints
-change, and so do we. A TCP or SCTP client that nobody answered yet goes on asking the same
-backend, too; its flow is deleted with them, so that its next try meets another backend. What was
-answered is left to drain, until the backend's address is nobody's any more (`departures.py`).
+change, and so do we (`loop.py`). Connections are left to drain; `departures.py` says which of
+them are forgotten, and when.
 """
 
 from __future__ import annotations
@@ -31,6 +30,8 @@ _NO_ANSWER_SECONDS = 5.0
 _TYPE_MASK = 0x3FFF
 
 _ORIGINAL, _REPLY, _STATUS = 1, 2, 3  # CTA_TUPLE_ORIG, CTA_TUPLE_REPLY, CTA_STATUS
+_PROTOCOL_STATE, _ID = 4, 12  # CTA_PROTOINFO, CTA_ID
+_TCP, _TCP_STATE = 1, 1  # CTA_PROTOINFO_TCP, CTA_PROTOINFO_TCP_STATE
 _FILTER, _STATUS_MASK = 25, 26  # CTA_FILTER, CTA_STATUS_MASK
 _ORIGINAL_FLAGS, _REPLY_FLAGS = 1, 2  # CTA_FILTER_ORIG_FLAGS, CTA_FILTER_REPLY_FLAGS
 _IP, _PROTO = 1, 2  # CTA_TUPLE_IP, CTA_TUPLE_PROTO
@@ -40,6 +41,7 @@ _NESTED = 0x8000
 _BY_SOURCE = 1 << 0  # CTA_FILTER_F_CTA_IP_SRC
 _BY_PROTOCOL = 1 << 3  # CTA_FILTER_F_CTA_PROTO_NUM
 _ANSWERED = 1 << 1  # IPS_SEEN_REPLY
+_TIME_WAIT = b"\x07"  # TCP_CONNTRACK_TIME_WAIT
 _NUMBERS = {
     "tcp": socket.IPPROTO_TCP,
     "udp": socket.IPPROTO_UDP,
@@ -51,15 +53,19 @@ _NAMES = {number: name for name, number in _NUMBERS.items()}
 class Flow(NamedTuple):
     """One flow: where the client sends, who answers, and the kernel's own name for it.
 
-    `backend` is in nftables' notation (address . port); `answered`: it has sent something.
+    `backend` is in nftables' notation (address . port); `answered`: it has sent something;
+    `over`: only TCP's quarantine of the ports is left of it. `id` tells it from a later flow of
+    the same ports.
     """
 
     protocol: str
     destination: str
     port: int
     backend: str
-    answered: bool
     original: bytes
+    id: bytes = b""
+    answered: bool = True
+    over: bool = False
 
 
 class Conntrack:
@@ -77,33 +83,41 @@ class Conntrack:
         """Close the socket."""
         self._socket.close()
 
-    def forget_departed(self, pools: Pools) -> int:
-        """Delete the flows of these frontends that go to a backend outside their pools.
+    def forget_udp(self, pools: Pools) -> int:
+        """Delete the UDP flows of these frontends that go to a backend outside their pools.
 
-        All of UDP, of TCP and SCTP those that nobody answered yet. Returns how many.
+        Returns how many.
         """
-        protocols = {key.split(" . ")[-2] for key in pools}
-        stale = [
-            flow
-            for protocol in sorted(protocols)
-            for flow in self._unsettled(protocol)
-            if is_stale(flow, pools)
-        ]
+        udp = {key: pool for key, pool in pools.items() if key.split(" . ")[-2] == "udp"}
+        if not udp:
+            return 0
+        number = _attribute(_NUMBER, bytes([socket.IPPROTO_UDP]))
+        only = _nest(_ORIGINAL, _nest(_PROTO, number)) + _filter(original=_BY_PROTOCOL)
+        stale = [flow for flow in self._flows(only) if is_stale(flow, udp)]
         return sum(self._delete(flow) for flow in stale)
 
-    def forget_backend(self, address: str) -> int:
-        """Delete every flow that this address answers; return how many."""
+    def forget_backend(self, address: str, *, unanswered: bool = False) -> int:
+        """Delete the flows that this address answers, or is still to answer; return how many.
+
+        `unanswered`: only those to which it has sent nothing yet. Those that are over stay: a new
+        connection of the same ports replaces them.
+        """
         source = _nest(_IP, _attribute(_SOURCE, socket.inet_aton(address)))
-        found = self._flows(_nest(_REPLY, source) + _filter(reply=_BY_SOURCE))
-        flows = [flow for flow in found if flow.backend.partition(" . ")[0] == address]
+        only = _nest(_REPLY, source) + _filter(reply=_BY_SOURCE)
+        if unanswered:
+            only += _attribute(_STATUS, bytes(4)) + _attribute(_STATUS_MASK, _big(_ANSWERED))
+        flows = [
+            flow
+            for flow in self._flows(only)
+            if flow.backend.partition(" . ")[0] == address
+            and not (flow.over or (unanswered and flow.answered))
+        ]
         return sum(self._delete(flow) for flow in flows)
 
-    def _unsettled(self, protocol: str) -> Iterator[Flow]:
-        number = _attribute(_NUMBER, bytes([_NUMBERS[protocol]]))
-        only = _nest(_ORIGINAL, _nest(_PROTO, number)) + _filter(original=_BY_PROTOCOL)
-        if protocol != "udp":
-            only += _attribute(_STATUS, bytes(4)) + _attribute(_STATUS_MASK, _big(_ANSWERED))
-        return self._flows(only)
+    def backends(self) -> frozenset[str]:
+        """Return every address that answers a flow, or is still to."""
+        found = self._flows(b"")
+        return frozenset(f.backend.partition(" . ")[0] for f in found if not f.over)
 
     def _flows(self, only: bytes) -> Iterator[Flow]:
         """List flows; a kernel that does not know a filter lists more than was asked for."""
@@ -113,7 +127,8 @@ class Conntrack:
                 yield flow
 
     def _delete(self, flow: Flow) -> bool:
-        sequence = self._send(_DELETE, _ACK, _nest(_ORIGINAL, flow.original))
+        same = _attribute(_ID, flow.id) if flow.id else b""
+        sequence = self._send(_DELETE, _ACK, _nest(_ORIGINAL, flow.original) + same)
         try:
             for _ in self._answers(sequence):
                 pass
@@ -150,9 +165,7 @@ class Conntrack:
 
 
 def is_stale(flow: Flow, pools: Pools) -> bool:
-    """Tell whether a frontend in `pools` must let go of `flow`: its backend is there no more."""
-    if flow.answered and flow.protocol != "udp":
-        return False
+    """Tell whether a frontend in `pools` sends `flow` to a backend that it no longer has."""
     by_port = pools.get(f"{flow.protocol} . {flow.port}")
     pool = pools.get(f"{flow.destination} . {flow.protocol} . {flow.port}", by_port)
     return pool is not None and flow.backend not in pool
@@ -168,9 +181,17 @@ def parse_flow(message: bytes) -> Flow | None:
     if sent is None or answered is None:
         return None
     status = int.from_bytes(attributes.get(_STATUS, b""), "big")
-    backend = f"{answered.source} . {answered.source_port}"
-    seen = bool(status & _ANSWERED)
-    return Flow(sent.protocol, sent.destination, sent.port, backend, seen, original)
+    state = _inside(attributes.get(_PROTOCOL_STATE, b""), _TCP, _TCP_STATE)
+    return Flow(
+        protocol=sent.protocol,
+        destination=sent.destination,
+        port=sent.port,
+        backend=f"{answered.source} . {answered.source_port}",
+        original=original,
+        id=attributes.get(_ID, b""),
+        answered=bool(status & _ANSWERED),
+        over=state == _TIME_WAIT,
+    )
 
 
 class _Tuple(NamedTuple):
@@ -209,6 +230,13 @@ def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
             return
         yield kind & _TYPE_MASK, data[offset + _ATTRIBUTE.size : offset + length]
         offset += (length + 3) & ~3
+
+
+def _inside(data: bytes, *path: int) -> bytes:
+    """Return the value of the attribute at the end of the path, empty when there is none."""
+    for kind in path:
+        data = dict(_attributes(data)).get(kind, b"")
+    return data
 
 
 def _attribute(kind: int, value: bytes) -> bytes:

@@ -78,12 +78,16 @@ class Kernel(Protocol):
 class Flows(Protocol):
     """Connection tracking as the loop uses it; `conntrack.Conntrack` is the real one."""
 
-    def forget_departed(self, pools: Pools) -> int:
-        """Delete the flows to backends outside these pools that can move on; return how many."""
+    def forget_udp(self, pools: Pools) -> int:
+        """Delete the UDP flows that go to backends outside these pools; return how many."""
         ...
 
-    def forget_backend(self, address: str) -> int:
-        """Delete every flow that the address answers; return how many."""
+    def forget_backend(self, address: str, *, unanswered: bool = False) -> int:
+        """Delete the flows that the address answers, or is still to; return how many."""
+        ...
+
+    def backends(self) -> frozenset[str]:
+        """Return every address that answers a flow."""
         ...
 
     def close(self) -> None:
@@ -283,8 +287,7 @@ class Proxy:
             self._log.warning("proxy.change_refused", reason=str(error))
             await self._replace()
             return
-        if transaction.deletions:
-            await self._forget(transaction)
+        await self._forget(transaction)
         self._log.debug(
             "proxy.programmed",
             added=len(transaction.additions),
@@ -311,8 +314,7 @@ class Proxy:
         try:
             if sticky:
                 await self._blocking(self._kernel.forget_affinity, sticky)
-            pools = self._rules.pools(transaction)
-            forgotten = await self._blocking(self._flows.forget_departed, pools)
+            forgotten = await self._blocking(self._flows.forget_udp, self._rules.pools(transaction))
         except (OSError, NftError) as error:
             self._log.warning("proxy.flows_kept", reason=str(error))
             return

@@ -23,6 +23,7 @@ from reconciler.proxy.rules import Element, compile_service
 from reconciler.proxy.ruleset import Owner, RuleSet
 from reconciler.proxy.skeleton import Network
 from reconciler.proxy.table import Table, open_table, remove_table
+from tests.integration.harness import wait_for
 from tests.integration.netns import (
     BRIDGE_ADDRESS,
     HOST_ADDRESS,
@@ -66,7 +67,7 @@ class Kernel:
         change = self.rules.take()
         self.table.apply(change)
         self.table.forget_affinity(self.rules.sticky(change))
-        self.conntrack.forget_departed(self.rules.pools(change))
+        self.conntrack.forget_udp(self.rules.pools(change))
 
     def web(self, *pods: int, **spec: Any) -> None:
         addresses = [f"10.244.0.{pod}" for pod in pods]
@@ -292,11 +293,15 @@ def tcp_socket(namespace: str) -> socket.socket:
 def test_a_client_that_nobody_answered_yet_meets_another_backend(
     net: World, kernel: Kernel
 ) -> None:
-    kernel.web(77)  # nobody has that address: the client's first packets are lost
+    mute = ("ip", "-n", net.pod(77), "route", "add", "blackhole", "10.244.0.9")
+    subprocess.run(mute, check=True)
+    kernel.web(77)
     with tcp_socket(pod(net, 9)) as client:
         client.setblocking(False)
         assert client.connect_ex((CLUSTER, 80)) == errno.EINPROGRESS
         kernel.web(6)
+        forget = kernel.conntrack.forget_backend
+        wait_for(lambda: forget("10.244.0.77", unanswered=True), "a flow to the mute pod")
         client.settimeout(5)
         assert select.select([], [client], [], 5)[1]
         assert client.recv(100) == b"pod-6 10.244.0.9"
@@ -320,6 +325,7 @@ def test_a_client_of_a_pod_that_is_gone_is_reset_when_it_speaks(
             client.send(b"drains")
             assert peer.recv(100) == b"drains"
             subprocess.run(("ip", "-n", net.host, "link", "del", f"v{number}"), check=True)
+            assert kernel.conntrack.forget_backend(f"10.244.0.{number}", unanswered=True) == 0
             assert kernel.conntrack.forget_backend(f"10.244.0.{number}") == 1
             client.send(b"to nobody")
             with pytest.raises(ConnectionResetError):

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from ipaddress import IPv4Network
 from typing import Any
 
 import pytest
@@ -18,7 +19,8 @@ from reconciler.core.ids import Ids
 from reconciler.model.meta import ObjectMeta
 from reconciler.model.namespace import Namespace
 from reconciler.model.pod import Pod
-from reconciler.proxy.departures import Departures
+from reconciler.model.podstatus import PodCondition
+from reconciler.proxy.departures import Departures, Patience
 from reconciler.proxy.ruleset import Pools
 from reconciler.store.memory import MemoryStore
 
@@ -28,17 +30,22 @@ class Flows:
 
     def __init__(self) -> None:
         self.forgotten: list[str] = []
+        self.moved_on: list[str] = []
+        self.known: frozenset[str] = frozenset()
         self.refusals = 0
 
-    def forget_departed(self, pools: Pools) -> int:
+    def forget_udp(self, pools: Pools) -> int:
         return 0
 
-    def forget_backend(self, address: str) -> int:
+    def forget_backend(self, address: str, *, unanswered: bool = False) -> int:
         if self.refusals:
             self.refusals -= 1
             raise OSError("refused for the test")
-        self.forgotten.append(address)
+        (self.moved_on if unanswered else self.forgotten).append(address)
         return 1
+
+    def backends(self) -> frozenset[str]:
+        return self.known
 
     def close(self) -> None: ...
 
@@ -49,9 +56,16 @@ class World:
         self.registry = Registry(MemoryStore(), SystemClock(), Ids())
         self.client = LocalClient(self.registry)
         self.pods = Informer(self.client, Pod)
-        self.loop = Departures(self.pods, lambda: self.flows, linger=0.05)
+        self.loop = Departures(
+            self.pods,
+            lambda: self.flows,
+            IPv4Network("10.244.0.0/24"),
+            patience=Patience(0.01, 0.05),
+        )
 
-    async def pod(self, name: str, address: str, phase: str = "Running", **spec: Any) -> Pod:
+    async def pod(
+        self, name: str, address: str, phase: str = "Running", *, ready: bool = False, **spec: Any
+    ) -> Pod:
         """Make or change a pod that runs with this address."""
         found = self.pods.get(name, "shop")
         if found is None:
@@ -66,7 +80,8 @@ class World:
                     )
                 )
             )
-        status = found.status.replace(phase=phase, pod_ip=address)
+        conditions = (PodCondition(type="Ready", status=str(ready)),)
+        status = found.status.replace(phase=phase, pod_ip=address, conditions=conditions)
         changed = await self.client.update(found.replace(status=status), subresource="status")
         await self.until(lambda: self.seen(changed))
         return changed
@@ -82,8 +97,9 @@ class World:
 
 
 @asynccontextmanager
-async def running() -> AsyncIterator[World]:
+async def running(*known: str) -> AsyncIterator[World]:
     world = World()
+    world.flows.known = frozenset(known)
     await world.registry.start()
     await world.client.create(Namespace(metadata=ObjectMeta(name="shop")))
     async with asyncio.TaskGroup() as group:
@@ -119,6 +135,11 @@ async def test_the_end_of_a_pod_that_was_asked_to_end_ends_its_connections() -> 
         await world.until(lambda: world.flows.forgotten == ["10.244.0.5"])
 
 
+async def test_what_went_while_nobody_looked_is_found() -> None:
+    async with running("10.244.0.6", "10.244.0.5", "10.244.0.1", "192.168.1.5") as world:
+        await world.until(lambda: world.flows.forgotten == ["10.244.0.5", "10.244.0.6"])
+
+
 async def test_a_pod_that_was_removed_by_force_may_still_answer_for_a_moment() -> None:
     async with running() as world:
         await world.pod("a", "10.244.0.5")
@@ -141,7 +162,20 @@ async def test_an_address_that_another_has_is_left_alone() -> None:
 
 async def test_a_refusal_of_the_kernel_stops_nothing() -> None:
     async with running() as world:
+        await world.pod("a", "10.244.0.5")
         world.flows.refusals = 1
-        for address in ("10.244.0.5", "10.244.0.6", "10.244.0.7"):
-            await world.pod("a", address)
+        await world.pod("a", "10.244.0.6")
+        await world.until(lambda: not world.flows.refusals)
+        await world.pod("a", "10.244.0.7")
         await world.until(lambda: world.flows.forgotten == ["10.244.0.6"])
+
+
+async def test_who_was_not_answered_moves_on_when_a_pod_leaves_its_services() -> None:
+    async with running() as world:
+        await world.pod("a", "10.244.0.5", ready=True)
+        await world.pod("a", "10.244.0.5")
+        await world.until(lambda: world.flows.moved_on == ["10.244.0.5"])
+        await world.pod("b", "10.244.0.6", ready=True)
+        await world.client.delete(Pod, "b", "shop")
+        await world.until(lambda: world.flows.moved_on == ["10.244.0.5", "10.244.0.6"])
+        assert world.flows.forgotten == []

@@ -69,7 +69,7 @@ class VirtualKernel:
     def forget_affinity(self, pools: Pools) -> None:
         self.forgotten.append(pools)
 
-    def forget_departed(self, pools: Pools) -> int:
+    def forget_udp(self, pools: Pools) -> int:
         return 0
 
     def keep_only(self, wanted: Iterable[str]) -> frozenset[str]:
