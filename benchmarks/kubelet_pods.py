@@ -165,7 +165,7 @@ async def bench(root: Path) -> AsyncIterator[Bench]:
     loops = (
         informers.pods.run,
         informers.services.run,
-        informers.endpoints.run,
+        informers.slices.run,
         informers.proxies.run,
         recorder.run,
         kubelet.run,
