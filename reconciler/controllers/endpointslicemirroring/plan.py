@@ -43,6 +43,9 @@ CAPACITY = 1000
 
 _LEADER = "control-plane.alpha.kubernetes.io/leader"
 _NOT_MIRRORED = (TRIGGER_TIME, "kubectl.kubernetes.io/last-applied-configuration")
+_OURS = "reconciler.dev/"
+"""The prefix of annotations by which a source knows its own objects, which mirrors are not."""
+
 _FAMILIES = ("IPv4", "IPv6")
 
 
@@ -93,7 +96,11 @@ def _of_family(endpoints: Endpoints, family: str, mine: Iterable[EndpointSlice])
 def _dress(endpoints: Endpoints) -> Dress:
     meta = endpoints.metadata
     labels = {**meta.labels, SERVICE_NAME: meta.name, MANAGED_BY: MANAGER}
-    kept = {name: text for name, text in meta.annotations.items() if name not in _NOT_MIRRORED}
+    kept = {
+        name: text
+        for name, text in meta.annotations.items()
+        if name not in _NOT_MIRRORED and not name.startswith(_OURS)
+    }
     return Dress(labels, kept)
 
 

@@ -31,7 +31,15 @@ def subset(
 
 def test_one_slice_for_each_family_and_set_of_ports() -> None:
     endpoints = Endpoints(
-        metadata=ObjectMeta(name="db", namespace="shop", annotations={TRIGGER_TIME: "then"}),
+        metadata=ObjectMeta(
+            name="db",
+            namespace="shop",
+            annotations={
+                TRIGGER_TIME: "then",
+                "reconciler.dev/source": "main/Endpoints/shop/db",
+                "a": "b",
+            },
+        ),
         subsets=(
             subset("192.0.2.1", "2001:db8::1"),
             subset("192.0.2.2", unready="192.0.2.3"),
@@ -55,4 +63,4 @@ def test_one_slice_for_each_family_and_set_of_ports() -> None:
     ]
     first = actions[0].slice.endpoints[0]
     assert (first.hostname, first.node_name) == ("h", "n")
-    assert all(action.slice.metadata.annotations == {} for action in actions)
+    assert all(action.slice.metadata.annotations == {"a": "b"} for action in actions)
