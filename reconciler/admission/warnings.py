@@ -9,6 +9,7 @@ from base64 import b64decode
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from reconciler.admission import addresswarnings as addresses
 from reconciler.admission.errors import go_quote
 from reconciler.model import quantity
 from reconciler.model.config import Secret
@@ -16,6 +17,7 @@ from reconciler.model.container import Container
 from reconciler.model.meta import KubeObject
 from reconciler.model.pod import Pod, PodSpec, PodTemplate
 from reconciler.model.replication import ReplicationController
+from reconciler.model.service import Service
 from reconciler.model.storage import PersistentVolume
 
 Warnings = Iterator[str]
@@ -26,6 +28,8 @@ _DEPRECATED_VOLUMES = {
     "rbd": "rbd: deprecated in v1.28, non-functional in v1.31+",
     "cephfs": "cephfs: deprecated in v1.28, non-functional in v1.31+",
 }
+_OLD_HINTS = "service.kubernetes.io/topology-aware-hints"
+_TOPOLOGY_MODE = "service.kubernetes.io/topology-mode"
 _PEM = b"-----BEGIN "
 _BYTES = ("memory", "ephemeral-storage")
 
@@ -121,10 +125,31 @@ def _volume(volume: PersistentVolume) -> Warnings:
         )
 
 
+def _service(service: Service) -> Warnings:
+    """GetWarningsForService."""
+    if _OLD_HINTS in service.metadata.annotations:
+        yield f"annotation {_OLD_HINTS} is deprecated, please use {_TOPOLOGY_MODE} instead"
+    spec = service.spec
+    if spec.cluster_ip not in ("", "None"):
+        for index, text in enumerate(spec.cluster_ips):
+            yield from addresses.ip(text, f"spec.clusterIPs[{index}]")
+    for index, text in enumerate(spec.external_ips):
+        yield from addresses.ip(text, f"spec.externalIPs[{index}]")
+    if spec.load_balancer_ip:
+        yield from addresses.ip(spec.load_balancer_ip, "spec.loadBalancerIP")
+    for index, text in enumerate(spec.load_balancer_source_ranges):
+        yield from addresses.cidr(text, f"spec.loadBalancerSourceRanges[{index}]")
+    if spec.type == "ExternalName" and spec.external_ips:
+        yield 'spec.externalIPs is ignored when spec.type is "ExternalName"'
+    if spec.type != "ExternalName" and spec.external_name:
+        yield 'spec.externalName is ignored when spec.type is not "ExternalName"'
+
+
 _RULES: dict[type[KubeObject], Callable[[Any], Warnings]] = {
     PersistentVolume: _volume,
     Pod: _pod,
     PodTemplate: _template,
     ReplicationController: _controller,
     Secret: _secret,
+    Service: _service,
 }

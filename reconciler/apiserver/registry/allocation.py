@@ -121,9 +121,9 @@ class Ports:
     def __init__(self, first: int, last: int) -> None:
         self._pool = Pool(first, last, first + _static_band(last - first + 1, 128))
 
-    def take(self, port: int) -> None:
-        """Take `port`; raises `Unavailable`."""
-        if port not in self._pool:
+    def take(self, port: int, *, ranged: bool = True) -> None:
+        """Take `port`; raises `Unavailable` when it is taken, or `ranged` and not of the range."""
+        if ranged and port not in self._pool:
             raise Unavailable(
                 "provided port is not in the valid range. The range of valid ports is"
                 f" {self._pool.first}-{self._pool.last}"

@@ -310,7 +310,7 @@ class Registry:
         limited = await self._policies.with_defaults(born)
         if limited is not born:
             valid = None
-        new, claim = strategy.claim(strategy.for_create(limited), None)
+        new, claim = strategy.claim(strategy.for_create(limited), None, dry_run=dry_run)
         try:
             _check(strategy, new, validate_restated(new, valid) if valid else validate(new))
             self._check_absent(strategy, new)
@@ -399,7 +399,9 @@ class Registry:
 
     async def _write(self, target: _Target[K], record: Record, old: K, new: K) -> K:
         strategy = target.strategy
-        new, claim = strategy.claim(succession.counted(strategy, new, old), old)
+        new, claim = strategy.claim(
+            succession.counted(strategy, new, old), old, dry_run=target.dry_run
+        )
         try:
             if target.check:
                 _check(strategy, new, validate_update(new, old))

@@ -48,9 +48,14 @@ class ServiceStrategy(Strategy[Service]):
             for port in _held_ports(service.spec):
                 _quietly_take(self.ports, port)
 
-    def claim(self, new: Service, old: Service | None) -> tuple[Service, Claim]:
-        """Take what `new` needs beyond what `old` has; raises `StatusError` and takes nothing."""
-        claim = _ServiceClaim(self, of_api=_is_api(new))
+    def claim(
+        self, new: Service, old: Service | None, *, dry_run: bool = False
+    ) -> tuple[Service, Claim]:
+        """Take what `new` needs beyond what `old` has; raises `StatusError` and takes nothing.
+
+        A dry run asks whether a node port is free, not whether it is in the range, as Kubernetes'.
+        """
+        claim = _ServiceClaim(self, ranged=not dry_run, of_api=_is_api(new))
         try:
             spec = self._take(new.spec, old.spec if old else None, claim)
         except _Refused as refusal:
@@ -110,7 +115,7 @@ class ServiceStrategy(Strategy[Service]):
 
     def _take_port(self, index: int, port: int, claim: _ServiceClaim) -> None:
         try:
-            self.ports.take(port)
+            self.ports.take(port, ranged=claim.ranged)
         except Unavailable as refusal:
             path = f"spec.ports[{index}].nodePort"
             raise _Refused(invalid(path, port, str(refusal))) from refusal
@@ -138,7 +143,7 @@ class ServiceStrategy(Strategy[Service]):
             claim.ports.append(chosen)
             return spec.replace(health_check_node_port=chosen)
         try:
-            self.ports.take(wanted)
+            self.ports.take(wanted, ranged=claim.ranged)
         except Unavailable as refusal:
             text = f"failed to allocate requested HealthCheck NodePort {wanted}: {refusal}"
             raise Unavailable(text) from refusal
@@ -155,10 +160,14 @@ class _Refused(Unavailable):
 
 
 class _ServiceClaim(Claim):
-    """What one write took from the pools, and what it gives up."""
+    """What one write took from the pools, and what it gives up.
 
-    def __init__(self, strategy: ServiceStrategy, *, of_api: bool) -> None:
+    `ranged` says whether ports must be of the range, `of_api` that the service is the API's own.
+    """
+
+    def __init__(self, strategy: ServiceStrategy, *, ranged: bool, of_api: bool) -> None:
         self._strategy = strategy
+        self.ranged = ranged
         self.of_api = of_api
         self.addresses: list[str] = []
         self.ports: list[int] = []

@@ -80,7 +80,13 @@ class Strategy(Generic[K]):
         """Say whether nothing changed that `generation` counts."""
         return bool(new.spec == old.spec)  # type: ignore[attr-defined]
 
-    def claim(self, new: K, old: K | None) -> tuple[K, Claim]:  # noqa: ARG002 - for overriders
+    def claim(
+        self,
+        new: K,
+        old: K | None,  # noqa: ARG002 - for overriders
+        *,
+        dry_run: bool = False,  # noqa: ARG002 - for overriders
+    ) -> tuple[K, Claim]:
         """Reserve what `new` needs; `old` is what it replaces. May raise `StatusError`."""
         return new, NO_CLAIM
 
