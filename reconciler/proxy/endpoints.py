@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from reconciler.model.address import plain_ipv4
 from reconciler.model.endpointslice import Endpoint, EndpointSlice
 from reconciler.model.service import ServicePort
 
@@ -62,25 +63,29 @@ def _targets(
     """Yield each endpoint of the port's name and protocol. Its first address stands for all."""
     protocol = port.protocol or "TCP"
     for obj in slices:
-        if obj.address_type != FAMILY:
-            continue
         for target in obj.ports:
             named = (target.name or "") == port.name and (target.protocol or "TCP") == protocol
             if not named or target.port is None:
                 continue
             for endpoint in obj.endpoints:
-                if endpoint.addresses:
-                    yield Backend(endpoint.addresses[0], target.port), endpoint
+                if address := _address(obj, endpoint):
+                    yield Backend(address, target.port), endpoint
+
+
+def _address(obj: EndpointSlice, endpoint: Endpoint) -> str:
+    if obj.address_type != FAMILY or not endpoint.addresses:
+        return ""
+    return plain_ipv4(endpoint.addresses[0])
 
 
 def ready_here(slices: Iterable[EndpointSlice], node: str) -> int:
     """Return how many addresses of the service are ready on the node `node`."""
     return len(
         {
-            endpoint.addresses[0]
+            address
             for obj in slices
-            if obj.address_type == FAMILY
             for endpoint in obj.endpoints
-            if endpoint.ready and endpoint.node_name == node and endpoint.addresses
+            if endpoint.ready and endpoint.node_name == node
+            if (address := _address(obj, endpoint))
         }
     )

@@ -31,11 +31,12 @@ notation.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, collapse_addresses
 from typing import NamedTuple
 
+from reconciler.model.address import plain_ipv4
 from reconciler.model.endpointslice import EndpointSlice
 from reconciler.model.service import Service, ServicePort
 from reconciler.proxy.endpoints import Backend, Backends, backends
@@ -254,12 +255,10 @@ def _frontends(service: Service, port: ServicePort) -> Iterator[Frontend]:
     protocol = (port.protocol or "TCP").lower()
     if spec.type == "ExternalName":
         return
-    for address in spec.cluster_ips or (spec.cluster_ip,):
-        if _is_v4(address):
-            yield Frontend(address, protocol, port.port, external=False)
-    for address in spec.external_ips:
-        if _is_v4(address):
-            yield Frontend(address, protocol, port.port, external=True)
+    for address in _plain(spec.cluster_ips or (spec.cluster_ip,)):
+        yield Frontend(address, protocol, port.port, external=False)
+    for address in _plain(spec.external_ips):
+        yield Frontend(address, protocol, port.port, external=True)
     for address in _ingress(service):
         yield Frontend(address, protocol, port.port, external=True, balanced=True)
     if port.node_port and spec.type in ("NodePort", "LoadBalancer"):
@@ -269,7 +268,7 @@ def _frontends(service: Service, port: ServicePort) -> Iterator[Frontend]:
 def _ingress(service: Service) -> tuple[str, ...]:
     """Return the load balancer's addresses whose packets come to the nodes as they are."""
     ingress = service.status.load_balancer.ingress
-    return tuple(entry.ip for entry in ingress if entry.ip_mode != "Proxy" and _is_v4(entry.ip))
+    return tuple(_plain(entry.ip for entry in ingress if entry.ip_mode != "Proxy"))
 
 
 def balanced_addresses(service: Service) -> tuple[str, ...]:
@@ -290,7 +289,7 @@ def _sources(service: Service, frontend: Frontend, node: Node) -> tuple[IPv4Netw
     allowFromNode).
     """
     texts = service.spec.load_balancer_source_ranges if frontend.balanced else ()
-    ranges = [IPv4Network(text.strip(), strict=False) for text in texts if _is_v4(text)]
+    ranges = [IPv4Network(text.strip(), strict=False) for text in texts if ":" not in text]
     if node.address and any(IPv4Address(node.address) in each for each in ranges):
         ranges.append(IPv4Network(frontend.address))
     allowed = tuple(collapse_addresses(ranges))
@@ -311,5 +310,6 @@ def _is_local(service: Service, frontend: Frontend) -> bool:
     return policy == "Local"
 
 
-def _is_v4(address: str) -> bool:
-    return "." in address and ":" not in address
+def _plain(addresses: Iterable[str]) -> Iterator[str]:
+    """Yield the IPv4 addresses among `addresses`, each in its one form."""
+    return filter(None, map(plain_ipv4, addresses))

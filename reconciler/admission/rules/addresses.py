@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from reconciler.admission.errors import Errors, duplicate, invalid, not_supported
 from reconciler.admission.rules import names
+from reconciler.model.address import parse_ip
 from reconciler.model.service import ServiceSpec
 
 FAMILIES = ("IPv4", "IPv6")
@@ -85,7 +86,7 @@ def external_ip(address: str, path: str) -> Errors:
 
 def no_special_ip(address: str, path: str) -> Errors:
     """ValidateNonSpecialIP."""
-    ip = names.parse_ip(address)
+    ip = parse_ip(address)
     if ip is None:
         yield invalid(path, address, "must be a valid IP address")
         return

@@ -14,6 +14,7 @@ from reconciler.admission.rules import names
 from reconciler.admission.rules.addresses import no_special_ip
 from reconciler.admission.rules.container import protocol
 from reconciler.admission.rules.meta import labels, validate_meta
+from reconciler.model.address import parse_ip
 from reconciler.model.endpointslice import Endpoint, EndpointHints, EndpointPort, EndpointSlice
 
 ADDRESS_TYPES = ("FQDN", "IPv4", "IPv6")
@@ -79,7 +80,7 @@ def _addresses(addresses: tuple[str, ...], kind: str, path: str) -> Errors:
 
 def _ip(address: str, kind: str, path: str) -> Errors:
     """IsValidIPv4Address or IsValidIPv6Address, then ValidateEndpointIP."""
-    ip = names.parse_ip(address)
+    ip = parse_ip(address)
     if ip is None or f"IPv{ip.version}" != kind:
         yield invalid(path, address, f"must be a valid {kind} address")
     yield from no_special_ip(address, path)

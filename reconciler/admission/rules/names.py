@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_network
+from ipaddress import ip_network
 
 from reconciler.admission.errors import Errors, invalid
+from reconciler.model.address import parse_ip
 
 Messages = tuple[str, ...]
 Format = Callable[[str], Messages]
@@ -218,26 +219,13 @@ def ip_address(text: str) -> Messages:
     return () if parse_ip(text) is not None else (IP_MESSAGE,)
 
 
-def parse_ip(text: str) -> IPv4Address | IPv6Address | None:
-    """Return the address that a text means, or None; leading zeroes are read as decimal."""
-    try:
-        if ":" in text:
-            return None if "%" in text else IPv6Address(text)
-        parts = text.split(".")
-        if not all(part.isascii() and part.isdigit() for part in parts):
-            return None
-        return IPv4Address(".".join(part.lstrip("0") or "0" for part in parts))
-    except AddressValueError:
-        return None
-
-
 def cidr(text: str) -> Messages:
     """Check an address range in CIDR notation."""
     try:
         ip_network(text, strict=False)
     except ValueError:
         return (CIDR_MESSAGE,)
-    return () if "/" in text else (CIDR_MESSAGE,)
+    return () if text.rpartition("/")[2].isdecimal() and "/" in text else (CIDR_MESSAGE,)
 
 
 def path_without_backsteps(text: str) -> Messages:

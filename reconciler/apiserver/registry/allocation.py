@@ -7,9 +7,10 @@ kept in memory only: the services themselves are the record.
 from __future__ import annotations
 
 from collections.abc import Callable
-from ipaddress import AddressValueError, IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 
 from reconciler.core.errors import ReconcilerError
+from reconciler.model.address import parse_ip
 
 Pick = Callable[[int], int]
 """Return a random number from 0 up to, but without, the argument."""
@@ -84,12 +85,10 @@ class Addresses:
 
         Text that is no address is validation's matter.
         """
-        try:
-            number = int(IPv4Address(address))
-        except AddressValueError:
+        wanted = parse_ip(address)
+        if not isinstance(wanted, IPv4Address) or (of_api and int(wanted) == self._api):
             return
-        if of_api and number == self._api:
-            return
+        number = int(wanted)
         if number not in self._pool:
             raise Unavailable(
                 f"failed to allocate IP {address}: the provided IP ({address}) is not in the valid"
@@ -107,12 +106,9 @@ class Addresses:
 
     def give_back(self, address: str) -> None:
         """Let others have `address`; that of the API is never given to others."""
-        try:
-            number = int(IPv4Address(address))
-        except AddressValueError:
-            return
-        if number != self._api:
-            self._pool.give_back(number)
+        held = parse_ip(address)
+        if isinstance(held, IPv4Address) and int(held) != self._api:
+            self._pool.give_back(int(held))
 
 
 class Ports:

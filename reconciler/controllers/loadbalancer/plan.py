@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 
 from reconciler.controllers.loadbalancer.pool import AddressPool
+from reconciler.model.address import parse_ip
 from reconciler.model.service import LoadBalancerIngress, LoadBalancerStatus, Service
 
 CLASS = "reconciler.dev/host"
@@ -132,10 +133,8 @@ def _held(service: Service) -> str:
 
 
 def _parse(text: str) -> IPv4Address | None:
-    try:
-        return IPv4Address(text)
-    except ValueError:
-        return None
+    address = parse_ip(text)
+    return address if isinstance(address, IPv4Address) else None
 
 
 def _ports(service: Service) -> set[Port]:

@@ -14,6 +14,7 @@ import dns.exception
 import dns.name
 import dns.reversename
 
+from reconciler.model.address import plain_ipv4
 from reconciler.model.endpointslice import Endpoint, EndpointSlice
 from reconciler.model.service import Service
 
@@ -75,9 +76,9 @@ def _alias(name: str, target: str) -> _Records:
 def _clustered(name: str, service: Service) -> _Records:
     owner = wire_name(name)
     for address in service.spec.cluster_ips or (service.spec.cluster_ip,):
-        if "." in address:
-            yield owner, A, socket.inet_aton(address)
-            yield reverse_name(address), PTR, owner
+        if plain := plain_ipv4(address):
+            yield owner, A, socket.inet_aton(plain)
+            yield reverse_name(plain), PTR, owner
     for port in service.spec.ports:
         if port.name:
             srv = wire_name(f"_{port.name}._{(port.protocol or 'TCP').lower()}.{name}")
@@ -103,8 +104,12 @@ def _ready(obj: EndpointSlice) -> Iterator[tuple[str, Endpoint]]:
     """Yield every address of the endpoints that get connections; names are no addresses."""
     for endpoint in obj.endpoints if obj.address_type in _ADDRESSES else ():
         if endpoint.ready:
-            for address in endpoint.addresses:
+            for address in filter(None, map(_plain, endpoint.addresses)):
                 yield address, endpoint
+
+
+def _plain(address: str) -> str:
+    return address if ":" in address else plain_ipv4(address)
 
 
 def _address(address: str) -> tuple[int, bytes]:

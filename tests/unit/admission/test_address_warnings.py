@@ -43,17 +43,16 @@ def test_ranges_that_netip_does_not_take(text: str, fault: str) -> None:
 
 
 def test_octets_with_leading_zeroes() -> None:
-    assert told(externalIPs=["192.0.2.01"]) == [
-        f'spec.externalIPs[0]: IP address {SOON}: ParseAddr("192.0.2.01"): '
-        "IPv4 field has octet with leading zero"
-    ]
+    fault = 'ParseAddr("192.0.2.01"): IPv4 field has octet with leading zero'
+    found = told(externalIPs=["192.0.2.01"])
+    assert found == [f"spec.externalIPs[0]: IP address {SOON}: {fault}"]
 
 
 def test_ipv6_that_is_not_in_its_one_form() -> None:
-    assert told(externalIPs=["2001:DB8::1"]) == [
-        'spec.externalIPs[0]: IPv6 address "2001:DB8::1" is not in RFC 5952 canonical format '
-        '("2001:db8::1"), which may cause controller apply-loops'
-    ]
+    form = 'is not in RFC 5952 canonical format ("2001:db8::1")'
+    loops = "which may cause controller apply-loops"
+    found = told(externalIPs=["2001:DB8::1"])
+    assert found == [f'spec.externalIPs[0]: IPv6 address "2001:DB8::1" {form}, {loops}']
 
 
 def test_names_and_addresses_that_the_type_ignores() -> None:

@@ -174,6 +174,18 @@ def test_addresses_of_the_other_family_are_left_alone() -> None:
     assert [e.value for e in plan if e.map.startswith("endpoints")] == ["10.244.0.6 . 8080"]
 
 
+def test_leading_zeroes_are_decimal_and_reach_no_kernel() -> None:
+    service = make_service(
+        cluster_ip="010.096.0.020", cluster_ips=("010.096.0.020",), external_ips=("192.0.2.07",)
+    )
+    plan = compile_service(service, [make_slice("10.244.0.06")], NODE)
+    assert [e.key for e in plan if e.map == "services"] == [
+        "10.96.0.20 . tcp . 80",
+        "192.0.2.7 . tcp . 80",
+    ]
+    assert {e.value for e in plan if e.map == "endpoints-tcp"} == {"10.244.0.6 . 8080"}
+
+
 def sources(*ranges: str, node: Node = NODE) -> list[str]:
     service = make_node_port().replace(status=make_balanced().status)
     spec = service.spec.replace(type="LoadBalancer", load_balancer_source_ranges=ranges)

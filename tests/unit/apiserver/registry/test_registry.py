@@ -357,3 +357,16 @@ async def test_a_restart_remembers_what_services_hold(tmp_path: Path, make: Any)
                 with pytest.raises(StatusError, match="already allocated"):
                     await registry.create(make("Service", "t", spec=spec))
         await store.close()
+
+
+def test_an_address_with_leading_zeroes_is_taken_as_what_it_means(
+    virtual: Any, registry: Registry, make: Make
+) -> None:
+    async def scenario() -> None:
+        padded = {"clusterIP": "010.96.3.03", "ports": [{"port": 80}]}
+        await registry.create(make("Service", "first", spec=padded))
+        plain = {"clusterIP": "10.96.3.3", "ports": [{"port": 80}]}
+        with pytest.raises(StatusError, match="already allocated"):
+            await registry.create(make("Service", "second", spec=plain))
+
+    virtual.run_until_complete(scenario())

@@ -7,6 +7,7 @@ import pytest
 
 from reconciler.model.service import ServicePort
 from reconciler.proxy.dns.records import (
+    AAAA,
     CNAME,
     PTR,
     SRV,
@@ -78,6 +79,22 @@ def test_a_headless_service_has_its_ready_endpoints() -> None:
             f"0 100 6379 10-244-0-7.{WEB}",
         ],
     }
+
+
+def test_addresses_of_both_families_and_of_leading_zeroes_have_records() -> None:
+    service = make_service(cluster_ip="None", cluster_ips=("None",))
+    slices = [
+        make_slice("10.244.0.06"),
+        make_slice("2001:db8::6", family="IPv6", part=2),
+        make_slice("web.example.com", family="FQDN", part=3),
+    ]
+    found = service_records(service, slices, "cluster.local")
+    addresses = found[wire_name(WEB)]
+    assert addresses == {
+        A: (socket.inet_aton("10.244.0.6"),),
+        AAAA: (socket.inet_pton(socket.AF_INET6, "2001:db8::6"),),
+    }
+    assert wire_name(f"2001-db8--6.{WEB}") in found
 
 
 def test_a_headless_service_without_ready_endpoints_has_no_name() -> None:
