@@ -360,7 +360,7 @@ async def test_a_restart_remembers_what_services_hold(tmp_path: Path, make: Any)
 
 
 def test_an_address_with_leading_zeroes_is_taken_as_what_it_means(
-    virtual: Any, registry: Registry, make: Make
+    virtual: Any, registry: Registry, make: Any
 ) -> None:
     async def scenario() -> None:
         padded = {"clusterIP": "010.96.3.03", "ports": [{"port": 80}]}
