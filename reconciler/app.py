@@ -282,6 +282,7 @@ def api_settings(settings: Settings) -> ApiSettings:
         unix_socket=settings.api_socket,
         pki=settings.pki_dir,
         names=(service, str(first)),
+        audit=settings.audit,
         pods=PodAccess(host.network_plan(settings).gateway, settings.pod_cidr),
     )
 

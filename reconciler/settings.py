@@ -261,6 +261,9 @@ class Settings(SourceSettings):
     log_level: str = Field(
         default="info", pattern="^(debug|info|warning|error)$", description="least level logged"
     )
+    audit: Literal["none", "writes", "all"] = Field(
+        default="writes", description="which requests to the API are logged"
+    )
 
     @property
     def named_sources(self) -> Mapping[str, NamedSource]:

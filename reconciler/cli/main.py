@@ -105,7 +105,7 @@ _DAEMON = (
     "service_cidr", "cluster_dns", "cluster_domain", "node_port_min", "node_port_max",
     "node_port_addresses", "load_balancer_pool", "volume_drivers",
     "seccomp_profiles", "allowed_unsafe_sysctls",
-    "let_go_timeout", "git_repo_timeout", "git_repo_size", "git_repo_file", "log_level",
+    "let_go_timeout", "git_repo_timeout", "git_repo_size", "git_repo_file", "log_level", "audit",
 )  # fmt: skip
 _COMMON = ("state_dir", "run_dir", "store_key_file")
 

@@ -30,13 +30,17 @@ class Access:
         self._registry = registry
         self._authenticator = authenticator
 
-    def user(self, request: Request) -> Identity:
-        """Return who asks, or whom he acts as; raises `StatusError`."""
+    def actor(self, request: Request) -> Identity:
+        """Return who asks; raises `StatusError`."""
         try:
-            user = self._authenticator.user(request.headers, request.peer)
-            other = impersonation.wanted(request.headers)
+            return self._authenticator.user(request.headers, request.peer)
         except WrongCredentials as error:
             raise status.unauthorized() from error
+
+    def user(self, request: Request, user: Identity) -> Identity:
+        """Return whom `user` acts as, himself as a rule; raises `StatusError`."""
+        try:
+            other = impersonation.wanted(request.headers)
         except impersonation.NoUser as error:
             raise errors.internal("requested impersonation without a user") from error
         if other is None:

@@ -32,6 +32,7 @@ from reconciler.apiserver.http import (
 )
 from reconciler.apiserver.http.accept import Wanted
 from reconciler.apiserver.http.access import Access
+from reconciler.apiserver.http.audit import Audit, Level, Trail
 from reconciler.apiserver.http.declared import Declared, nothing_declared, warned
 from reconciler.apiserver.http.health import Metrics
 from reconciler.apiserver.http.message import JSON, Answer, Reply, Request
@@ -48,6 +49,7 @@ from reconciler.apiserver.security.accounts import AccountTokens
 from reconciler.apiserver.security.authentication import Authenticator
 from reconciler.apiserver.streaming.service import Streams
 from reconciler.core.clock import Clock
+from reconciler.core.ids import Ids
 from reconciler.model.kinds import Resource
 from reconciler.model.streaming import NodeStreams
 
@@ -71,6 +73,7 @@ class Api:
         random: Random | None = None,
         node: NodeStreams | None = None,
         declared: Declared = nothing_declared,
+        audit: Level = "none",
         connections: Callable[[], int] = lambda: 0,
         measures: Callable[[], str] = str,
     ) -> None:
@@ -88,12 +91,14 @@ class Api:
         self._reviews = Reviews(authenticator, self._access.authorizer, clock)
         self._scale = subresources.Scale(registry, clock)
         self._metrics = Metrics()
+        self._audit = Audit(audit, Ids().uid)
         self._log = structlog.get_logger(component="api")
 
     async def handle(self, request: Request) -> Answer:
         """Answer a request, whatever it is."""
+        trail = self._audit.begin(request)
         try:
-            answer = await self._answer(request)
+            answer = await self._answer(request, trail)
         except StatusError as error:
             told = error.warnings if isinstance(error, Warned) else ()
             answer = status.failure(error, tuple(map(status.warning, told)))
@@ -101,11 +106,12 @@ class Api:
             self._log.exception("api.crashed", method=request.method, path=request.path)
             answer = status.failure(errors.internal("the request could not be answered"))
         self._metrics.count(request.method, answer.code)
-        return answer
+        return self._audit.end(trail, request, answer)
 
-    async def _answer(self, request: Request) -> Answer:
-        user = self._access.user(request)
-        place = target.parse(request.path, discovery.answered())
+    async def _answer(self, request: Request, trail: Trail) -> Answer:
+        place = trail.place = target.parse(request.path, discovery.answered())
+        actor = trail.actor = trail.user = self._access.actor(request)
+        user = trail.user = self._access.user(request, actor)
         self._access.check(user, request, place)
         if place is None:
             return self._outside(request)

@@ -60,6 +60,7 @@ class Connection(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=_BUFFER)
         self._writable.set()
         self._peer = self._identify(self._transport)
+        self._source = _source(self._transport)
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_later(_READ_SECONDS, self._transport.abort)
         self._worker = self._loop.create_task(self._work())
@@ -172,6 +173,7 @@ class Connection(asyncio.Protocol):
                 self._headers,
                 b"".join(self._body),
                 self._peer,
+                source=self._source,
             )
         )
         if len(self._requests) >= _AHEAD:
@@ -258,6 +260,12 @@ class Connection(asyncio.Protocol):
         except TimeoutError:
             self._transport.abort()
             raise ConnectionResetError from None
+
+
+def _source(transport: asyncio.Transport) -> str:
+    """Return where a client is."""
+    peer = transport.get_extra_info("peername")
+    return str(peer[0]) if isinstance(peer, tuple) and peer else "unix"
 
 
 class _Chunks:

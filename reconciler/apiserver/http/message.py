@@ -20,7 +20,10 @@ Query = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request. Header names are lower case; a header given twice is joined by a comma."""
+    """One request. Header names are lower case; a header given twice is joined by a comma.
+
+    `source` is the client's address, "unix" for one of this host's socket.
+    """
 
     method: str
     path: str
@@ -29,6 +32,7 @@ class Request:
     body: bytes = b""
     peer: Identity | None = None
     user: Identity = ANONYMOUS
+    source: str = ""
 
     def one(self, name: str) -> str:
         """Return the first value of a query parameter, empty when it is not given."""

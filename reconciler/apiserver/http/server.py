@@ -18,6 +18,7 @@ from pathlib import Path
 import structlog
 
 from reconciler.apiserver.http.api import Api
+from reconciler.apiserver.http.audit import Level
 from reconciler.apiserver.http.connection import Connection, PeerIdentity
 from reconciler.apiserver.http.declared import Declared, nothing_declared
 from reconciler.apiserver.http.podlistener import PodAccess, bound, from_pods, pod_side
@@ -56,7 +57,7 @@ class ApiSettings:
 
     `listen` is "address:port" (port 0: any); `unix_socket` the local socket's path; `pki` the
     folder of certificates and the token; `names` further names that the certificate is for; `pods`
-    lets this host's pods in where `listen` is loopback.
+    lets this host's pods in where `listen` is loopback; `audit` says which requests are logged.
     """
 
     listen: str
@@ -64,6 +65,7 @@ class ApiSettings:
     pki: Path
     names: tuple[str, ...] = ()
     pods: PodAccess | None = None
+    audit: Level = "none"
 
     @property
     def token_file(self) -> Path:
@@ -137,6 +139,7 @@ class ApiServer:
             address=self._settings.listen,
             node=self._node,
             declared=self._declared,
+            audit=self._settings.audit,
             measures=self._measures,
             connections=lambda: len(self._open),
         )
