@@ -46,7 +46,7 @@ from reconciler.controllers.volumes.binder import Informers as VolumeInformers
 from reconciler.controllers.volumes.binder import VolumeBinder
 from reconciler.controllers.volumes.ephemeral import EphemeralVolumes
 from reconciler.controllers.volumes.protection import VolumeProtection
-from reconciler.core import gc, log
+from reconciler.core import descriptors, gc, log
 from reconciler.core.clock import Clock, SystemClock
 from reconciler.core.errors import ReconcilerError
 from reconciler.core.ids import Ids
@@ -315,6 +315,7 @@ def main(settings: Settings) -> int:
     """
     log.configure(settings.log_level)
     gc.tune()
+    descriptors.allow_many()
     with ExitStack() as stack:
         _own(settings, stack)
         settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)

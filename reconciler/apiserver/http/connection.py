@@ -29,6 +29,8 @@ _READ_SECONDS = 30.0  # to send one request
 _IDLE_SECONDS = 300.0  # between two requests
 _STUCK_SECONDS = 60.0  # without reading anything of an answer
 
+_HEADERS_TOO_LARGE = Reply(431, b"431 Request Header Fields Too Large", "text/plain")
+
 PeerIdentity = Callable[[asyncio.Transport], Identity | None]
 """Return whom a transport itself proves: a client certificate, the user of a Unix socket."""
 
@@ -52,6 +54,7 @@ class Connection(asyncio.Protocol):
         self._early = b""  # what followed a request that asked for an upgrade
         self._upgrading = False
         self._tunnel: Tunnel | None = None
+        self._unfinished = 0  # bytes since the parser last told of anything: it keeps them
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start to answer."""
@@ -90,8 +93,10 @@ class Connection(asyncio.Protocol):
             return
         if self._closing:
             return
+        self._unfinished += len(data)
         try:
             self._parser.feed_data(data)
+            self._check_unfinished()
         except httptools.HttpParserUpgrade as error:
             # The request itself was complete and is answered; what follows is no HTTP.
             self._closing = self._upgrading = True
@@ -127,6 +132,8 @@ class Connection(asyncio.Protocol):
         """Forget the request before."""
         self._url = b""
         self._headers: dict[str, str] = {}
+        self._trailing = False
+        self._head_size = 0
         self._size = 0
         self._body: list[bytes] = []
         self._timer.cancel()
@@ -134,12 +141,16 @@ class Connection(asyncio.Protocol):
 
     def on_url(self, url: bytes) -> None:
         """Take a piece of the target."""
+        self._unfinished = 0
         self._url += url
         self._count(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take one header."""
+        """Take one header. Trailers are left out: no proxy in front has looked at them."""
+        self._unfinished = 0
         self._count(len(name) + len(value))
+        if self._trailing:
+            return
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
         known = self._headers.get(key)
         self._headers[key] = text if known is None else f"{known},{text}"
@@ -147,11 +158,13 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """Start to count the body; tell a client to go on that waits for it."""
         self._size = 0
+        self._trailing = True
         if self._headers.get("expect", "").lower() == "100-continue":
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body."""
+        self._unfinished = 0
         self._size += len(body)
         if self._size > BODY_LIMIT:
             self._refuse(too_large(BODY_LIMIT))
@@ -180,10 +193,15 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
         self._arrived.set()
 
+    def _check_unfinished(self) -> None:
+        """Refuse one header, or one chunk's extension, that does not come to an end."""
+        if self._unfinished > _HEADERS_LIMIT:
+            self._refuse(_HEADERS_TOO_LARGE)
+
     def _count(self, size: int) -> None:
-        self._size += size
-        if self._size > _HEADERS_LIMIT:
-            self._refuse(Reply(431, b"431 Request Header Fields Too Large", "text/plain"))
+        self._head_size += size
+        if self._head_size > _HEADERS_LIMIT:
+            self._refuse(_HEADERS_TOO_LARGE)
 
     def _refuse(self, reply: Reply) -> None:
         """Answer a request that is not read to its end, and close."""

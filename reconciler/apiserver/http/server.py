@@ -11,7 +11,7 @@ import contextlib
 import ipaddress
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from reconciler.apiserver.http.api import Api
 from reconciler.apiserver.http.audit import Level
 from reconciler.apiserver.http.connection import Connection, PeerIdentity
 from reconciler.apiserver.http.declared import Declared, nothing_declared
+from reconciler.apiserver.http.listener import Listener
 from reconciler.apiserver.http.podlistener import PodAccess, bound, from_pods, pod_side
 from reconciler.apiserver.registry.registry import Registry
 from reconciler.apiserver.security import bootstrap
@@ -116,17 +117,17 @@ class ApiServer:
         api = self._api()
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(self._end_connections)
-            tcp = await self._listen(self._tcp(api, host, port, context))
-            stack.callback(tcp.close)
+            secured = self._secured(api, _bound_to(host, port), context, of_certificate)
+            tcp = await stack.enter_async_context(secured)
             if self._settings.unix_socket is not None:
-                local = await self._listen(self._unix(api, self._settings.unix_socket))
+                local = await self._unix(api, self._settings.unix_socket)
                 stack.callback(local.close)
                 stack.callback(self._settings.unix_socket.unlink, missing_ok=True)
-            name, bound_port = tcp.sockets[0].getsockname()[:2]
+            name, bound_port = tcp.address
             self.address = f"[{name}]:{bound_port}" if ":" in name else f"{name}:{bound_port}"
             if access is not None and ipaddress.ip_address(host).is_loopback:
-                inner = await self._listen(self._for_pods(api, access, bound_port, context))
-                stack.callback(inner.close)
+                inner = self._for_pods(api, access, bound_port, context)
+                await stack.enter_async_context(inner)
             self._log.info("api.listening", address=self.address)
             self.ready.set()
             await self._keep_fresh(context, names)
@@ -144,24 +145,20 @@ class ApiServer:
             connections=lambda: len(self._open),
         )
 
-    async def _listen(self, opening: Awaitable[asyncio.Server]) -> asyncio.Server:
-        try:
-            return await opening
-        except OSError as error:
-            raise ListenError(f"the API cannot listen: {error}") from error
-
-    async def _tcp(self, api: Api, host: str, port: int, context: ssl.SSLContext) -> asyncio.Server:
-        make = self._protocol(api, of_certificate)
-        loop = asyncio.get_running_loop()
-        return await loop.create_server(make, host, port, ssl=context, backlog=_BACKLOG)
-
-    async def _for_pods(
+    def _for_pods(
         self, api: Api, access: PodAccess, port: int, context: ssl.SSLContext
-    ) -> asyncio.Server:
-        make = self._protocol(api, from_pods(of_certificate, access))
-        listening = bound(access.gateway, port)
-        loop = asyncio.get_running_loop()
-        return await loop.create_server(make, sock=listening, ssl=context, backlog=_BACKLOG)
+    ) -> Listener:
+        try:
+            listening = bound(access.gateway, port)
+        except OSError as error:
+            raise _cannot_listen(error) from error
+        return self._secured(api, listening, context, from_pods(of_certificate, access))
+
+    def _secured(
+        self, api: Api, listening: socket.socket, context: ssl.SSLContext, identify: PeerIdentity
+    ) -> Listener:
+        make = self._protocol(api, identify)
+        return Listener(listening, context, make, lambda: len(self._open))
 
     async def pod_address(self) -> tuple[str, int]:
         """Return host and port by which pods reach the server, once it listens."""
@@ -173,7 +170,10 @@ class ApiServer:
     async def _unix(self, api: Api, path: Path) -> asyncio.Server:
         make = self._protocol(api, of_unix_peer)
         loop = asyncio.get_running_loop()
-        return await loop.create_unix_server(make, sock=_bound(path), backlog=_BACKLOG)
+        try:
+            return await loop.create_unix_server(make, sock=_bound(path), backlog=_BACKLOG)
+        except OSError as error:
+            raise _cannot_listen(error) from error
 
     def _protocol(self, api: Api, identify: PeerIdentity) -> Callable[[], Connection]:
         return lambda: Connection(api.handle, identify, self._open)
@@ -195,6 +195,18 @@ class ApiServer:
     def _end_connections(self) -> None:
         for connection in tuple(self._open):
             connection.close()
+
+
+def _cannot_listen(error: OSError) -> ListenError:
+    return ListenError(f"the API cannot listen: {error}")
+
+
+def _bound_to(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise _cannot_listen(error) from error
 
 
 def _bound(path: Path) -> socket.socket:

@@ -110,6 +110,16 @@ async def test_chunked_body() -> None:
         b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n",
         b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length : 3\r\n\r\nabc",
         b"GET /a HTTP/1.1\r\nHost: h\r\nX: a\nTransfer-Encoding: chunked\r\n\r\n",
+        b"GET /a HTTP/1.1\r\nHost: h\r\nX: a\r\n folded: b\r\n\r\n",
+        b"GET /a HTTP/1.1\nHost: h\n\n",
+        b"GET /a HTTP/1.1\r\nHost: h\r\nX\x00Y: a\r\n\r\n",
+        b"GET /a HTTP/1.1\r\nHost: h\r\nX: a\rY: b\r\n\r\n",
+        b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: +3\r\n\r\nabc",
+        b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3, 3\r\n\r\nabc",
+        b"POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0x3\r\nabc\r\n",
+        b"POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n",
+        b"GET /a b HTTP/1.1\r\nHost: h\r\n\r\n",
+        b"GET /a HTTP/3.7\r\nHost: h\r\n\r\n",
         b"GET /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: xchunked, identity\r\n\r\n0\r\n\r\n",
         b"\x16\x03\x01\x02\x00",
     ],
@@ -132,6 +142,34 @@ async def test_headers_too_large_are_refused() -> None:
     transport = await talk(b"GET / HTTP/1.1\r\n", *[b"X: %s\r\n" % (b"x" * 4000)] * 20)
     assert transport.sent.startswith(b"HTTP/1.1 431 ")
     assert transport.closed
+
+
+@pytest.mark.parametrize(
+    "lead",
+    [
+        b"GET / HTTP/1.1\r\nX: ",
+        b"GET / HTTP/1.1\r\nX",
+        b"POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: ",
+        b"POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1;x=",
+    ],
+)
+async def test_a_header_that_never_ends_is_refused_before_it_fills_the_memory(lead: bytes) -> None:
+    transport = await talk(lead, *[b"x" * 16_384] * 8)
+    assert transport.sent.startswith((b"HTTP/1.1 431 ", b"HTTP/1.1 400 "))
+    assert transport.closed
+
+
+async def test_trailers_say_nothing() -> None:
+    seen: list[Request] = []
+
+    async def keep(request: Request) -> Answer:
+        seen.append(request)
+        return await echo(request)
+
+    head = b"POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+    await talk(head, b"1\r\na\r\n0\r\nImpersonate-User: root\r\n\r\n" + GET, handler=keep)
+    assert [request.method for request in seen] == ["POST", "GET"]
+    assert set(seen[0].headers) == {"host", "transfer-encoding"}
 
 
 async def test_head_has_no_body_and_http_1_0_closes() -> None:

@@ -12,6 +12,7 @@ from random import Random
 
 import pytest
 
+from reconciler.apiserver.http import listener
 from reconciler.apiserver.http.server import (
     ApiServer,
     ApiSettings,
@@ -83,6 +84,50 @@ async def test_over_tls(pki: Path, tmp_path: Path) -> None:
             assert code == wanted
         with pytest.raises(ssl.SSLCertVerificationError):
             await asyncio.open_connection(host, port, ssl=context, server_hostname="other")
+
+
+async def test_who_says_nothing_is_shut_out(
+    pki: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener, "_FIRST_BYTE_SECONDS", 0.05)
+    async with served(pki, tmp_path / "api.sock") as server:
+        reader, writer = await asyncio.open_connection(*split_address(server.address))
+        assert await asyncio.wait_for(reader.read(), 10) == b""
+        writer.close()
+
+
+async def test_who_comes_to_a_full_house_is_turned_away(
+    pki: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener, "MOST", 2)
+    async with served(pki, tmp_path / "api.sock") as server:
+        address = split_address(server.address)
+        inside = [await asyncio.open_connection(*address) for _ in range(2)]
+        reader, writer = await asyncio.open_connection(*address)
+        assert await asyncio.wait_for(reader.read(), 10) == b""
+        # A place that becomes free is another's.
+        for _, leaving in (*inside, (reader, writer)):
+            leaving.close()
+        context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
+        async with asyncio.timeout(10):
+            while True:
+                with contextlib.suppress(OSError):
+                    streams = await asyncio.open_connection(
+                        *address, ssl=context, server_hostname="localhost"
+                    )
+                    break
+        assert (await get(streams, "/healthz"))[0] == 200
+
+
+async def test_what_is_no_tls_ends_without_noise(
+    pki: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with served(pki, tmp_path / "api.sock") as server:
+        reader, writer = await asyncio.open_connection(*split_address(server.address))
+        writer.write(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+    assert caplog.records == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="the socket knows root alone")
