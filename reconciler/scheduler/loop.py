@@ -129,9 +129,11 @@ class Scheduler:
         elif pod.status.phase in _TERMINAL or is_stopped(pod):
             self._freed(pod)
         elif pod.spec.node_name:
-            placed = self._snapshot.placed_on(pod.metadata.uid) == pod.spec.node_name
-            if not placed or old is None or _looks(old) != _looks(pod):
+            if self._snapshot.placed_on(pod.metadata.uid) != pod.spec.node_name:
                 self._place(pod, pod.spec.node_name)
+            elif old is None or _looks(old) != _looks(pod):
+                self._place(pod, pod.spec.node_name)
+                self._retry_waiting()  # it may keep others away no longer
         elif is_ours(pod):
             if pod.status.nominated_node_name and old is None:
                 self._snapshot.nominate(pod, pod.status.nominated_node_name)
@@ -185,8 +187,11 @@ class Scheduler:
         snapshot = self._snapshot
         found = preempt(refused.request, refused.by_node, snapshot.tenants(), snapshot.crowded(pod))
         match found:
-            case NoPreemption(why):
-                await self._refuse(pod, f"{refused.message} preemption: {why}")
+            case NoPreemption(why, hopeless):
+                nominated = "" if hopeless else pod.status.nominated_node_name
+                if hopeless:
+                    snapshot.withdraw(pod.metadata.uid)
+                await self._refuse(pod, f"{refused.message} preemption: {why}", nominated)
             case Preemption():
                 snapshot.nominate(pod, found.node)
                 await self._make_room(pod, found)
@@ -264,7 +269,7 @@ class Scheduler:
     async def _say_unschedulable(self, pod: Pod, message: str, nominated: str) -> None:
         status = pod.status.replace(
             conditions=_with_refusal(pod, message, self._clock),
-            nominated_node_name=nominated or pod.status.nominated_node_name,
+            nominated_node_name=nominated,
         )
         if status == pod.status:
             return

@@ -5,7 +5,7 @@ Called by `loop.py` when every node refused a pod. There are no disruption budge
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from reconciler.scheduler.decision import explain
@@ -32,15 +32,19 @@ class Preemption:
 
 @dataclass(frozen=True, slots=True)
 class NoPreemption:
-    """Nobody is to leave; `message` says why in Kubernetes' words."""
+    """Nobody is to leave; `message` says why in Kubernetes' words.
+
+    `hopeless`: no node would take the pod, so that room is kept for it on none any more.
+    """
 
     message: str
+    hopeless: bool = False
 
 
 def preempt(
     request: Request,
     refusals: Mapping[str, Refusal],
-    tenants: Mapping[str, Sequence[Tenant]],
+    tenants: Mapping[str, Mapping[str, Tenant]],
     crowded: Mapping[str, NodeUse],
 ) -> Preemption | NoPreemption:
     """Return what is to be done for a pod that every node refused.
@@ -56,17 +60,19 @@ def preempt(
         if refusals[use.name].final:
             failures.append(Refusal((NOT_HELPFUL,), final=True))
             continue
-        here = tenants.get(use.name, ())
+        here = tenants.get(use.name, {}).values()
         trial = _victims(request, crowded.get(use.name, use), here)
         if isinstance(trial, Refusal):
             failures.append(trial)
         else:
             found.append(Preemption(use.name, trial))
-    return _gentlest(found) if found else NoPreemption(explain(failures))
+    return _gentlest(found) if found else NoPreemption(explain(failures), hopeless=True)
 
 
 def _ineligible(
-    request: Request, refusals: Mapping[str, Refusal], tenants: Mapping[str, Sequence[Tenant]]
+    request: Request,
+    refusals: Mapping[str, Refusal],
+    tenants: Mapping[str, Mapping[str, Tenant]],
 ) -> str:
     """PodEligibleToPreemptOthers: one preemption at a time, and none for who wants none."""
     pod = request.pod
@@ -74,14 +80,15 @@ def _ineligible(
         return NEVER
     nominated = pod.status.nominated_node_name
     if nominated in refusals and not refusals[nominated].final:
-        lower = (t for t in tenants.get(nominated, ()) if t.priority < priority_of(pod))
+        here = tenants.get(nominated, {}).values()
+        lower = (t for t in here if t.priority < priority_of(pod))
         if any(tenant.profile.ending for tenant in lower):
             return UNDER_WAY
     return ""
 
 
 def _victims(
-    request: Request, use: NodeUse, tenants: Sequence[Tenant]
+    request: Request, use: NodeUse, tenants: Iterable[Tenant]
 ) -> tuple[Tenant, ...] | Refusal:
     """SelectVictimsOnNode: take all lower pods away, then give back all that can stay."""
     lower = [tenant for tenant in tenants if tenant.priority < priority_of(request.pod)]

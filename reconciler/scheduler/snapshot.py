@@ -105,6 +105,7 @@ class Snapshot:
     def __init__(self) -> None:
         self._nodes: dict[str, NodeUse] = {}
         self._placed: dict[str, Tenant] = {}
+        self._by_node: dict[str, dict[str, Tenant]] = {}
         self._nominated: dict[str, Tenant] = {}
         self.spaces: dict[str, Mapping[str, str]] = {}
 
@@ -132,7 +133,8 @@ class Snapshot:
         self.remove(pod.metadata.uid)
         tenant = tenant_of(pod, node)
         self._nominated.pop(tenant.uid, None)
-        self._placed[pod.metadata.uid] = tenant
+        self._placed[tenant.uid] = tenant
+        self._by_node.setdefault(node, {})[tenant.uid] = tenant
         self._use(node).count(tenant, 1)
 
     def remove(self, uid: str) -> bool:
@@ -141,6 +143,10 @@ class Snapshot:
         tenant = self._placed.pop(uid, None)
         if tenant is None:
             return kept
+        here = self._by_node[tenant.node]
+        del here[uid]
+        if not here:
+            del self._by_node[tenant.node]
         use = self._nodes[tenant.node]
         use.count(tenant, -1)
         self._tidy(use)
@@ -155,12 +161,9 @@ class Snapshot:
         """Return a pod as it counts; None when it does not."""
         return self._placed.get(uid)
 
-    def tenants(self) -> Mapping[str, Sequence[Tenant]]:
-        """Return the pods of each node."""
-        found: dict[str, list[Tenant]] = {}
-        for tenant in self._placed.values():
-            found.setdefault(tenant.node, []).append(tenant)
-        return found
+    def tenants(self) -> Mapping[str, Mapping[str, Tenant]]:
+        """Return the pods of each node, by uid; good until the next change."""
+        return self._by_node
 
     def nominate(self, pod: Pod, node: str) -> None:
         """Keep the room that is being made on a node for a pod, until it is placed or removed."""

@@ -44,7 +44,7 @@ def test_the_least_important_that_make_room_leave_and_no_more() -> None:
 def test_pods_of_the_same_priority_stay() -> None:
     snapshot = world(two_cpus(), placed=[(pod("equal", 10, "2"), "n1")])
     assert attempt(pod("vip", 10), snapshot) == NoPreemption(
-        "0/1 nodes are available: 1 No preemption victims found for incoming pod."
+        "0/1 nodes are available: 1 No preemption victims found for incoming pod.", hopeless=True
     )
 
 
@@ -52,7 +52,8 @@ def test_where_leaving_would_not_help_nobody_leaves() -> None:
     placed = [(pod("low", 0), "n1"), (pod("low2", 0), "n2")]
     snapshot = world(two_cpus(), make_node("n2", unschedulable=True), placed=placed)
     assert attempt(pod("vip", 10, "3"), snapshot) == NoPreemption(
-        "0/2 nodes are available: 1 Insufficient cpu, 1 Preemption is not helpful for scheduling."
+        "0/2 nodes are available: 1 Insufficient cpu, 1 Preemption is not helpful for scheduling.",
+        hopeless=True,
     )
 
 

@@ -14,7 +14,7 @@ from reconciler.model.node import Node
 from reconciler.model.pod import Pod, PodSpec
 from reconciler.model.podstatus import PodCondition
 from reconciler.model.priorityclass import PriorityClass
-from reconciler.model.scheduling import Affinity, PodAffinity, PodAffinityTerm
+from reconciler.model.scheduling import Affinity, PodAffinity, PodAffinityTerm, PodAntiAffinity
 from reconciler.model.selector import LabelSelector
 from reconciler.scheduler.loop import Scheduler
 from tests.unit.controllers.world import ObedientKubelet, World
@@ -58,6 +58,10 @@ def bound(world: World) -> set[str]:
 def scheduled(world: World, name: str) -> PodCondition | None:
     pod = world.registry.get(Pod, name, "default")
     return next((c for c in pod.status.conditions if c.type == "PodScheduled"), None)
+
+
+def nominated(world: World, name: str) -> str:
+    return world.registry.get(Pod, name, "default").status.nominated_node_name
 
 
 def run(virtual: Any, clock: Any, scenario: Callable[[World], Any]) -> None:
@@ -306,5 +310,52 @@ def test_when_room_comes_the_most_important_goes_first(virtual: Any, clock: Any)
         await world.settle()
         await world.client.delete(Pod, "first", "default", grace_period_seconds=0)
         await world.until(lambda: bound(world) == {"calm"})
+
+    run(virtual, clock, scenario)
+
+
+def test_room_is_kept_no_longer_where_the_pod_cannot_go_any_more(virtual: Any, clock: Any) -> None:
+    async def scenario(world: World) -> None:
+        await world.add_node("n1", cpu="2")
+        await add_class(world, "high", 100)
+        await begin(world)
+        await add_pod(world, "low", cpu="2")
+        await world.until(lambda: bound(world) == {"low"})
+        await add_pod(world, "vip", cpu="2", priority_class_name="high", node_selector={"a": "b"})
+        node = world.registry.get(Node, "n1")
+        meta = node.metadata.replace(labels={"a": "b"})
+        await world.client.update(node.replace(metadata=meta))
+        await world.until(lambda: nominated(world, "vip") == "n1")
+        node = world.registry.get(Node, "n1")
+        meta = node.metadata.replace(labels={})
+        await world.client.update(node.replace(metadata=meta))
+        await world.until(lambda: nominated(world, "vip") == "")
+        await world.client.delete(Pod, "low", "default", grace_period_seconds=0)
+        await add_pod(world, "plain", cpu="2")
+        await world.until(lambda: bound(world) == {"plain"})
+
+    run(virtual, clock, scenario)
+
+
+def test_a_label_that_goes_opens_the_node_to_whom_it_kept_away(virtual: Any, clock: Any) -> None:
+    async def scenario(world: World) -> None:
+        await world.add_node("n1")
+        await label(world, "n1")
+        await begin(world)
+        db = await add_pod(world, "db", labels={"app": "db"})
+        await world.until(lambda: bound(world) == {"db"})
+        term = near("db").pod_affinity
+        assert term is not None
+        apart = PodAntiAffinity(
+            required_during_scheduling_ignored_during_execution=(
+                term.required_during_scheduling_ignored_during_execution
+            )
+        )
+        await add_pod(world, "web", affinity=Affinity(pod_anti_affinity=apart))
+        await world.until(lambda: scheduled(world, "web") is not None)
+        live = world.registry.get(Pod, "db", "default")
+        assert live.metadata.uid == db.metadata.uid
+        await world.client.update(live.replace(metadata=live.metadata.replace(labels={})))
+        await world.until(lambda: bound(world) == {"db", "web"})
 
     run(virtual, clock, scenario)
