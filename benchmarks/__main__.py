@@ -1,13 +1,13 @@
 """`make bench`: what the project promises of its speed, measured on this machine now.
 
-`python -m benchmarks [api] [pods] [manifests]` measures what is named, all of it by default.
+`python -m benchmarks [api] [pods] [manifests] [scheduling]` measures what is named, all of it by default.
 """
 
 import sys
 
-from benchmarks import api, pods, scale
+from benchmarks import api, pods, scale, scheduling
 
-PARTS = {"pods": pods.main, "manifests": scale.main, "api": api.main}
+PARTS = {"pods": pods.main, "manifests": scale.main, "api": api.main, "scheduling": scheduling.main}
 
 chosen, sys.argv[1:] = sys.argv[1:] or list(PARTS), []
 if unknown := [name for name in chosen if name not in PARTS]:

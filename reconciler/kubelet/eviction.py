@@ -25,7 +25,7 @@ from reconciler.kubelet.runtime import ContainerRuntime, RuntimeFailure
 from reconciler.kubelet.storagelimits import excess, is_limited
 from reconciler.kubelet.volumes.usage import disk_usage, folder_usage, size_limits
 from reconciler.model.pod import Pod
-from reconciler.model.podstatus import PodCondition, PodStatus
+from reconciler.model.podstatus import PodCondition, PodStatus, with_condition
 from reconciler.model.time import format_time
 
 # Kubernetes' period of the eviction manager.
@@ -126,7 +126,4 @@ def evicted_status(status: PodStatus, message: str, now: str) -> PodStatus:
         message=message,
         last_transition_time=now,
     )
-    others = tuple(each for each in status.conditions if each.type != target.type)
-    return status.replace(
-        phase="Failed", reason=EVICTED, message=message, conditions=(*others, target)
-    )
+    return with_condition(status, target).replace(phase="Failed", reason=EVICTED, message=message)

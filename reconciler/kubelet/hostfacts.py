@@ -35,10 +35,11 @@ class HostFacts:
     huge_pages: Mapping[int, int] = field(default_factory=dict)
 
 
+DATA_ROOT = "/var/lib/docker"
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
-def host_facts(data_root: str = "/var/lib/docker") -> HostFacts:
+def host_facts(data_root: str = DATA_ROOT) -> HostFacts:
     """Read the facts; `data_root` is where the engine keeps images and containers."""
     return HostFacts(
         machine_id=_line("/etc/machine-id"),
@@ -49,7 +50,7 @@ def host_facts(data_root: str = "/var/lib/docker") -> HostFacts:
         architecture=_ARCHITECTURES.get(platform.machine(), platform.machine()),
         cpus=os.cpu_count() or 1,
         memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        disk=_disk(data_root),
+        disk=disk_size(data_root),
         hostname=socket.gethostname(),
         huge_pages=huge_pages(),
     )
@@ -78,7 +79,8 @@ def _os_image() -> str:
     return "Linux"
 
 
-def _disk(path: str) -> int:
+def disk_size(path: str = DATA_ROOT) -> int:
+    """Return the bytes of the disk that a folder lies on, of the root's where there is none."""
     with suppress(OSError):
         return shutil.disk_usage(path).total
     return shutil.disk_usage("/").total

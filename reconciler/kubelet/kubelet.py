@@ -26,6 +26,7 @@ from reconciler.kubelet.cache import ContainerCache
 from reconciler.kubelet.eviction import INTERVAL, Evictor
 from reconciler.kubelet.files import PodFiles
 from reconciler.kubelet.hooks import Hooks
+from reconciler.kubelet.hostfacts import disk_size
 from reconciler.kubelet.images import Images
 from reconciler.kubelet.labels import MANAGED, SCOPE, PodKey
 from reconciler.kubelet.letgo import LetGo
@@ -385,6 +386,7 @@ def _host(options: KubeletOptions) -> Host:
         resolver=_read("/etc/resolv.conf"),
         allocatable={
             "cpu": str(os.cpu_count() or 1),
+            "ephemeral-storage": from_bytes(disk_size()),
             "memory": from_bytes(options.limits.memory),
         },
     )

@@ -119,3 +119,9 @@ class PodStatus(Model):
     resource_claim_statuses: Annotated[
         tuple[PodResourceClaimStatus, ...], ListMap("name", retain_keys=True)
     ] = ()
+
+
+def with_condition(status: PodStatus, condition: PodCondition) -> PodStatus:
+    """Return the status with the condition in place of what it said of its type before."""
+    others = tuple(each for each in status.conditions if each.type != condition.type)
+    return status.replace(conditions=(*others, condition))

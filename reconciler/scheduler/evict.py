@@ -9,7 +9,7 @@ from __future__ import annotations
 from reconciler.client.events import ComponentRecorder
 from reconciler.client.protocol import Client, ConflictError, NotFound
 from reconciler.model.pod import Pod
-from reconciler.model.podstatus import PodCondition
+from reconciler.model.podstatus import PodCondition, with_condition
 
 _MESSAGE = "default-scheduler: preempting to accommodate a higher priority pod"
 
@@ -49,5 +49,4 @@ def _marked(victim: Pod, now: str) -> Pod:
         reason="PreemptionByScheduler",
         message=_MESSAGE,
     )
-    others = tuple(item for item in victim.status.conditions if item.type != condition.type)
-    return victim.replace(status=victim.status.replace(conditions=(*others, condition)))
+    return victim.replace(status=with_condition(victim.status, condition))

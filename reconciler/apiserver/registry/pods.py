@@ -11,7 +11,7 @@ from reconciler.apiserver.registry.podadmission import NotAdmitted
 from reconciler.apiserver.registry.priorityclasses import Priorities
 from reconciler.apiserver.registry.strategy import Strategy
 from reconciler.model.pod import Pod
-from reconciler.model.podstatus import PodCondition, PodStatus
+from reconciler.model.podstatus import PodCondition, PodStatus, with_condition
 from reconciler.model.qos import qos_class
 
 EPHEMERAL = "ephemeralcontainers"
@@ -73,10 +73,8 @@ class PodStrategy(Strategy[Pod]):
 def bound(pod: Pod, node: str, now: str) -> Pod:
     """Return `pod` assigned to `node`, with the condition PodScheduled."""
     condition = PodCondition(type="PodScheduled", status="True", last_transition_time=now)
-    others = tuple(item for item in pod.status.conditions if item.type != condition.type)
     return pod.replace(
-        spec=pod.spec.replace(node_name=node),
-        status=pod.status.replace(conditions=(*others, condition)),
+        spec=pod.spec.replace(node_name=node), status=with_condition(pod.status, condition)
     )
 
 
@@ -89,8 +87,7 @@ def disrupted(pod: Pod, now: str) -> Pod:
         reason="EvictionByEvictionAPI",
         message="Eviction API: evicting",
     )
-    others = tuple(item for item in pod.status.conditions if item.type != condition.type)
-    return pod.replace(status=pod.status.replace(conditions=(*others, condition)))
+    return pod.replace(status=with_condition(pod.status, condition))
 
 
 def _gated(now: str | None) -> PodCondition:
