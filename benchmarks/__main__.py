@@ -1,6 +1,7 @@
 """`make bench`: what the project promises of its speed, measured on this machine now.
 
-`python -m benchmarks [api] [pods] [manifests] [scheduling]` measures what is named, all of it by default.
+`python -m benchmarks [api] [pods] [manifests] [scheduling]` measures what is named, all of it by
+default.
 """
 
 import sys
