@@ -69,7 +69,7 @@ _FATES = {
     "start": ("+", "green"),
     "stop": ("-", "red"),
     "replace": ("±", "magenta"),
-    "restart": ("±", "magenta"),
+    "in-place": ("~", "yellow"),
     "orphan": (".", "cyan"),
 }
 
@@ -162,7 +162,7 @@ def _effect_line(text: Text, effect: PodEffect) -> None:
     many = f" x{effect.count}" if effect.count > 1 else ""
     text.append(f"{sign} {effect.fate:8}", style)
     text.append(f"{effect.namespace}/{effect.pod}{many}", "bold")
-    text.append(f" [{', '.join(effect.containers)}]")
+    text.append(f" [{', '.join(effect.containers)}]" if effect.containers else "")
     text.append(f"  {effect.cause}{' (with a gap)' if effect.gap else ''}\n", "dim")
 
 

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from reconciler.model.gitops import RevisionCasualty
+from reconciler.model.inplace import UPDATED
 from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.model.pod import Pod
 from reconciler.model.podstatus import ContainerStateTerminated, ContainerStatus
@@ -35,8 +36,8 @@ def controller_of(pod: Pod) -> ObjectKey | None:
 
 
 def doom(pod: Pod, since: datetime) -> str:
-    """Return why a pod that was made after `since` is not expected to heal, or ""."""
-    made = pod.metadata.creation_timestamp
+    """Return why a pod made, or updated, after `since` is not expected to heal, or ""."""
+    made = pod.metadata.annotations.get(UPDATED) or pod.metadata.creation_timestamp
     if pod.metadata.deletion_timestamp or not made or parse_time(made) < since:
         return ""
     for status in (*pod.status.init_container_statuses, *pod.status.container_statuses):

@@ -13,15 +13,17 @@ from typing import Literal
 from reconciler.desired.objects import DesiredObject
 from reconciler.model.claim import PersistentVolumeClaim
 from reconciler.model.exclusive import exclusive
+from reconciler.model.inplace import SHAPE, asks_in_place, shape_of
 from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.model.pod import Pod, PodSpec
 from reconciler.model.replication import ReplicationController
+from reconciler.model.retirement import STOPPED
 from reconciler.sync.actions import Action, Adopt, Apply, Create, Prune, Replace, Retire
 from reconciler.sync.fields import FieldChange
 from reconciler.sync.health import wanted_replicas
 from reconciler.sync.plan import Plan, Situation
 
-Fate = Literal["start", "stop", "replace", "restart", "orphan"]
+Fate = Literal["start", "stop", "replace", "in-place", "orphan"]
 TEMPLATE = (
     "spec.template.spec",
     "spec.template.metadata.labels",
@@ -63,8 +65,12 @@ def _effects(
         case Create() if wanted is not None:
             yield from _started(wanted)
         case Apply() | Adopt() if isinstance(live, ReplicationController):
-            alone = _alone(wanted, situation)
-            yield from _rolled(live, action.changes, pods.get(live.metadata.uid, ()), gap=alone)
+            owned = pods.get(live.metadata.uid, ())
+            if _is_in_place(wanted, action, owned):
+                yield from _updated(live, action.changes, owned)
+            else:
+                alone = _alone(wanted, situation)
+                yield from _rolled(live, action.changes, owned, gap=alone)
         case Apply() | Adopt() if isinstance(live, Pod):
             yield from _restarted(live, action.changes)
         case Replace() if isinstance(live, Pod):
@@ -101,6 +107,38 @@ def _rolled(
         yield _many("stop", live, before - after, count.path)
 
 
+def _is_in_place(wanted: DesiredObject | None, action: Apply | Adopt, pods: Sequence[Pod]) -> bool:
+    """Whether the controller's pods take the change over as they are, as it decides it."""
+    if not any(change.path.startswith(TEMPLATE) for change in action.changes):
+        return action.revive
+    if wanted is None or not asks_in_place(wanted.obj):
+        return False
+    template = wanted.obj.spec.template if isinstance(wanted.obj, ReplicationController) else None
+    shape = shape_of(template) if template is not None else ""
+    return all(pod.metadata.annotations.get(SHAPE) == shape for pod in pods)
+
+
+def _updated(
+    live: ReplicationController, changes: Sequence[FieldChange], pods: Sequence[Pod]
+) -> Iterator[PodEffect]:
+    """A container restarts for its image, all of them when the pods rested, none for a label."""
+    causes = [c.path for c in changes if c.path.startswith(TEMPLATE)] or [changes[0].path]
+    images = {_name_in(path): path for path in causes if path.endswith(".image")}
+    gap = wanted_replicas(live) == 1 and bool(images)
+    for pod in pods:
+        meta = pod.metadata
+        rests = STOPPED in meta.annotations
+        names = _containers(pod.spec) if rests else tuple(images)
+        cause = next(iter(images.values()), causes[0])
+        yield PodEffect("in-place", meta.namespace, meta.name, 1, names, cause, gap=gap)
+    yield from _rolled(live, [c for c in changes if c.path == "spec.replicas"], pods, gap=gap)
+
+
+def _name_in(path: str) -> str:
+    """Return the name in the first brackets of a field path."""
+    return path.partition("[")[2].partition("]")[0]
+
+
 def _alone(wanted: DesiredObject | None, situation: Situation) -> bool:
     """Whether a pod must be gone before its successor starts, as the controller decides it."""
     if wanted is None or not isinstance(wanted.obj, ReplicationController):
@@ -121,10 +159,10 @@ def _alone(wanted: DesiredObject | None, situation: Situation) -> bool:
 def _restarted(live: Pod, changes: Sequence[FieldChange]) -> Iterator[PodEffect]:
     """Kubernetes lets a pod's images change in place: those containers alone restart."""
     for change in changes:
-        name = change.path.partition("[")[2].partition("]")[0]
+        name = _name_in(change.path)
         if change.path.startswith("spec.") and change.path.endswith(".image"):
             yield PodEffect(
-                "restart", live.metadata.namespace, live.metadata.name, 1, (name,), change.path,
+                "in-place", live.metadata.namespace, live.metadata.name, 1, (name,), change.path,
                 gap=True,
             )  # fmt: skip
 

@@ -19,6 +19,7 @@ from reconciler.admission.decode import decode
 from reconciler.admission.defaults import apply_defaults
 from reconciler.controllers.replication.template import template_hash
 from reconciler.kubelet.roster import spec_hash
+from reconciler.model.inplace import shape_of
 from reconciler.model.pod import PodTemplateSpec
 from reconciler.model.replication import ReplicationController
 
@@ -46,6 +47,7 @@ def hashes(name: str) -> dict[str, Any]:
     containers = (*template.spec.init_containers, *template.spec.containers)
     return {
         "template": template_hash(template),
+        "shape": shape_of(template),
         "containers": {each.name: spec_hash(each) for each in containers},
     }
 

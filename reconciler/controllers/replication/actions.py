@@ -23,6 +23,13 @@ class DeletePod:
 
 
 @dataclass(frozen=True, slots=True)
+class UpdatePod:
+    """Give `pod` the present template as it is: images, labels and annotations."""
+
+    pod: Pod
+
+
+@dataclass(frozen=True, slots=True)
 class MarkPod:
     """Let a pod rest, or run again: its controller is retired, or is not any more."""
 
@@ -45,4 +52,4 @@ class ReleasePod:
 
 
 ClaimAction = AdoptPod | ReleasePod
-PodAction = CreatePods | DeletePod | MarkPod
+PodAction = CreatePods | DeletePod | UpdatePod | MarkPod

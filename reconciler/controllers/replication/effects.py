@@ -27,16 +27,19 @@ from reconciler.controllers.replication.actions import (
     MarkPod,
     PodAction,
     ReleasePod,
+    UpdatePod,
 )
-from reconciler.controllers.replication.template import pod_from_template
+from reconciler.controllers.replication.template import pod_from_template, updated_pod
 from reconciler.core.clock import Clock
 from reconciler.model.meta import OwnerReference
 from reconciler.model.pod import Pod
 from reconciler.model.replication import ReplicationController
 from reconciler.model.retirement import STOPPED
+from reconciler.model.time import format_time
 
 FAILED_CREATE = "FailedCreate"
 FAILED_DELETE = "FailedDelete"
+FAILED_UPDATE = "FailedUpdate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,8 @@ class Effects:
                     failure = await self._create(rc, count, digest) or failure
                 case DeletePod(pod, reason):
                     deletions.append(self._delete(rc, pod, reason))
+                case UpdatePod(pod):
+                    failure = await self._update(rc, pod, digest) or failure
                 case MarkPod(pod, stopped):
                     await self._mark(rc, pod, stopped=stopped)
                 case _:
@@ -147,6 +152,25 @@ class Effects:
         self._own.deleted(rc.metadata.uid, pod, self._clock.monotonic())
         self._events.event(rc, "Normal", "SuccessfulDelete", f"Deleted pod: {meta.name}")
         self._log.info("pod.deleted", namespace=meta.namespace, name=meta.name, reason=reason)
+        return None
+
+    async def _update(self, rc: ReplicationController, pod: Pod, digest: str) -> Failure | None:
+        """Give a pod the present template; one that changed meanwhile wakes its controller."""
+        name, namespace = pod.metadata.name, pod.metadata.namespace
+        if rc.spec.template is None:
+            return None
+        now = format_time(self._clock.now())
+        try:
+            stored = await self._client.update(updated_pod(pod, rc.spec.template, digest, now))
+        except (NotFound, ConflictError):
+            return None
+        except ApiError as error:
+            message = f"Error updating: {error.message}"
+            self._events.event(rc, "Warning", FAILED_UPDATE, message)
+            return Failure(FAILED_UPDATE, message)
+        self._own.wrote(rc.metadata.uid, stored, self._clock.monotonic())
+        self._events.event(rc, "Normal", "SuccessfulUpdate", f"Updated pod in place: {name}")
+        self._log.info("pod.updated", namespace=namespace, name=name, reason="new template")
         return None
 
     async def _mark(self, rc: ReplicationController, pod: Pod, *, stopped: bool) -> None:

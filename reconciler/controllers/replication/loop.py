@@ -19,7 +19,7 @@ from reconciler.client.informer import Informer
 from reconciler.client.protocol import ApiError, Client, EventType, NotFound
 from reconciler.controllers.ownwrites import OwnWrites, revision
 from reconciler.controllers.podstate import controller_of, is_ready, matches
-from reconciler.controllers.replication import count, rest, rollout
+from reconciler.controllers.replication import count, inplace, rest, rollout
 from reconciler.controllers.replication.actions import PodAction
 from reconciler.controllers.replication.claim import claim
 from reconciler.controllers.replication.effects import Effects, Failure
@@ -38,6 +38,7 @@ from reconciler.core.errors import Retryable
 from reconciler.core.queue import Controller, Done, Outcome, RequeueAfter
 from reconciler.model.claim import PersistentVolumeClaim
 from reconciler.model.exclusive import exclusive
+from reconciler.model.inplace import asks_in_place, shape_of
 from reconciler.model.pod import Pod
 from reconciler.model.replication import ReplicationController
 from reconciler.model.retirement import is_retired
@@ -208,8 +209,16 @@ class ReplicationLoop:
         self._complain(rc, policy)
         pods = rollout.generations(owned, digest)
         progress = assess(rc, pods, policy, now, self._since)
-        actions = rollout.plan(replicas, pods, policy, now, stopped=progress.stopped)
+        here = self._fits_in_place(rc, pods)
+        plan = inplace.plan if here else rollout.plan
+        actions = plan(replicas, pods, policy, now, stopped=progress.stopped)
         return _Plan((*resting, *actions), digest, policy.min_ready_seconds, progress)
+
+    def _fits_in_place(self, rc: ReplicationController, pods: rollout.Generations) -> bool:
+        template = rc.spec.template
+        if template is None or not asks_in_place(rc):
+            return False
+        return inplace.applies(pods, shape_of(template))
 
     def _policy(self, rc: ReplicationController) -> RolloutPolicy:
         def claim(name: str) -> PersistentVolumeClaim | None:

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from reconciler.controllers.podstate import is_active, is_ready
 from reconciler.controllers.replication.loop import ReplicationLoop
+from reconciler.model.inplace import UPDATE
 from reconciler.model.meta import ObjectMeta
 from reconciler.model.node import Node
 from reconciler.model.pod import Pod
@@ -337,5 +338,40 @@ def test_pods_of_a_retired_controller_rest_and_are_the_same_when_it_comes_back(r
         await world.until(lambda: not any(STOPPED in p.metadata.annotations for p in world.pods()))
         await world.settle()
         assert {pod.metadata.uid for pod in world.pods()} == before
+
+    run(scenario)
+
+
+def test_a_controller_that_asks_for_it_has_its_pods_updated_as_they_are(run: Run) -> None:
+    async def scenario(world: Cluster) -> None:
+        await world.begin()
+        notes = {UPDATE: "in-place"}
+        await world.client.create(fresh(make_rc(replicas=3, rolled=True, annotations=notes)))
+        await world.until(lambda: world.ready() == 3)
+        before = {pod.metadata.uid for pod in world.pods()}
+        fewest = 3
+
+        def count() -> None:
+            nonlocal fewest
+            fewest = min(fewest, world.ready())
+
+        rc = world.rc()
+        assert rc.spec.template is not None
+        labels = {**rc.spec.template.metadata.labels, "tier": "front"}
+        meta = rc.spec.template.metadata.replace(labels=labels)
+        template = rc.spec.template.replace(metadata=meta)
+        changed = rc.replace(
+            spec=rc.spec.replace(template=template),
+            metadata=rc.metadata.replace(resource_version=""),
+        )
+        await world.client.update(changed)
+        await world.change(image="web:2")
+        await world.until(lambda: count() or world.images() == {"web:2"})
+        await world.settle()
+        assert {pod.metadata.uid for pod in world.pods()} == before
+        assert {pod.metadata.labels["tier"] for pod in world.pods()} == {"front"}
+        assert fewest >= 2
+        progressing = next(c for c in world.rc().status.conditions if c.type == "Progressing")
+        assert progressing.reason == "RolloutComplete"
 
     run(scenario)

@@ -6,12 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from reconciler.controllers.replication import count, rollout
+from reconciler.controllers.replication import count, inplace, rollout
 from reconciler.controllers.replication.actions import (
     AdoptPod,
     CreatePods,
     DeletePod,
     ReleasePod,
+    UpdatePod,
 )
 from reconciler.controllers.replication.claim import claim
 from reconciler.controllers.replication.policy import (
@@ -31,6 +32,7 @@ from reconciler.controllers.replication.template import (
     pod_from_template,
     template_hash,
 )
+from reconciler.model.inplace import SHAPE
 from reconciler.model.pod import Pod
 from reconciler.model.replication import ReplicationControllerStatus
 from reconciler.model.time import format_time
@@ -366,6 +368,45 @@ class TestStatus:
         assert status_of(rc, [], 0, NOW, failure=("R", "m"), progressing=None) == first
 
 
+def shaped(name: str, shape: str = "s", digest: str = OLD, *, serves: bool = True) -> Pod:
+    since = ago(100) if serves else None
+    return make_pod(name, digest=digest, ready=since, annotations={SHAPE: shape})
+
+
+class TestInPlace:
+    def plan(
+        self, replicas: int, *pods: Pod, unavailable: int = 0, stopped: bool = False
+    ) -> object:
+        policy = RolloutPolicy(unavailable=unavailable)
+        found = rollout.generations(pods, NEW)
+        return inplace.plan(replicas, found, policy, NOW, stopped=stopped)
+
+    def test_it_applies_when_every_old_pod_has_the_shape(self) -> None:
+        fits, other, new = shaped("a"), shaped("b", "t"), shaped("c", digest=NEW)
+        assert inplace.applies(rollout.generations([fits, new], NEW), "s")
+        assert not inplace.applies(rollout.generations([fits, other], NEW), "s")
+        assert not inplace.applies(rollout.generations([new], NEW), "s")
+
+    def test_one_pod_at_a_time_and_those_that_serve_nobody_at_once(self) -> None:
+        serving = [shaped("a"), shaped("b")]
+        broken = shaped("c", serves=False)
+        assert self.plan(3, *serving, broken) == (UpdatePod(broken),)
+        assert self.plan(2, *serving) == (UpdatePod(serving[0]),)
+        assert self.plan(2, *serving, unavailable=2) == tuple(map(UpdatePod, serving))
+        assert self.plan(1, serving[0]) == (UpdatePod(serving[0]),)
+
+    def test_an_updated_pod_has_to_serve_before_the_next_is_updated(self) -> None:
+        updated = shaped("a", digest=NEW, serves=False)
+        assert self.plan(2, updated, shaped("b")) == ()
+        assert self.plan(2, shaped("a", digest=NEW), shaped("b")) == (UpdatePod(shaped("b")),)
+
+    def test_the_count_comes_first_and_a_stopped_rollout_updates_nothing(self) -> None:
+        old = shaped("a")
+        assert self.plan(2, old) == (CreatePods(1),)
+        assert self.plan(0, old) == (DeletePod(old, "surplus"),)
+        assert self.plan(1, old, stopped=True) == ()
+
+
 class TestTemplate:
     def test_the_hash_is_fixed_for_ever(self) -> None:
         template = make_rc().spec.template
@@ -389,7 +430,7 @@ class TestTemplate:
             "generateName": "web-",
             "namespace": "default",
             "labels": {"app": "web"},
-            "annotations": {TEMPLATE_HASH: "h"},
+            "annotations": {TEMPLATE_HASH: "h", SHAPE: "6920faa18622ed81"},
             "ownerReferences": [
                 {
                     "apiVersion": "v1",

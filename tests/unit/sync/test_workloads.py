@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import pytest
 
+from reconciler.model.inplace import SHAPE, shape_of
 from reconciler.model.meta import ObjectMeta, OwnerReference
 from reconciler.model.pod import Pod
+from reconciler.model.retirement import REMOVE_AT, STOPPED
 from reconciler.sync.outcome import predict
 from reconciler.sync.plan import plan
 from reconciler.sync.workloads import PodEffect, pod_effects
+from tests.unit.sync.test_plan import annotated
 from tests.unit.sync.world import controller, desired, manifest, pod, settings, situation, stored
 
 WEB = manifest("Namespace", "web")
@@ -71,7 +74,7 @@ def test_a_pruned_controller_stops_its_pods_or_leaves_them():
 def test_a_pod_is_replaced_with_a_gap_and_restarted_for_an_image_alone():
     live = stored(pod("p", "app:1"))
     assert effects([pod("p", "app:2")], live) == (
-        effect("restart", "p", 1, "spec.containers[app].image", gap=True),
+        effect("in-place", "p", 1, "spec.containers[app].image", gap=True),
     )
     assert effects([pod("p", "app:1", hostname="h")], live) == (
         effect("replace", "p", 1, "spec.hostname", gap=True),
@@ -85,3 +88,32 @@ def test_a_pruned_namespace_stops_the_pods_in_it_once():
     assert found == (
         PodEffect("stop", "other", "p", 1, ("app",), "Namespace other is no longer declared"),
     )
+
+
+def test_pods_that_may_keep_their_shape_are_changed_in_place_when_that_is_asked_for():
+    notes = {"reconciler.dev/update": "in-place"}
+    live = stored(controller("c", 2, "app:1", annotations=notes))
+    shape = {SHAPE: shape_of(live.spec.template)}
+    pods = [annotated(owned_pod(name, live), **shape) for name in ("c-1", "c-2")]
+    cause = "spec.template.spec.containers[app].image"
+    assert effects([controller("c", 2, "app:2", annotations=notes)], live, *pods) == (
+        effect("in-place", "c-1", 1, cause),
+        effect("in-place", "c-2", 1, cause),
+    )
+    other = controller("c", 2, "app:2", annotations=notes)
+    other["spec"]["template"]["spec"]["hostname"] = "h"
+    assert {each.fate for each in effects([other], live, *pods)} == {"replace"}
+    assert {each.fate for each in effects([controller("c", 2, "app:2")], live, *pods)} == {
+        "replace"
+    }
+    alone = controller("c", 1, "app:2", annotations=notes)
+    alone["spec"]["template"]["metadata"]["labels"]["tier"] = "front"
+    told = effects([alone], stored(controller("c", 1, annotations=notes)), pods[0])
+    assert told == (effect("in-place", "c-1", 1, cause, gap=True),)
+
+
+def test_what_rested_goes_on_in_place():
+    resting = annotated(stored(controller("c", 1)), **{REMOVE_AT: "2026-01-01T00:00:00Z"})
+    pod_ = annotated(owned_pod("c-1", resting), **{STOPPED: "true"})
+    cause = f"metadata.annotations[{REMOVE_AT}]"
+    assert effects([controller("c", 1)], resting, pod_) == (effect("in-place", "c-1", 1, cause),)
