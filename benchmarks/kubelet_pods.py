@@ -32,8 +32,9 @@ from reconciler.kubelet.bridge import BridgeNetwork
 from reconciler.kubelet.docker import DockerRuntime
 from reconciler.kubelet.files import PodFiles
 from reconciler.kubelet.firewall import ForwardAccept
-from reconciler.kubelet.kubelet import Informers, Kubelet, KubeletOptions
+from reconciler.kubelet.kubelet import Kubelet
 from reconciler.kubelet.labels import MANAGED
+from reconciler.kubelet.options import Informers, KubeletOptions
 from reconciler.kubelet.podnetwork import NetworkPlan
 from reconciler.kubelet.podspec import HostLimits
 from reconciler.model.config import Secret

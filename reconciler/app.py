@@ -54,7 +54,7 @@ from reconciler.core.ownership import FileOwnership, NamespaceOwnership
 from reconciler.core.tasks import Part, supervise
 from reconciler.credentials import Credentials, open_credentials
 from reconciler.following import Following
-from reconciler.kubelet.kubelet import Informers as KubeletInformers
+from reconciler.kubelet.options import Informers as KubeletInformers
 from reconciler.model import kinds
 from reconciler.model.account import ServiceAccount
 from reconciler.model.claim import PersistentVolumeClaim

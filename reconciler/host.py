@@ -20,9 +20,10 @@ from reconciler.kubelet.docker import DockerRuntime
 from reconciler.kubelet.files import PodFiles
 from reconciler.kubelet.firewall import ForwardAccept
 from reconciler.kubelet.hostfacts import HostFacts, host_facts
-from reconciler.kubelet.kubelet import Informers, Kubelet, KubeletOptions
+from reconciler.kubelet.kubelet import Kubelet
 from reconciler.kubelet.narration import Recorder
 from reconciler.kubelet.node import NodeAgent, NodeOptions
+from reconciler.kubelet.options import Informers, KubeletOptions
 from reconciler.kubelet.podnetwork import NetworkPlan, PodNetwork
 from reconciler.kubelet.podspec import HostLimits
 from reconciler.kubelet.resolver import ClusterDns

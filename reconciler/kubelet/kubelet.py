@@ -8,10 +8,7 @@ to be done is decided from the state alone (`worker.py`, `plan.py`).
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Coroutine, Iterable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Coroutine, Iterable
 from typing import Any
 
 import structlog
@@ -23,93 +20,39 @@ from reconciler.core.queue import Controller
 from reconciler.kubelet import sandboximage
 from reconciler.kubelet.addresses import AddressPool
 from reconciler.kubelet.cache import ContainerCache
-from reconciler.kubelet.eviction import INTERVAL, Evictor
+from reconciler.kubelet.eviction import Evictor
 from reconciler.kubelet.files import PodFiles
 from reconciler.kubelet.hooks import Hooks
-from reconciler.kubelet.hostfacts import disk_size
 from reconciler.kubelet.images import Images
-from reconciler.kubelet.labels import MANAGED, SCOPE, PodKey
+from reconciler.kubelet.labels import MANAGED, PodKey
 from reconciler.kubelet.letgo import LetGo
 from reconciler.kubelet.lookup import Lookup
 from reconciler.kubelet.narration import Narrator, Recorder
+from reconciler.kubelet.options import Informers, KubeletOptions, host_of
 from reconciler.kubelet.podadmit import HostRules
 from reconciler.kubelet.podnetwork import NetworkFailure, PodNetwork, link_name
-from reconciler.kubelet.podspec import HostLimits, pod_key
+from reconciler.kubelet.podspec import pod_key
 from reconciler.kubelet.preparing import Preparer
 from reconciler.kubelet.prepull import Prepuller
 from reconciler.kubelet.prober import Prober
-from reconciler.kubelet.resolver import ClusterDns
 from reconciler.kubelet.runtime import (
     ContainerRuntime,
     Happened,
     NoSuchImage,
     RuntimeFailure,
 )
-from reconciler.kubelet.starter import Host, Starter
+from reconciler.kubelet.starter import Starter
 from reconciler.kubelet.tokens import AccountTokens
 from reconciler.kubelet.volumes.engine import EngineVolumes
 from reconciler.kubelet.volumes.feed import VolumeFeed
-from reconciler.kubelet.volumes.gitclone import GitLimits
 from reconciler.kubelet.volumes.kinds import kinds
 from reconciler.kubelet.volumes.protocol import VolumeError
 from reconciler.kubelet.volumes.storage import storage_kinds
 from reconciler.kubelet.volumes.volumes import Volumes
 from reconciler.kubelet.worker import PodWorker
-from reconciler.model.endpointslice import EndpointSlice
-from reconciler.model.gitops import ProxyState
-from reconciler.model.imagepull import ImagePull
-from reconciler.model.meta import KubeObject
 from reconciler.model.pod import Pod
-from reconciler.model.quantity import from_bytes
-from reconciler.model.service import Service
-from reconciler.model.storage import PersistentVolume
 
 _RETRY = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class KubeletOptions:
-    """How this node's kubelet works. Times are seconds.
-
-    `parallel` is how many pods are worked on at a time; more gain nothing on one engine.
-    `relist` is the time between two full listings, which heal lost events.
-    `scope` tells containers of several kubelets on one engine apart, as in tests.
-    `volume_drivers` are Docker's volume plugins by the type of volume that each serves.
-    `seccomp_profiles` is the folder of profiles that pods may name, `unsafe_sysctls` what they may
-    set beside the safe ones: names, or prefixes that end in `*`. `eviction_interval` is the time
-    between two looks at what pods wrote.
-    """
-
-    node_name: str
-    host_ip: str
-    pod_cidr: str = "10.244.0.0/24"
-    dns: ClusterDns = field(default_factory=lambda: ClusterDns("10.96.0.10"))
-    limits: HostLimits = field(default_factory=HostLimits)
-    let_go_timeout: float = 1.0
-    parallel: int = 8
-    relist: float = 300.0
-    git: GitLimits = field(default_factory=GitLimits)
-    scope: str = SCOPE
-    volume_drivers: Mapping[str, str] = field(default_factory=dict)
-    seccomp_profiles: Path = Path("/var/lib/reconciler/seccomp")
-    unsafe_sysctls: tuple[str, ...] = ()
-    eviction_interval: float = INTERVAL
-
-
-@dataclass(frozen=True, slots=True)
-class Informers:
-    """The live copies that the kubelet reads; run by whoever made them.
-
-    `objects` are those of the kinds that volumes and environments are made of.
-    """
-
-    pods: Informer[Pod]
-    services: Informer[Service]
-    slices: Informer[EndpointSlice]
-    proxies: Informer[ProxyState]
-    objects: Mapping[type[KubeObject], Informer[Any]] = field(default_factory=dict)
-    volumes: Informer[PersistentVolume] | None = None
-    image_pulls: Informer[ImagePull] | None = None
 
 
 class Kubelet:
@@ -134,7 +77,7 @@ class Kubelet:
         self._group: asyncio.TaskGroup | None = None
         self._listed = asyncio.Event()
         self._cache = ContainerCache()
-        host = _host(options)
+        host = host_of(options)
         allocatable = host.allocatable or {}
         drivers, scope = options.volume_drivers, options.scope
         engine = EngineVolumes(files.offload, runtime, client, drivers, scope)
@@ -373,27 +316,3 @@ class Kubelet:
             await work
         except Exception:  # noqa: BLE001 - the boundary of a background task
             self._log.exception("kubelet.task_failed")
-
-
-def _host(options: KubeletOptions) -> Host:
-    return Host(
-        ip=options.host_ip,
-        dns=options.dns,
-        sandbox_image=sandboximage.image_name(),
-        limits=options.limits,
-        scope=options.scope,
-        hosts=_read("/etc/hosts"),
-        resolver=_read("/etc/resolv.conf"),
-        allocatable={
-            "cpu": str(os.cpu_count() or 1),
-            "ephemeral-storage": from_bytes(disk_size()),
-            "memory": from_bytes(options.limits.memory),
-        },
-    )
-
-
-def _read(path: str) -> str:
-    try:
-        return Path(path).read_text()
-    except OSError:
-        return ""

@@ -19,8 +19,8 @@ from reconciler.kubelet.bridge import BridgeNetwork
 from reconciler.kubelet.docker import DockerRuntime
 from reconciler.kubelet.files import PodFiles
 from reconciler.kubelet.firewall import ForwardAccept
-from reconciler.kubelet.kubelet import KubeletOptions
 from reconciler.kubelet.labels import MANAGED
+from reconciler.kubelet.options import KubeletOptions
 from reconciler.kubelet.podnetwork import NetworkPlan
 from reconciler.kubelet.podspec import HostLimits
 from reconciler.kubelet.resolver import ClusterDns

@@ -19,8 +19,9 @@ from reconciler.core.clock import Clock
 from reconciler.core.ids import Ids
 from reconciler.kubelet.fake import FakeNetwork, FakeRuntime
 from reconciler.kubelet.files import PodFiles
-from reconciler.kubelet.kubelet import Informers, Kubelet, KubeletOptions
+from reconciler.kubelet.kubelet import Kubelet
 from reconciler.kubelet.labels import MANAGED
+from reconciler.kubelet.options import Informers, KubeletOptions
 from reconciler.kubelet.runtime import Container
 from reconciler.model.config import ConfigMap, Secret
 from reconciler.model.endpointslice import EndpointSlice
