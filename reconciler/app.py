@@ -11,7 +11,6 @@ import ipaddress
 import signal
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from importlib.metadata import version
 from ipaddress import IPv4Network
 from typing import Any
 
@@ -72,15 +71,14 @@ from reconciler.model.replication import ReplicationController
 from reconciler.model.service import Endpoints, Service
 from reconciler.model.storage import PersistentVolume
 from reconciler.model.storageclass import StorageClass
+from reconciler.model.streaming import NodeStreams
 from reconciler.scheduler.loop import Scheduler
 from reconciler.scheduler.storage import Storage
 from reconciler.settings import OWNERSHIP, Settings
 from reconciler.store.protocol import Store
 from reconciler.store.sealing import make_keys, open_keys
 from reconciler.store.sqlite import open_store
-from reconciler.sync.chronicle import Chronicle
-from reconciler.sync.durations import Durations
-from reconciler.sync.progress import Steps
+from reconciler.telling import Telling
 from reconciler.watched import Watched
 
 FAILED = 1
@@ -117,7 +115,7 @@ class ControlPlane:
     """Store, registry, controllers, scheduler and sync: all that needs no Docker host.
 
     What reaches outside the process is opened here from the settings, unless it is given. Without
-    `credentials` pods get no ServiceAccounts.
+    `credentials` pods get no ServiceAccounts; without `streams` nobody reads a failed pod's log.
     """
 
     def __init__(
@@ -130,6 +128,7 @@ class ControlPlane:
         face: Callable[[Registry], Client] | None = None,
         watched: Watched | None = None,
         credentials: Credentials | None = None,
+        streams: NodeStreams | None = None,
     ) -> None:
         self.registry = Registry(
             store,
@@ -150,13 +149,15 @@ class ControlPlane:
         self._settings = settings
         speaker = self.events.speaker("sync")
         self.following = Following(
-            settings, self.client, clock, self.informers.of(_followed_kinds()), speaker, watched
+            settings,
+            self.client,
+            clock,
+            self.informers.of(_followed_kinds()),
+            speaker,
+            watched,
+            streams=streams,
         )
-        revisions = self.informers[Revision]
-        self._steps = Steps(revisions)
-        self.durations = Durations()
-        self._steps.listen(self.durations.reached)
-        Chronicle(self._steps, revisions, self.informers[Source], speaker)
+        self.telling = Telling(settings, self.informers[Revision], self.informers[Source], speaker)
         self._clock = clock
         self._ranges = load_balancer_ranges(settings)
 
@@ -206,41 +207,12 @@ class ControlPlane:
                 clock,
             )
         loops |= self.following.parts()
-        loops |= self._notifier()
-        loops |= self._tracer()
+        loops |= self.telling.parts()
         return {**loops, "informers": informers.run}
 
     def trigger(self) -> None:
         """Look at every source now."""
         self.following.sources.trigger()
-
-    def _notifier(self) -> dict[str, Part]:
-        """Return the part that tells others of revisions, when somebody is to be told."""
-        told = self._settings
-        if not (
-            told.notify_webhook or told.notify_slack or told.notify_email or told.commit_status
-        ):
-            return {}
-        from reconciler.sync.notify import Channels, Notifier  # noqa: PLC0415 - smtplib, urllib
-
-        channels = Channels(
-            webhook=told.notify_webhook,
-            slack=told.notify_slack,
-            email=told.notify_email,
-            forge=told.commit_status or None,
-            status_url=told.commit_status_url,
-            status_token=told.commit_status_token_file,
-        )
-        return {"notify": Notifier(self.informers[Revision], channels).run}
-
-    def _tracer(self) -> dict[str, Part]:
-        """Return the part that exports traces, when somebody collects them."""
-        endpoint = self._settings.otlp_endpoint
-        if not endpoint:
-            return {}
-        from reconciler.sync.tracing import Tracer  # noqa: PLC0415 - leads to the SDK
-
-        return {"tracing": Tracer(self._steps, endpoint, version("reconciler")).run}
 
     def _endpoints(self) -> dict[str, Part]:
         client, informers, clock = self.client, self.informers, self._clock
@@ -343,15 +315,16 @@ async def _serve(settings: Settings) -> int:
     store = await open_store(settings.store_path, keys=open_keys(settings.store_keys))
     try:
         credentials = open_credentials(settings, clock)
-        plane = ControlPlane(settings, store, clock, ids, credentials=credentials)
+        streams = host.streams(settings)
+        plane = ControlPlane(settings, store, clock, ids, credentials=credentials, streams=streams)
         await plane.registry.start()
         api = ApiServer(
             plane.registry,
             clock,
             api_settings(settings),
-            host.streams(settings),
+            streams,
             plane.following.declared,
-            plane.durations.text,
+            plane.telling.durations.text,
             plane.tokens,
         )
         inside = {"apiservice": _api_service(settings, plane, api)}

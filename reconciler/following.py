@@ -23,6 +23,7 @@ from reconciler.desired.load import Loader
 from reconciler.desired.objects import Desired
 from reconciler.model.gitops import Source
 from reconciler.model.meta import KubeObject, ObjectKey
+from reconciler.model.streaming import NodeStreams
 from reconciler.scheduler.affinity import selects
 from reconciler.settings import Settings, SettingsError
 from reconciler.source.access import Access
@@ -52,7 +53,9 @@ class Following:
         informers: Mapping[type[KubeObject], Informer[Any]],
         recorder: ComponentRecorder,
         given: Watched | None = None,
+        streams: NodeStreams | None = None,
     ) -> None:
+        self._streams = streams
         self._recorder = recorder
         self._settings = settings
         self._client = client
@@ -104,6 +107,7 @@ class Following:
                 care=Care(care.on_failure, care.prune_threshold, care.prune_keep_seconds),
                 takes=selects,
                 recorder=self._recorder,
+                streams=self._streams,
                 bounds=shape.bounds,
                 access=shape.access,
                 ending=shape.ending,

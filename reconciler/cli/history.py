@@ -9,12 +9,14 @@ from rich.text import Text
 
 from reconciler.cli.naming import named
 from reconciler.cli.reading import open_world
-from reconciler.model.gitops import Revision, Source
+from reconciler.model.gitops import Revision, RevisionCasualty, Source
 from reconciler.settings import Settings
 from reconciler.sync.report import describe
 
 _SHORT = 12
 _ERRORS = 3
+_CASUALTIES = 3
+_LOG_LINES = 5
 _STYLES = {"Healthy": "green", "Rejected": "red", "RolledBack": "red", "Failed": "red"}
 
 
@@ -66,4 +68,17 @@ def _details(revision: Revision) -> list[str]:
     why = "" if status.phase in ("", "Healthy") else status.message
     lines = [title, durations(revision), why]
     lines += [describe(error) for error in status.errors[:_ERRORS]]
+    lines += [line for lost in status.casualties[:_CASUALTIES] for line in _casualty(lost)]
     return [line for line in lines if line]
+
+
+def _casualty(lost: RevisionCasualty) -> list[str]:
+    """Return how a container ended, and below it the last lines of its log."""
+    code = f"exit code {lost.exit_code}" if lost.exit_code is not None else ""
+    plural = "s" if lost.restarts != 1 else ""
+    restarts = f"{lost.restarts} restart{plural}" if lost.restarts else ""
+    words = ", ".join(part for part in (lost.reason, code, restarts) if part)
+    said = lost.message.strip().partition("\n")[0]
+    head = f"{lost.namespace}/{lost.pod} {lost.container}: {words}"
+    log = lost.log.rstrip().splitlines()[-_LOG_LINES:]
+    return [f"{head}: {said}" if said else head, *(f"  | {line}" for line in log)]

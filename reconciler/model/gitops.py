@@ -158,7 +158,10 @@ class RevisionCounts(Model):
 
 
 class RevisionCasualty(Model):
-    """A container that failed under a revision: how it ended, and its last words."""
+    """A container that failed under a revision: how it ended, and its last words.
+
+    `message` is what the container or its engine said of its end, `log` the end of its log.
+    """
 
     namespace: str = ""
     pod: str = always(str)
@@ -167,6 +170,7 @@ class RevisionCasualty(Model):
     exit_code: Int32 | None = None
     reason: str = ""
     message: str = ""
+    log: str = ""
 
 
 class RevisionStatus(Model):

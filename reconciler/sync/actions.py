@@ -134,5 +134,13 @@ class Await:
 
 
 Write = Create | Apply | Adopt
+"""What applies a manifest."""
 End = Retire | Prune | Release
 Action = Create | Apply | Adopt | Replace | Retire | Prune | Release | Await
+
+
+def starts(action: Write) -> bool:
+    """Return whether an action on a pod starts a container: of a new one, or of another image."""
+    if isinstance(action, Create):
+        return True
+    return any(change.path.endswith(".image") for change in action.changes)

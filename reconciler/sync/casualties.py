@@ -35,10 +35,15 @@ def controller_of(pod: Pod) -> ObjectKey | None:
     return None
 
 
-def doom(pod: Pod, since: datetime) -> str:
-    """Return why a pod made, or updated, after `since` is not expected to heal, or ""."""
+def is_of(pod: Pod, since: datetime) -> bool:
+    """Return whether a revision begun at `since` made the pod, or its controller updated it."""
     made = pod.metadata.annotations.get(UPDATED) or pod.metadata.creation_timestamp
-    if pod.metadata.deletion_timestamp or not made or parse_time(made) < since:
+    return made is not None and parse_time(made) >= since
+
+
+def doom(pod: Pod) -> str:
+    """Return why a pod is not expected to heal, or ""."""
+    if pod.metadata.deletion_timestamp:
         return ""
     for status in (*pod.status.init_container_statuses, *pod.status.container_statuses):
         if reason := _hopeless(status):
@@ -61,6 +66,15 @@ def casualties(pods: Iterable[Pod]) -> tuple[RevisionCasualty, ...]:
         if not status.ready and (_hopeless(status) or _ended(status) is not None)
     ]
     return tuple(found[:_MAX_CASUALTIES])
+
+
+def last_container(pod: Pod, name: str) -> str:
+    """Return the id of the newest container of that name that has run, or ""."""
+    for status in (*pod.status.init_container_statuses, *pod.status.container_statuses):
+        if status.name == name:
+            ended = _ended(status)
+            return (ended.container_id if ended is not None else "") or status.container_id
+    return ""
 
 
 def _hopeless(status: ContainerStatus) -> str:

@@ -26,7 +26,6 @@ from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.source.snapshot import Snapshot, SourceError, SourceProblem
 from reconciler.source.snapshot import Source as Watched
 from reconciler.sync.actions import Await, Replace, Write
-from reconciler.sync.casualties import casualties, pods_behind
 from reconciler.sync.comparison import Comparison
 from reconciler.sync.execute import Executor, Failure
 from reconciler.sync.gates import Gates
@@ -34,6 +33,7 @@ from reconciler.sync.inputs import credentials_key, read_keys, state_of
 from reconciler.sync.intake import Intake
 from reconciler.sync.inventory import Inventory
 from reconciler.sync.journal import Journal
+from reconciler.sync.lastwords import LastWords
 from reconciler.sync.live import Live, source_key
 from reconciler.sync.memory import Memory
 from reconciler.sync.narration import Narrator
@@ -51,6 +51,7 @@ Load = Callable[[Snapshot], Awaitable[Desired]]
 """Reads and validates a snapshot whole; blocking work is done off the event loop."""
 
 _REFUSED_AGAIN = 10.0
+_FAILED = ("Failed", "Healthy")
 _BACKOFF = Backoff(base=0.05, cap=30.0)
 _REVISION = kinds.of(Revision).key_kind
 
@@ -95,6 +96,7 @@ class Sync:
             options, clock, self._inventory, self._verdict.tolerated, memory=memory
         )
         self._gates = Gates(client, options, live, self._comparison, self._verdict)
+        self._last_words = LastWords(self._inventory.live, options.streams)
         self._suspects = Suspects(name, self._inventory, self._comparison)
         self._executor = Executor(client, clock, name, self._inventory, self._written, narrator)
         self._controller: Controller[str] = Controller(
@@ -298,7 +300,9 @@ class Sync:
             and await self._rolled_back(target)
         ):
             return RequeueAfter(0.01)
-        later = self._verdict.judge(target)
+        fails = target.failed and self._journal.phase(target.record) not in _FAILED
+        lost = await self._last_words.of(target) if fails else ()
+        later = self._verdict.judge(target, lost)
         if target.applied and not target.unhealthy:
             self._back.good = target
         return self._later(later)
@@ -313,15 +317,12 @@ class Sync:
 
     async def _rolled_back(self, target: Target) -> bool:
         """Turn back to the last good revision when this one failed before it was ever Healthy."""
-        settled = target.rollback or target is self._back.good
-        if settled or not rolls_back(self._own_source(), self._care):
+        if not rolls_back(self._own_source(), self._care):
             return False
-        if self._journal.phase(target.record) == "Healthy":
-            return False
-        back = await self._back.find(target.record, target.revision, target.inputs)
+        back = await self._back.undo(target)
         if back is None:
             return False
-        lost = casualties(pods_behind(self._inventory.live.values(), target.failed))
+        lost = await self._last_words.of(target)
         self._verdict.rolled_back(target, back.revision, lost)
         self._candidate = back
         return True
@@ -367,7 +368,7 @@ class Sync:
     def _written(self, action: Write, obj: KubeObject) -> None:
         self._comparison.written(action, obj)
         if self._target is not None and action.key in self._target.desired:
-            self._target.see(action.key, obj)
+            self._target.wrote(action, obj)
 
     def _changed(self, key: ObjectKey, old: KubeObject | None, new: KubeObject | None) -> None:
         """Hear of a change; only those that may matter to the target wake the loop."""

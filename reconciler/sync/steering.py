@@ -14,6 +14,7 @@ from reconciler.model.gitops import Source, SourceSpec
 from reconciler.model.meta import KubeObject
 from reconciler.model.node import Node
 from reconciler.model.pod import Pod
+from reconciler.model.streaming import NodeStreams
 from reconciler.sync.bounds import Bounds
 from reconciler.sync.hostaccess import Access
 from reconciler.sync.pulls import Takes
@@ -48,7 +49,8 @@ class SyncOptions:
 
     `name` is the Source object's, `spec` what that object says of it; `keep` revisions are
     remembered; `care` says what waits for approval, and what becomes of a failed revision; `takes`
-    which nodes a pod may be bound to. `bounds` are the namespaces that it may write to (None: all);
+    which nodes a pod may be bound to; `streams` reads the logs of what failed. `bounds` are the
+    namespaces that it may write to (None: all);
     `access` is what it may ask of the host (None: everything). `ending` says that the source is
     deleted: everything of it goes.
     """
@@ -59,6 +61,7 @@ class SyncOptions:
     care: Care = field(default_factory=Care)
     takes: Takes = anywhere
     recorder: ComponentRecorder | None = None
+    streams: NodeStreams | None = None
     bounds: Bounds = None
     access: Access = None
     ending: bool = False

@@ -10,7 +10,7 @@ from collections.abc import Collection
 
 from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.model.pod import Pod
-from reconciler.sync.casualties import controller_of, doom
+from reconciler.sync.casualties import controller_of, doom, is_of
 from reconciler.sync.comparison import Comparison
 from reconciler.sync.identity import source_of
 from reconciler.sync.inventory import Inventory
@@ -60,6 +60,8 @@ class Suspects:
             news |= _doomed(target, new)
         if key in target.desired:
             news |= target.see(key, new)
+            if isinstance(new, Pod) and key in target.started:
+                news |= target.doomed(key, doom(new))
             if self._comparison.concerns(key, old, new):
                 self.changed[key] = None
                 news = True
@@ -76,4 +78,4 @@ def _doomed(target: Target, pod: Pod) -> bool:
     owner = controller_of(pod)
     if owner is None or owner not in target.unhealthy or target.since is None:
         return False
-    return target.doomed(owner, doom(pod, target.since))
+    return is_of(pod, target.since) and target.doomed(owner, doom(pod))

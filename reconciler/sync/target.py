@@ -13,7 +13,9 @@ from heapq import nsmallest
 
 from reconciler.desired.objects import Desired, DesiredObject
 from reconciler.model.meta import KubeObject, ObjectKey
+from reconciler.model.pod import Pod
 from reconciler.source.snapshot import Snapshot
+from reconciler.sync.actions import Write, starts
 from reconciler.sync.health import Health, State, health
 from reconciler.sync.hooks import marked
 from reconciler.sync.waves import Order, order_of
@@ -29,7 +31,8 @@ class Target:
     every write is done, `rollback` that it undoes a failed one; `message` is the commit's; `since`
     is when it was begun, `order` what waits for what; `inputs` marks the variables that it was
     made with. `unhealthy` has every declared object that is not healthy, or not there yet;
-    `failed` those of them that are not expected to heal.
+    `failed` those of them that are not expected to heal; `started` are declared pods in which it
+    started a container.
     """
 
     revision: str
@@ -44,6 +47,7 @@ class Target:
     order: Order = field(default_factory=Order)
     unhealthy: dict[ObjectKey, Health] = field(default_factory=dict)
     failed: dict[ObjectKey, Health] = field(default_factory=dict)
+    started: set[ObjectKey] = field(default_factory=set)
 
     def doomed(self, key: ObjectKey, reason: str) -> bool:
         """Take in that a pod of the controller `key` is not expected to heal; "" says it is."""
@@ -67,6 +71,12 @@ class Target:
             self.failed = {k: h for k, h in before.failed.items() if k in wanted}
         for key in fresh:
             self.see(key, live.get(key))
+
+    def wrote(self, action: Write, obj: KubeObject) -> None:
+        """Take in an object of the target that was applied now."""
+        self.see(action.key, obj)
+        if isinstance(obj, Pod) and starts(action):
+            self.started.add(action.key)
 
     def see(self, key: ObjectKey, obj: KubeObject | None) -> bool:
         """Take in the newest state of a declared object; return whether its health changed."""

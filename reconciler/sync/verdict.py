@@ -201,10 +201,14 @@ class Verdict:
         self._log.info("revision.applied", revision=target.revision)
         self._journal.applied(target.revision)
 
-    def judge(self, target: Target) -> float:
-        """Say in which phase the revision is; return in how many seconds to ask again, or 0."""
+    def judge(self, target: Target, lost: Sequence[RevisionCasualty] = ()) -> float:
+        """Say in which phase the revision is; return in how many seconds to ask again, or 0.
+
+        `lost` are the containers with which it failed.
+        """
         if target.failed:
-            self._stand(target, "Failed", summary(target.failed))
+            more = Particulars(casualties=lost)
+            self._stand(target, "Failed", summary(target.failed), more)
         elif not target.unhealthy:
             self._stand(target, "Healthy", "")
         elif (wait := self._next_word - self._clock.monotonic()) > 0:
@@ -230,7 +234,7 @@ class Verdict:
 
     def _fail(self, target: Target, errors: Sequence[RevisionError]) -> Retryable:
         message = describe(errors[0])
-        self._stand(target, "Failed", message, errors)
+        self._stand(target, "Failed", message, Particulars(errors=errors))
         return Retryable(message)
 
     def _stand(
@@ -238,9 +242,9 @@ class Verdict:
         target: Target,
         phase: RevisionPhase,
         message: str,
-        errors: Sequence[RevisionError] = (),
+        more: Particulars | None = None,
     ) -> None:
-        if self._journal.reach(target.record, phase, message, Particulars(errors=errors)):
+        if self._journal.reach(target.record, phase, message, more):
             log = self._log.error if phase == "Failed" else self._log.info
             log(f"revision.{phase.lower()}", revision=target.revision, reason=message)
         if not self._rejected:

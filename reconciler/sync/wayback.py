@@ -28,6 +28,14 @@ class WayBack:
         self._load = load
         self.good: Target | None = None
 
+    async def undo(self, target: Target) -> Target | None:
+        """Return where to turn back to from a target that failed before it was ever Healthy."""
+        if target.rollback or target is self.good:
+            return None
+        if self._journal.phase(target.record) == "Healthy":
+            return None
+        return await self.find(target.record, target.revision, target.inputs)
+
     async def find(self, failed: str, revision: str, inputs: str) -> Target | None:
         """Return the last good revision as a target, None when there is none to be had.
 

@@ -20,7 +20,7 @@ from tests.integration.images import ensure_busybox
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
-CRASH = 'command: ["sh", "-c", "echo broken >/dev/termination-log; exit 7"]'
+CRASH = 'command: ["sh", "-c", "echo broken >/dev/termination-log; echo its last line; exit 7"]'
 WAIT = """command: ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 1 & wait $!; done"]"""
 
 
@@ -72,6 +72,8 @@ def test_a_crashing_commit_is_undone_and_the_old_pods_never_stop(
     history = daemon.command("history").stdout
     assert "RolledBack" in history
     assert "last with exit code 7" in history
+    assert "4 restarts: broken\n" in history or "3 restarts: broken\n" in history
+    assert "  | its last line" in history
     daemon.stop()
     daemon.start()
     wait_for(lambda: phase(daemon) == "RolledBack", "the quarantine after a restart")

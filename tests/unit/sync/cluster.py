@@ -26,6 +26,7 @@ from reconciler.desired.objects import Desired
 from reconciler.model.gitops import Revision, Source, SourceSpec
 from reconciler.model.imagepull import ImagePull
 from reconciler.model.meta import KubeObject, ObjectKey, ObjectMeta
+from reconciler.model.streaming import NodeStreams
 from reconciler.source.snapshot import FileRef, Snapshot, SourceProblem
 from reconciler.store.memory import MemoryStore
 from reconciler.store.protocol import Store
@@ -122,6 +123,7 @@ class Cluster:
         self.sync: Sync | None = None
         self.memory = memory
         self.recorder: ComponentRecorder | None = None
+        self.streams: NodeStreams | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Cluster]:
@@ -144,7 +146,12 @@ class Cluster:
             self.client,
             self.clock,
             Live(informers),
-            options=SyncOptions(SourceSpec(path="/tree"), care=self.care, recorder=self.recorder),
+            options=SyncOptions(
+                SourceSpec(path="/tree"),
+                care=self.care,
+                recorder=self.recorder,
+                streams=self.streams,
+            ),
             random=Random(2),
             memory=self.memory,
         )

@@ -13,12 +13,13 @@ from reconciler.model.gitops import Revision, Source
 from reconciler.model.namespace import Namespace
 from reconciler.model.pod import Pod
 from reconciler.model.replication import ReplicationController
+from reconciler.model.streaming import StreamFailure
 from reconciler.model.time import format_time
 from reconciler.sync.care import APPROVE_ANNOTATION
 from reconciler.sync.steering import ON_FAILURE_ANNOTATION, Care
 from tests.unit.sync.cluster import Cluster, until
 from tests.unit.sync.test_loop import ready
-from tests.unit.sync.world import controller, manifest, settings
+from tests.unit.sync.world import controller, manifest, pod, settings
 
 WEB = manifest("Namespace", "web")
 CAREFUL = Care()
@@ -59,7 +60,10 @@ async def crash(cluster, name):
     }  # fmt: skip
     metadata = {"name": f"{name}-x", "namespace": "web", "ownerReferences": [owner]}
     spec = {"containers": [{"name": "app", "image": "app:2"}]}
-    ended = {"exitCode": 7, "reason": "Error", "message": "cannot open the database"}
+    ended = {
+        "exitCode": 7, "reason": "Error", "message": "cannot open the database",
+        "containerID": "docker://dead",
+    }  # fmt: skip
     container = {
         "name": "app", "ready": False, "restartCount": 3, "image": "app:2", "imageID": "",
         "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}},
@@ -106,6 +110,67 @@ def test_a_failed_revision_is_undone_whole_and_its_last_words_kept(run):
         (casualty,) = undone.status.casualties
         assert (casualty.pod, casualty.container, casualty.exit_code) == ("c-x", "app", 7)
         assert casualty.message == "cannot open the database"
+
+    run(scenario)
+
+
+class Streams:
+    """A node whose containers have written what a test says, or whose logs are gone."""
+
+    def __init__(self, said=b""):
+        self.said = said
+        self.asked = []
+
+    async def logs(self, pod, container_id, query):
+        self.asked.append((pod.metadata.name, container_id, query.tail))
+        if not self.said:
+            raise StreamFailure("no such container")
+        yield self.said
+
+
+@pytest.mark.parametrize("said", [b"starting\ncannot open the database\n", b""])
+def test_the_last_lines_of_a_failed_container_are_kept_where_they_can_be_had(virtual, clock, said):
+    async def body():
+        cluster = Cluster(clock, care=CAREFUL)
+        cluster.streams = Streams(said)
+        async with cluster.running():
+            await healthy(cluster, controller("c"))
+            shown = await fail(cluster, controller("c", image="app:2"))
+            undone = await cluster.revision(shown.revision, "RolledBack")
+        (casualty,) = undone.status.casualties
+        assert casualty.log == said.decode()
+        assert cluster.streams.asked == [("c-x", "docker://dead", 20)]
+
+    virtual.run_until_complete(body())
+
+
+def test_the_first_revision_stays_failed_with_its_casualties(run):
+    async def scenario(cluster):
+        shown = await fail(cluster, controller("c", image="app:2"))
+        failed = await cluster.revision(shown.revision, "Failed")
+        (casualty,) = failed.status.casualties
+        assert (casualty.pod, casualty.exit_code) == ("c-x", 7)
+
+    run(scenario)
+
+
+def test_a_declared_pod_that_crashes_again_and_again_fails_its_revision(run):
+    async def scenario(cluster):
+        await healthy(cluster, settings("a", key="1"))
+        shown = cluster.feed.show(WEB, settings("a", key="2"), bare := pod("p", "app:1"))
+        await until(lambda: cluster.registry.list(Pod, "web"))
+        await cluster.settled()
+        live = cluster.registry.get(Pod, "p", "web")
+        container = {
+            "name": "app", "ready": False, "restartCount": 3, "image": "app:1", "imageID": "",
+            "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+            "lastState": {"terminated": {"exitCode": 9}},
+        }  # fmt: skip
+        told = pod_of({**bare, "status": {"containerStatuses": [container]}}).status
+        await cluster.client.update(live.replace(status=told), subresource="status")
+        undone = await cluster.revision(shown.revision, "RolledBack")
+        assert "Pod web/p: pod p: container app: ended 4 times" in undone.status.message
+        assert undone.status.casualties[0].exit_code == 9
 
     run(scenario)
 
