@@ -6,6 +6,7 @@ import errno
 import select
 import socket
 import subprocess
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,7 +15,12 @@ from typing import Any
 import pytest
 
 from reconciler.model.endpointslice import EndpointSlice
-from reconciler.model.service import Service, ServicePort
+from reconciler.model.service import (
+    ClientIPConfig,
+    Service,
+    ServicePort,
+    SessionAffinityConfig,
+)
 from reconciler.proxy.balanced import BalancedAddresses
 from reconciler.proxy.bridge import let_loopback_out
 from reconciler.proxy.conntrack import Conntrack
@@ -267,6 +273,27 @@ def test_affinity_keeps_a_client_until_its_backend_leaves(net: World, kernel: Ke
     assert second != {first}
     kernel.web(6, 7, 8, session_affinity="ClientIP")
     assert {ask(pod(net, 9), CLUSTER, 80)[0] for _ in range(12)} == second
+
+
+def test_affinity_ends_a_time_out_after_the_last_new_connection(net: World, kernel: Kernel) -> None:
+    config = SessionAffinityConfig(client_ip=ClientIPConfig(timeout_seconds=2))
+    kernel.web(6, 7, 8, session_affinity="ClientIP", session_affinity_config=config)
+    called = time.monotonic()
+    while time.monotonic() < called + 2.5:  # each connection starts the time anew
+        ask(pod(net, 9), CLUSTER, 80)
+        assert remembered(net)
+        time.sleep(0.2)
+    last = time.monotonic()
+    while remembered(net):
+        assert time.monotonic() < last + 4
+        time.sleep(0.1)
+    assert time.monotonic() > last + 1
+
+
+def remembered(net: World) -> bool:
+    """Whether the kernel remembers the backend of any client."""
+    with inside(net.host, Nft) as nft:
+        return '"elem"' in nft.list_json("map ip reconciler affinity")
 
 
 def test_a_udp_client_on_one_port_moves_on_when_its_backend_leaves(
