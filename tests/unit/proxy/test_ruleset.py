@@ -7,7 +7,13 @@ from reconciler.proxy import commands
 from reconciler.proxy.rules import Element, compile_service
 from reconciler.proxy.ruleset import Owner, RuleSet, Transaction
 from reconciler.proxy.skeleton import Network
-from tests.unit.proxy.builders import NODE, make_service, make_slice
+from tests.unit.proxy.builders import (
+    NODE,
+    make_endpoint,
+    make_node_port,
+    make_service,
+    make_slice,
+)
 from tests.unit.proxy.trace import Table
 
 WEB = Owner("2026-01-01T00:00:00Z", "shop", "web")
@@ -89,28 +95,40 @@ def test_pools_tell_who_is_left() -> None:
     assert set(rules.sticky(change)) == {"10.96.0.20 . tcp . 80"}
 
 
+SPECS = tuple(
+    {"session_affinity": affinity, "external_traffic_policy": policy}
+    for affinity in ("None", "ClientIP")
+    for policy in ("Cluster", "Local")
+)
 CHANGES = st.lists(
     st.tuples(
         st.sampled_from("abc"),
         st.sampled_from(("10.96.0.20", "10.96.0.21")),
         st.sets(st.integers(2, 9), max_size=4),
-        st.sampled_from(("", "ClientIP")),
+        st.sampled_from(SPECS),
         st.booleans(),
     ),
     max_size=20,
 )
+Changes = list[tuple[str, str, set[int], dict[str, str], bool]]
+
+
+def either_node(pods: set[int], address: str, spec: dict[str, str]) -> tuple[Element, ...]:
+    """A node port whose even pods are here, ready or leaving, and whose odd ones are elsewhere."""
+    here = [
+        make_endpoint(f"10.244.0.{n}", fares="st" if n % 4 else "rs") for n in pods if not n % 2
+    ]
+    there = [make_endpoint(f"10.244.1.{n}", node="node-b") for n in pods if n % 2]
+    service = make_node_port(cluster_ip=address, external_ips=("192.0.2.9",), **spec)
+    return compile_service(service, [make_slice(*here, *there)], NODE) if pods else ()
 
 
 @given(CHANGES)
-def test_the_kernel_always_ends_where_a_full_load_would(
-    changes: list[tuple[str, str, set[int], str, bool]],
-) -> None:
+def test_the_kernel_always_ends_where_a_full_load_would(changes: Changes) -> None:
     rules, kernel = RuleSet(), Table()
     kernel.load(commands.fresh(Network(), rules.everything()))
-    for name, address, pods, affinity, send in changes:
-        addresses = [f"10.244.0.{pod}" for pod in pods]
-        elements = plan(*addresses, cluster_ip=address, session_affinity=affinity)
-        rules.put(Owner("", "shop", name), elements if pods else ())
+    for name, address, pods, spec, send in changes:
+        rules.put(Owner("", "shop", name), either_node(pods, address, spec))
         if send:
             kernel.load(commands.change(rules.take()))
     kernel.load(commands.change(rules.take()))
@@ -121,16 +139,12 @@ def test_the_kernel_always_ends_where_a_full_load_would(
 
 
 @given(CHANGES)
-def test_a_refill_keeps_affinity_and_leaves_no_stale_chain(
-    changes: list[tuple[str, str, set[int], str, bool]],
-) -> None:
+def test_a_refill_keeps_affinity_and_leaves_no_stale_chain(changes: Changes) -> None:
     rules, kernel = RuleSet(), Table()
     kernel.load(commands.fresh(Network(), rules.everything()))
     kernel.maps["affinity"]["1.2.3.4 . 10.96.0.20 . tcp . 80"] = "10.244.0.6 . 8080"
-    for name, address, pods, affinity, _ in changes:
-        addresses = [f"10.244.0.{pod}" for pod in pods]
-        elements = plan(*addresses, cluster_ip=address, session_affinity=affinity)
-        rules.put(Owner("", "shop", name), elements if pods else ())
+    for name, address, pods, spec, _ in changes:
+        rules.put(Owner("", "shop", name), either_node(pods, address, spec))
         kernel.load(commands.change(rules.take()))
     kernel.load(commands.refill(Network(), rules.everything(), tuple(kernel.chains)))
     whole = Table()
