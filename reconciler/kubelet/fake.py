@@ -63,6 +63,7 @@ class FakeRuntime:
         self.written: dict[str, int] = {}
         self.pull_seconds = 0.0
         self.away = False
+        self.failing = {"false"}
 
     async def version(self) -> RuntimeVersion:
         """See `ContainerRuntime.version`."""
@@ -174,7 +175,7 @@ class FakeRuntime:
         del self._containers[known.id], self._specs[known.id]
 
     async def exec(self, container: str, argv: tuple[str, ...], seconds: float) -> ExecResult:
-        """See `ContainerRuntime.exec`; knows true, false, echo and sleep."""
+        """See `ContainerRuntime.exec`: echoes, sleeps, fails if `failing`; all else succeeds."""
         if self._find(container).phase != "running":
             raise RuntimeConflict(f"Container {container} is not running")
         if argv[0] == "sleep":
@@ -182,7 +183,7 @@ class FakeRuntime:
                 await asyncio.sleep(float(argv[1]))
         if argv[0] == "echo":
             return ExecResult(0, (" ".join(argv[1:]) + "\n").encode())
-        return ExecResult(int(argv[0] == "false"), b"")
+        return ExecResult(int(argv[0] in self.failing), b"")
 
     async def logs(self, container: str, *, tail: int) -> bytes:
         """See `ContainerRuntime.logs`; a simulated process says what its script echoes."""

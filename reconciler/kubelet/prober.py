@@ -26,6 +26,7 @@ from reconciler.model.pod import Pod
 from reconciler.model.probe import Probe
 
 Kind = Literal["Startup", "Liveness", "Readiness"]
+_Tasks = dict[Kind, asyncio.Task[None]]
 
 _DEFAULT_PERIOD, _DEFAULT_FAILURES = 10, 3
 _FIRST_EAGER, _EAGER_FACTOR = 0.02, 1.5
@@ -72,15 +73,13 @@ class Prober:
         self.results = Results()
         self._runtime, self._clock = runtime, clock
         self._spawn, self._changed, self._report = spawn, changed, report
-        self._tasks: dict[PodKey, dict[str, list[asyncio.Task[None]]]] = {}
+        self._tasks: dict[PodKey, dict[str, _Tasks]] = {}
 
     def watch(self, key: PodKey, pod: Pod, running: Iterable[PodContainer], address: str) -> None:
         """Probe exactly these containers of the pod."""
         known = self._tasks.setdefault(key, {})
         wanted = {container.id: container for container in running}
-        for container_id in known.keys() - wanted.keys():
-            self._stop(known.pop(container_id))
-            self.results.forget(container_id)
+        self._leave(known, known.keys() - wanted.keys())
         specs = {each.name: each.container for each in roster.members(pod)}
         for container_id in wanted.keys() - known.keys():
             seen = wanted[container_id]
@@ -88,19 +87,33 @@ class Prober:
         if not known:
             del self._tasks[key]
 
+    def keep_readiness(self, key: PodKey, running: Iterable[PodContainer]) -> None:
+        """Go on probing the readiness of these containers of a pod that ends, and nothing else.
+
+        As Kubernetes does: services without another endpoint send to it as long as it serves.
+        """
+        known = self._tasks.get(key, {})
+        self._leave(known, known.keys() - {container.id for container in running})
+        for container_id, tasks in known.items():
+            self.results.unhealthy.pop(container_id, None)
+            for kind in tasks.keys() - {"Readiness"}:
+                tasks.pop(kind).cancel()
+
     def forget(self, key: PodKey) -> None:
         """Stop all probes of a pod."""
-        for container_id, tasks in self._tasks.pop(key, {}).items():
-            self._stop(tasks)
-            self.results.forget(container_id)
+        known = self._tasks.pop(key, {})
+        self._leave(known, tuple(known))
 
-    def _stop(self, tasks: list[asyncio.Task[None]]) -> None:
-        for task in tasks:
-            task.cancel()
+    def _leave(self, known: dict[str, _Tasks], containers: Iterable[str]) -> None:
+        """Stop the probes of containers, and drop what they found."""
+        for container_id in tuple(containers):
+            for task in known.pop(container_id).values():
+                task.cancel()
+            self.results.forget(container_id)
 
     def _start(
         self, key: PodKey, pod: Pod, spec: Container, seen: PodContainer, address: str
-    ) -> list[asyncio.Task[None]]:
+    ) -> _Tasks:
         """Start the container's probes; until they say otherwise it is neither."""
         kinds: list[tuple[Kind, Probe | None]] = [
             ("Startup", spec.startup_probe),
@@ -115,7 +128,7 @@ class Prober:
         target = _Target(key, pod, spec, seen, address, begun, asyncio.Event())
         if spec.startup_probe is None:
             target.started.set()
-        return [self._spawn(self._run(kind, probe, target)) for kind, probe in kinds if probe]
+        return {kind: self._spawn(self._run(kind, probe, target)) for kind, probe in kinds if probe}
 
     async def _run(self, kind: Kind, probe: Probe, target: _Target) -> None:
         if kind != "Startup":

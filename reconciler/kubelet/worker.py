@@ -210,11 +210,12 @@ class PodWorker:
         return memory.let_go_by
 
     def _watch_probes(self, key: PodKey, pod: Pod | None, observed: Observed) -> None:
-        """Probe what runs; a pod that ends is only probed no longer."""
+        """Probe what runs; of a pod that ends ask only whether it still serves."""
         live = observed.live
-        if pod is None or live is None or pod.metadata.deletion_timestamp is not None:
+        if pod is None or live is None:
             self._prober.forget(key)
             return
+        ends = pod.metadata.deletion_timestamp is not None
         names = {each.name for each in roster.members(pod)}
         running = [
             c
@@ -222,9 +223,12 @@ class PodWorker:
             if c.running
             and c.sandbox == live.id
             and c.name in names
-            and c.id not in observed.stopping
+            and (ends or c.id not in observed.stopping)
         ]
-        self._prober.watch(key, pod, running, live.address or self._host_ip)
+        if ends:
+            self._prober.keep_readiness(key, running)
+        else:
+            self._prober.watch(key, pod, running, live.address or self._host_ip)
 
     async def _perform(
         self, action: Action, key: PodKey, pod: Pod | None, observed: Observed, memory: Memory

@@ -270,6 +270,30 @@ def test_an_exec_probe_decides_readiness_and_life(node: Node, play: Any) -> None
     play(scene())
 
 
+def test_a_pod_that_ends_is_ready_as_long_as_its_probe_says_so(node: Node, play: Any) -> None:
+    async def scene() -> None:
+        def probe(command: str) -> dict[str, Any]:
+            return {"exec": {"command": [command]}, "periodSeconds": 1, "failureThreshold": 1}
+
+        container = {
+            "command": ["sh", "-c", "trap '' TERM; sleep 600"],
+            "readinessProbe": probe("ask"),
+            "livenessProbe": {**probe("look"), "failureThreshold": 2},
+        }
+        await node.create(container=container, terminationGracePeriodSeconds=20)
+        pod = await node.until(ready)
+        await node.client.delete(type(pod), "web", "default")
+        node.runtime.failing.add("look")  # life is asked for no more
+        await asyncio.sleep(5)
+        pod = await node.until(ready)
+        assert pod.status.container_statuses[0].restart_count == 0
+        node.runtime.failing.add("ask")
+        await node.until(lambda p: not ready(p), limit=2)
+        assert await node.until_gone() > 10
+
+    play(scene())
+
+
 def slice_of(address: str, **conditions: bool) -> EndpointSlice:
     endpoint = {"addresses": [address], "conditions": conditions}
     meta = {"name": "web", "namespace": "default"}
