@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 PYTEST_ARGS ?=
 
-.PHONY: help setup docker test-tools images daemon-image demo demo-down test test-unit proof-rollouts histories torture lint format bench lock clean
+.PHONY: help setup docker test-tools images daemon-image demo demo-down test test-unit proof-rollouts histories fuzz torture lint format bench lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -42,6 +42,10 @@ test-unit: setup ## run the tests that need neither root nor Docker
 histories: setup ## prove transactions over thousands of random histories (HISTORIES=3000 of each kind)
 	@RECONCILER_HISTORIES=$(or $(HISTORIES),3000) $(PYTHON) -m pytest -q --timeout 7200 \
 	    tests/property/test_transactions.py tests/property/test_sync.py $(PYTEST_ARGS)
+
+fuzz: setup ## feed every decoder for SECONDS_EACH (60), then EXAMPLES (100) requests of each operation
+	@$(PYTHON) -m tests.fuzz --seconds $(or $(SECONDS_EACH),60)
+	@FUZZ_EXAMPLES=$(or $(EXAMPLES),100) $(PYTHON) -m pytest -q tests/integration/test_openapi_requests.py
 
 torture: setup ## kill -9 a writer of the real store KILLS times (5000)
 	@$(PYTHON) -m tests.torture $(or $(KILLS),5000)

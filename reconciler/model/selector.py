@@ -69,11 +69,14 @@ class Requirement:
                 return f"{self.key}{self.operator}{self.values[0]}"
 
 
+# What Go's ParseInt takes for ten and 64 bits, but for numbers that are too large.
+_NUMBER = re.compile(r"[+-]?[0-9]{1,19}")
+
+
 def _ordered(value: str, operator: Literal["gt", "lt"], bound: str) -> bool:
-    try:
-        return int(value) > int(bound) if operator == "gt" else int(value) < int(bound)
-    except ValueError:
+    if not (_NUMBER.fullmatch(value) and _NUMBER.fullmatch(bound)):
         return False
+    return int(value) > int(bound) if operator == "gt" else int(value) < int(bound)
 
 
 @dataclass(frozen=True, slots=True)

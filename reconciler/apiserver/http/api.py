@@ -101,7 +101,7 @@ class Api:
             answer = await self._answer(request, trail)
         except StatusError as error:
             told = error.warnings if isinstance(error, Warned) else ()
-            answer = status.failure(error, tuple(map(status.warning, told)))
+            answer = status.failure(error, status.warning_headers(told))
         except Exception:  # noqa: BLE001 - the boundary of every request: logged, then told
             self._log.exception("api.crashed", method=request.method, path=request.path)
             answer = status.failure(errors.internal("the request could not be answered"))
@@ -306,7 +306,7 @@ def _finished(
         body, kind = view.finish(body, yaml=wanted.yaml, pretty=pretty)
     else:
         kind = JSON
-    return Reply(code, body, kind, warnings=tuple(map(status.warning, warnings)))
+    return Reply(code, body, kind, warnings=status.warning_headers(warnings))
 
 
 def _json(value: Any) -> Reply:

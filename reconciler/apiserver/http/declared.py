@@ -46,7 +46,7 @@ def warned(
     told = declared(key, _live(registry, of, target))
     if not told:
         return answer
-    return replace(answer, warnings=(*answer.warnings, status.warning(told)))
+    return replace(answer, warnings=(status.warning(told), *answer.warnings))
 
 
 def _live(registry: Registry, of: Resource, target: Target) -> KubeObject | None:

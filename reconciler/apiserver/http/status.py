@@ -6,8 +6,9 @@ are those that only HTTP knows, in the words of kube-apiserver.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from http import HTTPStatus
+from itertools import accumulate
 from typing import Any
 
 import orjson
@@ -15,6 +16,9 @@ import orjson
 from reconciler.admission.errors import FieldError, aggregate, go_quote
 from reconciler.apiserver.http.message import TEXT, Reply
 from reconciler.apiserver.registry.errors import StatusError
+
+_WARNINGS = 4096
+_CUT_WARNING = 256
 
 NOT_THERE = Reply(404, b"404 page not found\n", TEXT)
 """The answer to a path that no part of the API has."""
@@ -160,3 +164,16 @@ def warning(text: str) -> str:
     shown = "".join(each if each.isprintable() else " " for each in text)
     escaped = shown.replace("\\", "\\\\").replace('"', '\\"')
     return f'299 - "{escaped}"'
+
+
+def warning_headers(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return the Warning headers of an answer: each text once, 4,096 characters of them at most.
+
+    As kube-apiserver does: where they are more, each is cut to 256, and those beyond are left out.
+    """
+    distinct = list(dict.fromkeys(texts))
+    if sum(map(len, distinct)) <= _WARNINGS:
+        return tuple(map(warning, distinct))
+    cut = [text[:_CUT_WARNING] for text in distinct]
+    sizes = accumulate(map(len, cut))
+    return tuple(warning(text) for text, size in zip(cut, sizes, strict=True) if size <= _WARNINGS)

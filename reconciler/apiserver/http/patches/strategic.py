@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import orjson
+
 from reconciler.apiserver.http import gotext
 from reconciler.core.errors import ReconcilerError
 from reconciler.model.base import ListMap, ListSet, PatchOnly
@@ -96,8 +98,8 @@ def _is_deletion(member: Mapping[str, Any]) -> bool:
 def _list(present: list[Any], change: list[Any], place: Schema | None, order: Any) -> list[Any]:
     merge = place.merge if place is not None else None
     if isinstance(merge, ListSet) and merge.patch:
-        added = [item for item in change if item not in present]
-        return _ordered([*present, *dict.fromkeys(added)], order or change, present, place)
+        added = {_identity(item): item for item in change if item not in present}
+        return _ordered([*present, *added.values()], order or change, present, place)
     key = _key(merge)
     if key is None or place is None or place.item is None:
         return [_plain(item) for item in change]
@@ -140,6 +142,11 @@ def _name(item: Any, key: str) -> Any:
     return item[key]
 
 
+def _identity(value: Any) -> Any:
+    """Return what tells an item from others; also of what no item should be, as decoding tells."""
+    return orjson.dumps(value) if isinstance(value, dict | list) else value
+
+
 def _check_order(change: list[Any], order: Sequence[Any], key: str) -> None:
     """Refuse an order that does not have all items of the patch, in their order."""
     names = [_name(each, key) for each in order]
@@ -159,7 +166,7 @@ def _ordered(items: list[Any], order: Any, before: Any, place: Schema | None) ->
     key = _key(place.merge) if place is not None else None
 
     def name(item: Any) -> Any:
-        return item.get(key) if key is not None and isinstance(item, dict) else item
+        return _identity(item.get(key) if key is not None and isinstance(item, dict) else item)
 
     wanted = {name(item): rank for rank, item in enumerate(order)}
     was = {name(item): rank for rank, item in enumerate(before or ())}

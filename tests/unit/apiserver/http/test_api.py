@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from reconciler.apiserver.http import status
 from reconciler.apiserver.http.api import Api
 from reconciler.apiserver.http.message import Answer, Reply, Request, Stream
 from reconciler.apiserver.registry.registry import Registry
@@ -106,6 +107,15 @@ async def test_warnings_cannot_break_the_header() -> None:
     assert isinstance(answer, Reply)
     assert not any("\r" in text or "\n" in text for text in answer.warnings)
     assert answer.warnings
+
+
+def test_warnings_are_told_once_and_within_bounds() -> None:
+    assert status.warning_headers(["a", "b", "a"]) == ('299 - "a"', '299 - "b"')
+    whole = status.warning_headers(["x" * 4000])
+    assert len(whole[0]) > 4000
+    many = status.warning_headers(f"{number:04}{'x' * 1000}" for number in range(100))
+    assert len(many) == 16
+    assert {len(text) for text in many} == {len('299 - ""') + 256}
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # hosts are slow at times

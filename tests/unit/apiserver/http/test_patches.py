@@ -106,6 +106,16 @@ def test_strategic_deletes_by_key(live: list[Json], name: str) -> None:
     assert left == [each for each in live if each["name"] != name]
 
 
+@pytest.mark.parametrize("odd", [{}, [], [{}], None, 1.5])
+def test_strategic_leaves_odd_keys_and_items_to_the_decoder(odd: Json) -> None:
+    place = schema.of(Pod)
+    live = {"spec": {"containers": [{"name": "c"}]}, "metadata": {"finalizers": ["f"]}}
+    change = {"spec": {"containers": [{"name": odd}]}, "metadata": {"finalizers": [odd, "g"]}}
+    merged = strategic.patch(live, change, place)
+    assert {"name": odd} in merged["spec"]["containers"] or odd is None
+    assert odd in merged["metadata"]["finalizers"]
+
+
 def test_strategic_needs_the_key() -> None:
     with pytest.raises(strategic.BadPatch, match="does not contain declared merge key: name"):
         strategic.patch(pod([]), pod([{"image": "x"}]), PLACE)
