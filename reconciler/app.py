@@ -60,6 +60,7 @@ from reconciler.model.claim import PersistentVolumeClaim
 from reconciler.model.config import ConfigMap, Secret
 from reconciler.model.endpointslice import EndpointSlice
 from reconciler.model.event import Event
+from reconciler.model.eventsv1 import Event as EventV1
 from reconciler.model.gitops import ProxyState, Revision, Source
 from reconciler.model.imagepull import ImagePull
 from reconciler.model.meta import KubeObject
@@ -108,7 +109,7 @@ class Informers:
 
 
 # Nobody reconciles by these kinds' objects, and their number is large.
-_UNFOLLOWED = (Event, ProxyState)
+_UNFOLLOWED = (Event, EventV1, ProxyState)
 
 
 class ControlPlane:

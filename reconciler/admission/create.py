@@ -12,7 +12,6 @@ from typing import Any
 from reconciler.admission.errors import Errors, FieldError
 from reconciler.admission.rules.claim import claim
 from reconciler.admission.rules.cluster import (
-    event,
     image_pull,
     namespace,
     node,
@@ -24,6 +23,7 @@ from reconciler.admission.rules.cluster import (
 from reconciler.admission.rules.config import config_map, secret
 from reconciler.admission.rules.endpoints import endpoints
 from reconciler.admission.rules.endpointslice import endpoint_slice
+from reconciler.admission.rules.event import event, event_v1
 from reconciler.admission.rules.lease import lease
 from reconciler.admission.rules.pod import pod, pod_template
 from reconciler.admission.rules.priorityclass import priority_class
@@ -38,6 +38,7 @@ from reconciler.model.claim import PersistentVolumeClaim
 from reconciler.model.config import ConfigMap, Secret
 from reconciler.model.endpointslice import EndpointSlice
 from reconciler.model.event import Event
+from reconciler.model.eventsv1 import Event as EventV1
 from reconciler.model.gitops import ProxyState, Revision, Source
 from reconciler.model.imagepull import ImagePull
 from reconciler.model.lease import Lease
@@ -57,6 +58,7 @@ _RULES: dict[type[KubeObject], Callable[[Any], Errors]] = {
     EndpointSlice: endpoint_slice,
     Endpoints: endpoints,
     Event: event,
+    EventV1: event_v1,
     ImagePull: image_pull,
     ClusterRole: cluster_role,
     ClusterRoleBinding: cluster_role_binding,

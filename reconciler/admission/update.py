@@ -12,6 +12,7 @@ from reconciler.admission.create import validate
 from reconciler.admission.errors import Errors, FieldError, GoValue, forbidden, go_value, invalid
 from reconciler.admission.rules.cluster import security_labels
 from reconciler.admission.rules.endpointslice import endpoint_slice_update
+from reconciler.admission.rules.event import event_v1_update
 from reconciler.admission.rules.meta import annotation_map, labels, owners
 from reconciler.admission.rules.podupdate import pod_update
 from reconciler.admission.rules.priorityclass import priority_class_update
@@ -24,6 +25,7 @@ from reconciler.model.base import Model
 from reconciler.model.claim import PersistentVolumeClaim
 from reconciler.model.config import ConfigMap, Secret
 from reconciler.model.endpointslice import EndpointSlice
+from reconciler.model.eventsv1 import Event as EventV1
 from reconciler.model.meta import KubeObject, ObjectMeta
 from reconciler.model.namespace import Namespace
 from reconciler.model.pod import Pod
@@ -200,6 +202,7 @@ _BEFORE: dict[type[KubeObject], UpdateRule] = {
 _AFTER: dict[type[KubeObject], UpdateRule] = {
     EndpointSlice: endpoint_slice_update,
     ClusterRoleBinding: binding_update,
+    EventV1: event_v1_update,
     PersistentVolume: _volume,
     PersistentVolumeClaim: _claim,
     Pod: pod_update,

@@ -7,6 +7,7 @@ from reconciler.model.kinds import Resource
 _MADE_HERE = "is made by the daemon itself and cannot be declared"
 _REFUSED = {
     "Event": _MADE_HERE,
+    "Event.events.k8s.io": _MADE_HERE,
     "ImagePull.gitops.reconciler.dev": _MADE_HERE,
     "ProxyState.gitops.reconciler.dev": _MADE_HERE,
     "Revision.gitops.reconciler.dev": _MADE_HERE,

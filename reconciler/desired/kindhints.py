@@ -47,7 +47,7 @@ def _missing(wanted: str, manifest: Mapping[str, Any]) -> str:
 
 
 def _near_kind(kind: str) -> str:
-    by_lower = {each.kind.lower(): each for each in kinds.RESOURCES}
+    by_lower = {each.kind.lower(): each for each in reversed(kinds.RESOURCES)}
     close = difflib.get_close_matches(kind.lower(), by_lower, n=1, cutoff=_NEAR)
     if not close:
         return ""

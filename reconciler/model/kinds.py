@@ -14,6 +14,8 @@ from reconciler.model.config import ConfigMap, Secret
 from reconciler.model.endpointslice import GROUP as DISCOVERY_GROUP
 from reconciler.model.endpointslice import EndpointSlice
 from reconciler.model.event import Event
+from reconciler.model.eventsv1 import GROUP as EVENTS_GROUP
+from reconciler.model.eventsv1 import Event as EventV1
 from reconciler.model.imagepull import ImagePull
 from reconciler.model.lease import Lease
 from reconciler.model.meta import KubeObject
@@ -131,6 +133,7 @@ RESOURCES: tuple[Resource, ...] = (
     _in_group(ClusterRole, "clusterroles", rbac.GROUP, namespaced=False),
     _in_group(RoleBinding, "rolebindings", rbac.GROUP),
     _in_group(Role, "roles", rbac.GROUP),
+    Resource(EventV1, "Event", "events", "event", ("ev",), group=EVENTS_GROUP),
     _gitops(gitops.ProxyState, "proxystates"),
     _gitops(gitops.Revision, "revisions"),
     _gitops(gitops.Source, "sources"),

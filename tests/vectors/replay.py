@@ -154,6 +154,7 @@ class Replay:
             "aggregated"
         ):
             wanted = only_ours(wanted, found)
+            found = without_our_group(found)
         if keep == "names":
             found = names(found)
         elif keep == "shape":
@@ -272,13 +273,21 @@ def free(message: str) -> str:
 
 def only_ours(wanted: Json, found: Json) -> Json:
     """Keep of a recorded discovery document what this server has, at every level."""
-    for key in ("resources", "subresources", "items", "versions"):
+    for key in ("resources", "subresources", "items", "versions", "groups"):
         if key in wanted and key in found:
             named = {label(each): each for each in found[key]}
             kept = [only_ours(e, named[label(e)]) for e in wanted[key] if label(e) in named]
             wanted = {**wanted, key: kept}
     dropped = "subresources" if "subresources" not in found else ""
     return {key: value for key, value in wanted.items() if key != dropped}
+
+
+def without_our_group(found: Json) -> Json:
+    """Leave the one group out that no other server has."""
+    if "groups" not in found:
+        return found
+    theirs = [each for each in found["groups"] if not each["name"].endswith(".reconciler.dev")]
+    return {**found, "groups": theirs}
 
 
 def label(row: Json) -> str:

@@ -1,4 +1,4 @@
-"""Rules of Namespaces, Nodes, ServiceAccounts, Events and the kinds of our own group."""
+"""Rules of Namespaces, Nodes, ServiceAccounts, and the kinds of our own group."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from reconciler.admission.rules.meta import kube_finalizer, label_name, validate
 from reconciler.admission.rules.resources import amount
 from reconciler.admission.rules.scheduling import EFFECTS
 from reconciler.model.account import ServiceAccount
-from reconciler.model.event import Event
 from reconciler.model.gitops import ProxyState, Revision, Source
 from reconciler.model.imagepull import ImagePull
 from reconciler.model.namespace import Namespace
@@ -78,14 +77,6 @@ def _taint(taint: Taint, path: str) -> Errors:
 def service_account(obj: ServiceAccount) -> Errors:
     """ValidateServiceAccount."""
     return validate_meta(obj)
-
-
-def event(obj: Event) -> Errors:
-    """ValidateEventCreate: an event lives beside its object."""
-    yield from validate_meta(obj)
-    of, own = obj.involved_object.namespace, obj.metadata.namespace
-    if own and (own not in ("default", "kube-system") if not of else of != own):
-        yield invalid("involvedObject.namespace", of, "does not match event.namespace")
 
 
 def source(obj: Source) -> Errors:

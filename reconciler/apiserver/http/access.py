@@ -6,6 +6,7 @@ from reconciler.apiserver.http import status
 from reconciler.apiserver.http.message import Request
 from reconciler.apiserver.http.target import Target
 from reconciler.apiserver.registry import errors
+from reconciler.apiserver.registry.eventsv1 import EventsV1Registry
 from reconciler.apiserver.registry.registry import Registry
 from reconciler.apiserver.security import impersonation
 from reconciler.apiserver.security.attributes import Attributes
@@ -14,6 +15,7 @@ from reconciler.apiserver.security.authorization import Authorizer
 from reconciler.apiserver.security.escalation import EscalationCheck
 from reconciler.apiserver.security.identity import Identity
 from reconciler.model import rbac
+from reconciler.model.eventsv1 import Event as EventV1
 from reconciler.model.kinds import Resource
 
 _VERBS = {
@@ -28,6 +30,7 @@ class Access:
     def __init__(self, registry: Registry, authenticator: Authenticator) -> None:
         self.authorizer = Authorizer(registry)
         self._registry = registry
+        self._events = EventsV1Registry(registry)
         self._authenticator = authenticator
 
     def actor(self, request: Request) -> Identity:
@@ -54,10 +57,14 @@ class Access:
         asked = of_path(request) if place is None else of_place(request, place)
         self.authorizer.check(user, asked)
 
-    def registry(self, request: Request, of: Resource) -> Registry:
+    def readable(self, of: Resource) -> Registry:
+        """Return the registry to read a kind from: events of either group are in one store."""
+        return self._events if of.model is EventV1 else self._registry
+
+    def writable(self, request: Request, of: Resource) -> Registry:
         """Return the registry to write to: a role may not give more than its writer has."""
         if of.group != rbac.GROUP:
-            return self._registry
+            return self.readable(of)
         return self._registry.judged_by(EscalationCheck(self.authorizer, request.user))
 
 

@@ -16,6 +16,7 @@ import structlog
 
 from reconciler.apiserver.http import (
     accept,
+    components,
     discovery,
     health,
     openapi,
@@ -50,6 +51,8 @@ from reconciler.apiserver.security.authentication import Authenticator
 from reconciler.apiserver.streaming.service import Streams
 from reconciler.core.clock import Clock
 from reconciler.core.ids import Ids
+from reconciler.model import kinds
+from reconciler.model.eventsv1 import Event as EventV1
 from reconciler.model.kinds import Resource
 from reconciler.model.streaming import NodeStreams
 
@@ -87,6 +90,8 @@ class Api:
         self._measures = measures
         chance = random or Random()  # noqa: S311 - jitter, and which endpoint a proxy takes
         self._watches = Watches(registry, clock, chance)
+        events = kinds.of(EventV1)
+        self._events = Watches(self._access.readable(events), clock, chance)
         self._streams = Streams(registry, clock, node, chance)
         self._reviews = Reviews(authenticator, self._access.authorizer, clock)
         self._scale = subresources.Scale(registry, clock)
@@ -169,18 +174,25 @@ class Api:
         """Answer for a resource that is not in the table of kinds."""
         if place.group in (virtual.AUTHENTICATION, virtual.AUTHORIZATION):
             return self._reviews.handle(request, place)
+        if (place.group, place.plural) == ("", virtual.COMPONENTS.plural):
+            return self._components(request, place)
         if place.plural == "bindings" and place.namespace and not place.name:
             if request.method == "POST":
                 return await subresources.bind(self._registry, request, place)
             raise status.no_method()
         raise status.no_resource()
 
+    def _components(self, request: Request, place: Target) -> Reply:
+        wanted, form = self._form(request, virtual.COMPONENTS)
+        body = components.answer(request, place, virtual.COMPONENTS, form)
+        return _finished(request, wanted, body, warnings=(components.DEPRECATED,))
+
     async def _collection(self, request: Request, place: Target, of: Resource) -> Answer:
         match request.method:
             case "GET" | "HEAD":
                 return self._list(request, place, of)
             case "POST" if place.namespace or not of.namespaced:
-                made = await writing.create(self._access.registry(request, of), request, place, of)
+                made = await writing.create(self._access.writable(request, of), request, place, of)
                 return self._written(request, of, made, 201)
             case "DELETE" if "deletecollection" in discovery.verbs(of) and (
                 place.namespace or not of.namespaced
@@ -242,7 +254,7 @@ class Api:
 
     def _get(self, request: Request, place: Target, of: Resource) -> Reply:
         wanted, form = self._form(request, of)
-        reader = Reader(self._registry, of, place.namespace)
+        reader = Reader(self._access.readable(of), of, place.namespace)
         item = reader.one(place.name, request.one("resourceVersion"))
         return _finished(request, wanted, form.one(item))
 
@@ -252,26 +264,29 @@ class Api:
         if options.watch:
             include = request.one("includeObject")
             scope = Scope(of, place.namespace, wanted, form, include)
-            return self._watches.open(scope, options)
-        page = Reader(self._registry, of, place.namespace).page(options)
+            watches = self._watches if self._access.readable(of) is self._registry else self._events
+            return watches.open(scope, options)
+        page = Reader(self._access.readable(of), of, place.namespace).page(options)
         return _finished(request, wanted, form.many(page.items, page.meta))
 
     async def _put(self, request: Request, place: Target, of: Resource) -> Reply:
-        made = await writing.update(self._access.registry(request, of), request, place, of)
+        made = await writing.update(self._access.writable(request, of), request, place, of)
         return self._written(request, of, made, 200)
 
     async def _patch(self, request: Request, place: Target, of: Resource) -> Answer:
         if patching.patch_type(request) == patching.APPLY:
             made, code = await patching.apply(
-                self._access.registry(request, of), request, place, of
+                self._access.writable(request, of), request, place, of
             )
             return self._written(request, of, made, code)
-        made = await patching.patch_object(self._access.registry(request, of), request, place, of)
+        made = await patching.patch_object(self._access.writable(request, of), request, place, of)
         return self._written(request, of, made, 200)
 
     async def _delete(self, request: Request, place: Target, of: Resource) -> Answer:
         options = writing.delete_options(request)
-        obj, gone = await self._registry.delete(of.model, place.name, place.namespace, options)
+        obj, gone = await self._access.writable(request, of).delete(
+            of.model, place.name, place.namespace, options
+        )
         if gone and of.kind not in _ANSWER_OBJECT:
             meta = obj.metadata
             details = {"name": meta.name, "group": of.group, "kind": of.plural, "uid": meta.uid}
@@ -281,9 +296,11 @@ class Api:
     async def _delete_collection(self, request: Request, place: Target, of: Resource) -> Answer:
         wanted, form = self._form(request, of)
         listed, options = query.list_options(request), writing.delete_options(request)
-        page = Reader(self._registry, of, place.namespace).page(listed)
+        page = Reader(self._access.readable(of), of, place.namespace).page(listed)
         body = form.many(page.items, page.meta)
-        await writing.delete_all(self._registry, [item.obj for item in page.items], options)
+        await writing.delete_all(
+            self._access.readable(of), [item.obj for item in page.items], options
+        )
         return _finished(request, wanted, body)
 
     def _written(self, request: Request, of: Resource, made: Written, code: int) -> Reply:

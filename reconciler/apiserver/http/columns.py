@@ -53,11 +53,12 @@ def columns_of(resource: Resource) -> Columns:
     """Return the columns of a kind."""
     definitions = _definitions()
     known = definitions.get(resource.plural) or gitops.DEFINITIONS.get(resource.plural)
-    if known is None or resource.plural not in _CELLS:
+    cells = _CELLS.get(resource.qualified) or _CELLS.get(resource.plural)
+    if known is None or cells is None:
         name, *_, age = definitions["namespaces"]
         return Columns((name, age), kinds.name_and_age)
     plain = resource.plural in _PLAIN
-    return Columns(tuple(known), _CELLS[resource.plural], plain)
+    return Columns(tuple(known), cells, plain)
 
 
 @cache

@@ -14,7 +14,7 @@ from typing import Any
 
 from reconciler.apiserver.http import virtual
 from reconciler.apiserver.http.accept import media_types
-from reconciler.model import kinds
+from reconciler.model import eventsv1, kinds
 from reconciler.model.kinds import Resource
 
 Json = dict[str, Any]
@@ -37,6 +37,18 @@ class Subresource:
     streamed: bool = False
 
 
+# Whose word counts first where two groups have one: as kube-apiserver lists them.
+_PRIORITY = (
+    "events.k8s.io",
+    "authentication.k8s.io",
+    "authorization.k8s.io",
+    "policy",
+    "rbac.authorization.k8s.io",
+    "storage.k8s.io",
+    "scheduling.k8s.io",
+    "coordination.k8s.io",
+    "discovery.k8s.io",
+)
 _OPEN = ("create", "get")
 _ANY = ("create", "delete", "get", "patch", "update")
 _STATUS = Subresource("status")
@@ -113,8 +125,10 @@ def answered() -> frozenset[tuple[str, str]]:
 
 
 def groups() -> list[str]:
-    """Return the groups besides core, in order."""
-    return sorted({group for group, _ in versions() if group})
+    """Return the groups besides core, in Kubernetes' order of priority, then our own."""
+    found = sorted({group for group, _ in versions() if group})
+    last = len(_PRIORITY)
+    return sorted(found, key=lambda group: _PRIORITY.index(group) if group in _PRIORITY else last)
 
 
 def _version_of(group: str) -> str:
@@ -184,7 +198,9 @@ def _row(resource: Resource) -> Json:
 
 def _storage_hash(resource: Resource) -> str:
     """Return what tells in which version objects are stored: discovery.StorageVersionHash."""
-    name = f"{resource.group}/{resource.version}/{resource.kind}"
+    # Events of both groups are core's in the store.
+    group = "" if resource.group == eventsv1.GROUP else resource.group
+    name = f"{group}/{resource.version}/{resource.kind}"
     return base64.b64encode(hashlib.sha256(name.encode()).digest()[:8]).decode()
 
 

@@ -13,6 +13,7 @@ from reconciler.apiserver.registry.errors import bad_request
 from reconciler.model import selector
 from reconciler.model.config import Secret
 from reconciler.model.event import Event
+from reconciler.model.eventsv1 import Event as EventV1
 from reconciler.model.kinds import Resource
 from reconciler.model.meta import KubeObject
 from reconciler.model.namespace import Namespace
@@ -58,6 +59,18 @@ _EVENT: dict[str, Reader] = {
     "source": lambda event: str(event.source.component or event.reporting_component),
     "type": lambda event: str(event.type),
 }
+_EVENT_V1: dict[str, Reader] = {
+    "regarding.kind": lambda event: str(event.regarding.kind),
+    "regarding.namespace": lambda event: str(event.regarding.namespace),
+    "regarding.name": lambda event: str(event.regarding.name),
+    "regarding.uid": lambda event: str(event.regarding.uid),
+    "regarding.apiVersion": lambda event: str(event.regarding.api_version),
+    "regarding.resourceVersion": lambda event: str(event.regarding.resource_version),
+    "regarding.fieldPath": lambda event: str(event.regarding.field_path),
+    "reason": lambda event: str(event.reason),
+    "reportingController": lambda event: str(event.reporting_controller),
+    "type": lambda event: str(event.type),
+}
 _SERVICE: dict[str, Reader] = {
     "spec.clusterIP": lambda service: str(service.spec.cluster_ip),
     "spec.type": lambda service: str(service.spec.type),
@@ -65,6 +78,7 @@ _SERVICE: dict[str, Reader] = {
 
 _OWN: Mapping[type[KubeObject], dict[str, Reader]] = {
     Event: _EVENT,
+    EventV1: _EVENT_V1,
     Namespace: {"status.phase": lambda namespace: str(namespace.status.phase)},
     Node: {"spec.unschedulable": lambda node: _flag(node.spec.unschedulable)},
     Pod: _POD,

@@ -1,4 +1,4 @@
-"""Resources of the API that store nothing: bindings and reviews.
+"""Resources of the API that store nothing: bindings, reviews, the health of components.
 
 Called by discovery, and by `api.py` where a URL names none of the stored kinds. Kubernetes' group
 policy is here for `pods/eviction`, whose kind it has; it has no resource of its own.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from reconciler.model.component import ComponentStatus
 from reconciler.model.kinds import Resource
 from reconciler.model.meta import KubeObject
 
@@ -35,8 +36,18 @@ def _review(kind: str, group: str, *, namespaced: bool = False) -> Virtual:
     )
 
 
+COMPONENTS = Resource(
+    ComponentStatus,
+    "ComponentStatus",
+    "componentstatuses",
+    "componentstatus",
+    ("cs",),
+    namespaced=False,
+)
+
 VIRTUAL: tuple[Virtual, ...] = (
     Virtual(Resource(KubeObject, "Binding", "bindings", "binding")),
+    Virtual(COMPONENTS, ("get", "list")),
     _review("SelfSubjectReview", AUTHENTICATION),
     _review("TokenReview", AUTHENTICATION),
     _review("LocalSubjectAccessReview", AUTHORIZATION, namespaced=True),

@@ -15,6 +15,8 @@ from reconciler.model.claim import PersistentVolumeClaim
 from reconciler.model.config import ConfigMap, Secret
 from reconciler.model.endpointslice import EndpointPort, EndpointSlice
 from reconciler.model.event import Event
+from reconciler.model.eventsv1 import Event as EventV1
+from reconciler.model.eventsv1 import core_of
 from reconciler.model.meta import KubeObject
 from reconciler.model.namespace import Namespace
 from reconciler.model.node import Node
@@ -178,6 +180,10 @@ def _event(obj: Event, now: datetime) -> dict[str, Any]:
     return _cells(last, kind, reason, target, path, source, message, first, obj.count or 1, name)
 
 
+def _event_v1(obj: EventV1, now: datetime) -> dict[str, Any]:
+    return _event(core_of(obj), now)
+
+
 def _modes(modes: Iterable[str]) -> str:
     return ",".join(_MODES.get(mode, mode) for mode in _MODES if mode in set(modes))
 
@@ -280,6 +286,7 @@ ROWS: dict[str, Any] = {
     "endpoints": _endpoints,
     "endpointslices": _endpoint_slice,
     "events": _event,
+    "events.events.k8s.io": _event_v1,
     "limitranges": _limit_range,
     "namespaces": _namespace,
     "nodes": _node,

@@ -1,4 +1,4 @@
-"""The rows of roles, their bindings and leases, in the order of their columns. Pure.
+"""The rows of roles, bindings, leases and components, in the order of their columns. Pure.
 
 Called by `columns.py`.
 """
@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from reconciler.apiserver.http.tables.text import age
+from reconciler.model.component import ComponentStatus
 from reconciler.model.lease import Lease
 from reconciler.model.rbac import ClusterRole, ClusterRoleBinding, Role, RoleBinding
 
@@ -33,9 +34,19 @@ def _lease(obj: Lease, now: datetime) -> dict[str, Any]:
     return {"cells": [obj.metadata.name, holder, age(obj.metadata.creation_timestamp, now)]}
 
 
+def _component(obj: ComponentStatus, _: datetime) -> dict[str, Any]:
+    words = {"True": "Healthy", "False": "Unhealthy"}
+    for each in obj.conditions:
+        if each.type == "Healthy":
+            told = (words.get(each.status, "Unknown"), each.message, each.error)
+            return {"cells": [obj.metadata.name, *told]}
+    return {"cells": [obj.metadata.name, "Unknown", "", ""]}
+
+
 ROWS: dict[str, Any] = {
     "clusterrolebindings": _binding,
     "clusterroles": _role,
+    "componentstatuses": _component,
     "leases": _lease,
     "rolebindings": _binding,
     "roles": _role,
