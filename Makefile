@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 PYTEST_ARGS ?=
 
-.PHONY: help setup docker test-tools images daemon-image demo demo-down test test-unit proof-rollouts histories fuzz torture lint format bench lock clean
+.PHONY: help setup docker test-tools images daemon-image demo demo-down test test-unit proof-rollouts histories fuzz torture sim lint format bench lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -49,6 +49,9 @@ fuzz: setup ## feed every decoder for SECONDS_EACH (60), then EXAMPLES (100) req
 
 torture: setup ## kill -9 a writer of the real store KILLS times (5000)
 	@$(PYTHON) -m tests.torture $(or $(KILLS),5000)
+
+sim: setup ## live through SEEDS simulated histories (1000), or replay the one of SEED
+	@$(PYTHON) -m tests.sim $(if $(SEED),--seed $(SEED),$(if $(SEEDS),--seeds $(SEEDS)) $(if $(FIRST),--first $(FIRST)))
 
 lint: setup ## ruff, mypy and the import contracts
 	@.venv/bin/ruff format --check .

@@ -127,7 +127,7 @@ class ControlPlane:
         ids: Ids,
         *,
         face: Callable[[Registry], Client] | None = None,
-        watched: Watched | None = None,
+        watched: Callable[[str], Watched] | None = None,
         credentials: Credentials | None = None,
         streams: NodeStreams | None = None,
     ) -> None:

@@ -43,7 +43,11 @@ _THREADS = 16
 
 
 class Following:
-    """All sources of the daemon; `given` stands in for the place that `settings.source` names."""
+    """All sources of the daemon.
+
+    `given` opens another place than the one that `settings.source` names, told the revision that
+    was taken from it last.
+    """
 
     def __init__(
         self,
@@ -52,7 +56,7 @@ class Following:
         clock: Clock,
         informers: Mapping[type[KubeObject], Informer[Any]],
         recorder: ComponentRecorder,
-        given: Watched | None = None,
+        given: Callable[[str], Watched] | None = None,
         streams: NodeStreams | None = None,
     ) -> None:
         self._streams = streams
@@ -119,7 +123,7 @@ class Following:
         if shape.ending:
             return Watched(nothing_left(self._clock))
         if self._given is not None and name == self._settings.source_name:
-            return self._given
+            return self._given(self._last_revision(name))
         named = self._named.get(name)
         access = named.access if named is not None else Access(own=False)
         if shape.spec.secret_ref is not None:

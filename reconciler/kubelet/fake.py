@@ -55,6 +55,7 @@ class FakeRuntime:
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._listeners: set[asyncio.Queue[Happened]] = set()
         self._made = 0
+        self._pid = _FIRST_PID
         self._volumes: dict[str, EngineVolume] = {}
         self.registry: set[str] = set()
         self.accounts: dict[str, Credentials] = {}
@@ -119,8 +120,9 @@ class FakeRuntime:
                 known, phase="exited", exit_code=127, error="not found", finished=known.created
             )
             raise RuntimeFailure('exec: "missing": executable file not found in $PATH: unknown')
+        self._pid += 1
         self._containers[known.id] = replace(
-            known, phase="running", started=self._clock.now(), pid=_FIRST_PID + self._made
+            known, phase="running", started=self._clock.now(), pid=self._pid
         )
         self._tell("start", known.id)
         self._schedule_end(known.id, command)

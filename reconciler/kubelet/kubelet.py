@@ -255,7 +255,7 @@ class Kubelet:
         self._images.forget()
         self._volumes.doubt()
         self._listed.set()
-        for key in self._cache.pods() | {pod_key(pod) for pod in self._own_pods()}:
+        for key in sorted(self._cache.pods() | {pod_key(pod) for pod in self._own_pods()}):
             self._again(key)
         return True
 

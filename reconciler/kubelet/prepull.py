@@ -19,6 +19,7 @@ from reconciler.core.errors import Retryable
 from reconciler.core.queue import Controller, Done, Outcome, RequeueAfter
 from reconciler.kubelet.images import ImageNotReady, Images, Wanted
 from reconciler.kubelet.pullsecrets import credentials
+from reconciler.kubelet.runtime import RuntimeFailure
 from reconciler.model.config import Secret
 from reconciler.model.imagepull import ImagePull, ImagePullStatus, ImageResult, WantedImage
 
@@ -63,12 +64,15 @@ class Prepuller:
             self._known.pop(name, None)
             return Done()
         before, moments = self._before(pull), list[datetime]()
-        results = tuple(
-            [
-                await self._one(pull, number, wanted, before.get(number), moments)
-                for number, wanted in enumerate(pull.spec.images)
-            ]
-        )
+        try:
+            results = tuple(
+                [
+                    await self._one(pull, number, wanted, before.get(number), moments)
+                    for number, wanted in enumerate(pull.spec.images)
+                ]
+            )
+        except (RuntimeFailure, ApiError) as error:
+            raise Retryable(str(error)) from error
         self._known[name] = (_state_of(pull), results)
         await self._tell(pull, results)
         if not moments:

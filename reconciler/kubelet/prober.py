@@ -23,6 +23,7 @@ from reconciler.kubelet.probing import ProbeFailed, attempt
 from reconciler.kubelet.runtime import ContainerRuntime
 from reconciler.model.container import Container
 from reconciler.model.pod import Pod
+from reconciler.model.podstatus import ContainerStatus
 from reconciler.model.probe import Probe
 
 Kind = Literal["Startup", "Liveness", "Readiness"]
@@ -114,16 +115,21 @@ class Prober:
     def _start(
         self, key: PodKey, pod: Pod, spec: Container, seen: PodContainer, address: str
     ) -> _Tasks:
-        """Start the container's probes; until they say otherwise it is neither."""
+        """Start the container's probes; until they say otherwise it is what its status says.
+
+        That is of this very container only: one that a former kubelet found ready stays so, and
+        its service is not cut off because the kubelet started anew; a fresh one is neither.
+        """
         kinds: list[tuple[Kind, Probe | None]] = [
             ("Startup", spec.startup_probe),
             ("Liveness", spec.liveness_probe),
             ("Readiness", spec.readiness_probe),
         ]
+        former = _former(pod, seen)
         if spec.startup_probe:
-            self.results.started[seen.id] = False
+            self.results.started[seen.id] = bool(former and former.started)
         if spec.readiness_probe:
-            self.results.ready[seen.id] = False
+            self.results.ready[seen.id] = bool(former and former.ready)
         begun = seen.state.started or self._clock.now()
         target = _Target(key, pod, spec, seen, address, begun, asyncio.Event())
         if spec.startup_probe is None:
@@ -133,7 +139,8 @@ class Prober:
     async def _run(self, kind: Kind, probe: Probe, target: _Target) -> None:
         if kind != "Startup":
             await target.started.wait()
-        age = (self._clock.now() - target.begun).total_seconds()
+        # A wall clock that was set back must not make the container younger than it is.
+        age = max(0.0, (self._clock.now() - target.begun).total_seconds())
         await asyncio.sleep(max(0.0, probe.initial_delay_seconds - age))
         tally = _Tally(kind, probe)
         while True:
@@ -165,6 +172,13 @@ class Prober:
             words = f"Container {target.spec.name} failed {kind.lower()} probe, will be restarted"
             self.results.unhealthy[target.id] = Condemned(words, _grace(probe))
         self._changed(target.key)
+
+
+def _former(pod: Pod, seen: PodContainer) -> ContainerStatus | None:
+    """Return what the pod's status says of exactly this container."""
+    told = f"docker://{seen.id}"
+    statuses = (*pod.status.init_container_statuses, *pod.status.container_statuses)
+    return next((each for each in statuses if each.container_id == told), None)
 
 
 def _grace(probe: Probe) -> timedelta | None:

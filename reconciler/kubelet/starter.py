@@ -153,7 +153,9 @@ class Starter:
             if address:
                 await self._attach(state, address)
         except (RuntimeFailure, NetworkFailure) as error:
-            if not isinstance(error, RuntimeUnavailable):
+            if isinstance(error, RuntimeUnavailable):
+                self._cache.doubt(made)  # it may run
+            else:
                 await self._runtime.remove(made)
                 self._cache.drop(made)
                 self._addresses.free(address, owner)
@@ -273,6 +275,7 @@ class Starter:
         try:
             await self._runtime.start(made)
         except RuntimeUnavailable:
+            self._cache.doubt(made)  # it may run
             raise
         except RuntimeFailure as error:
             # The engine keeps what it could not start as a dead container, with its reason.

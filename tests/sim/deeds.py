@@ -1,0 +1,116 @@
+"""Makes each step of a history happen. Called by `driver.py`."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import singledispatchmethod
+
+from tests.sim import hands, manifests
+from tests.sim.history import (
+    Arm,
+    ClockJump,
+    Commit,
+    Crash,
+    DiskFull,
+    EngineAway,
+    GitAway,
+    Hand,
+    Kill,
+    Reboot,
+    Stop,
+    What,
+)
+from tests.sim.manifests import Tree
+from tests.sim.world import World
+
+
+class Deeds:
+    """What was pushed so far, and how to do each deed. `tree` is the head's."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.tree = Tree()
+        self.rewritten = False
+
+    def push(self, tree: Tree, parent: str | None = None) -> None:
+        """Commit on top of `parent`, or on the head."""
+        world = self._world
+        self.tree = tree
+        declared = {
+            (m["kind"], m["metadata"].get("namespace", ""), m["metadata"]["name"])
+            for m in manifests.manifests(tree)
+        }
+        known = world.laws.always_declared
+        world.laws.always_declared = declared if known is None else known & declared
+        made = world.remote.push(manifests.files(tree), parent)
+        world.trace.note(f"* commit {made.id[:12]} {tree}")
+
+    @singledispatchmethod
+    def perform(self, what: What) -> None:
+        """Do it now."""
+        raise TypeError(f"nobody knows how to do {what}")
+
+    @perform.register
+    def _(self, what: Commit) -> None:
+        remote = self._world.remote
+        if what.rewrite and remote.head:
+            self.rewritten = True
+            self.push(what.tree, remote.commits[remote.head].parent)
+        else:
+            self.push(what.tree)
+
+    @perform.register
+    def _(self, what: Crash) -> None:
+        world = self._world
+        world.loop.after_steps(what.steps, lambda: world.crash(what.node, what.away))
+
+    @perform.register
+    def _(self, what: Stop) -> None:
+        self._world.stop(what.away)
+
+    @perform.register
+    def _(self, what: Reboot) -> None:
+        self._world.reboot(what.node, what.away)
+
+    @perform.register
+    def _(self, what: EngineAway) -> None:
+        self._world.engine_away(what.node, what.seconds)
+
+    @perform.register
+    def _(self, what: GitAway) -> None:
+        world = self._world
+        world.trouble("git is away")
+        world.remote.away = True
+        world.loop.call_later(what.seconds, setattr, world.remote, "away", False)
+
+    @perform.register
+    def _(self, what: DiskFull) -> None:
+        world = self._world
+        world.trouble("the disk is full")
+        world.disk.full = True
+        world.loop.call_later(what.seconds, setattr, world.disk, "full", False)
+
+    @perform.register
+    def _(self, what: ClockJump) -> None:
+        self._world.trouble(f"the clock jumps {what.seconds} s")
+        self._world.clock.jumped += timedelta(seconds=what.seconds)
+
+    @perform.register
+    def _(self, what: Kill) -> None:
+        world = self._world
+        engine = world.hosts[what.node].engine
+        ours = [c for c in engine.containers() if c.running and c.pod.uid]
+        if ours:
+            victim = ours[what.pick % len(ours)]
+            world.trouble(f"{victim.state.name}: {what.how}")
+            engine.perish(victim.id, what.how)
+
+    @perform.register
+    def _(self, what: Hand) -> None:
+        world = self._world
+        world.trouble(f"by hand: {what.what}")
+        world.loop.create_task(hands.act(world, what.what, what.pick), context=world.context)
+
+    @perform.register
+    def _(self, what: Arm) -> None:
+        self._world.faults.arm(what.fault)

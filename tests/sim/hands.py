@@ -1,0 +1,106 @@
+"""People with kubectl, who fight Git or do what is their own business. Called by `deeds.py`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from reconciler.app import ControlPlane
+from reconciler.client.protocol import ApiError, Client
+from reconciler.model.config import ConfigMap
+from reconciler.model.meta import KubeObject, ObjectMeta
+from reconciler.model.pod import Pod
+from reconciler.model.replication import ReplicationController
+from reconciler.model.service import Endpoints, Service
+from tests.sim.world import World
+
+OWN = "by-hand"
+"""The name of an object that somebody made and nobody else may touch."""
+
+_KUBECTL = "kubectl"
+_PATIENCE = 20.0
+_KINDS: dict[str, type[KubeObject]] = {
+    "delete-pod": Pod,
+    "label-pod": Pod,
+    "delete-service": Service,
+    "edit-config": ConfigMap,
+    "delete-endpoints": Endpoints,
+    "delete-controller": ReplicationController,
+    "scale": ReplicationController,
+    "edit-image": ReplicationController,
+}
+
+
+async def make_own(world: World) -> None:
+    """Make the object that must outlive everything, as soon as the daemon serves."""
+    made = ConfigMap(metadata=ObjectMeta(name=OWN, namespace="default"))
+    while True:
+        try:
+            if await ask(world, lambda plane: plane.client.create(made, manager=_KUBECTL)):
+                return
+        except ApiError as error:
+            if error.reason == "AlreadyExists":
+                return
+        await asyncio.sleep(3)
+
+
+async def ask(world: World, request: Callable[[ControlPlane], Any]) -> Any:
+    """Have the daemon serve a request; one that is away, or dies meanwhile, answers None."""
+    process, plane = world.running.get(0), world.plane
+    if process is None or plane is None:
+        return None
+    task = world.loop.create_task(request(plane), context=process.context.copy())
+    done, _ = await asyncio.wait({task}, timeout=_PATIENCE)
+    return next(iter(done)).result() if done else None
+
+
+async def act(world: World, word: str, pick: int) -> None:
+    """Do what `word` says to the object that `pick` chooses."""
+    if word == "flush-rules":
+        for host in world.hosts:
+            host.kernel, host.kernel_foreign = set(), True
+        return
+    try:
+        await ask(world, lambda plane: _act(world, plane, word, pick))
+    except ApiError as error:
+        world.trace.note(f"by hand: {error.reason}")
+
+
+async def _act(world: World, plane: ControlPlane, word: str, pick: int) -> None:
+    if word == "make-config":
+        made = ConfigMap(metadata=ObjectMeta(name=f"made-{pick}", namespace="default"))
+        await plane.client.create(made, manager=_KUBECTL)
+        return
+    kind = _KINDS[word]
+    found = [each for each in plane.registry.list(kind) if each.metadata.name != OWN]
+    if not found:
+        return
+    chosen = found[pick % len(found)]
+    if word.startswith("delete"):
+        await _delete(world, plane.client, chosen)
+    else:
+        await plane.client.update(_edited(chosen, word, pick), manager=_KUBECTL)
+
+
+async def _delete(world: World, client: Client, chosen: KubeObject) -> None:
+    meta = chosen.metadata
+    if world.laws.always_declared is not None:
+        world.laws.always_declared.discard((chosen.kind, meta.namespace, meta.name))
+    await client.delete(type(chosen), meta.name, meta.namespace)
+
+
+def _edited(obj: Any, word: str, pick: int) -> Any:
+    match word:
+        case "scale":
+            return obj.replace(spec=obj.spec.replace(replicas=pick))
+        case "label-pod":
+            labels = {**obj.metadata.labels, "app": "lost"}
+            return obj.replace(metadata=obj.metadata.replace(labels=labels))
+        case "edit-image":
+            template = obj.spec.template
+            main = template.spec.containers[0].replace(image="app:3")
+            changed = template.replace(spec=template.spec.replace(containers=(main,)))
+            return obj.replace(spec=obj.spec.replace(template=changed))
+        case _:
+            return obj.replace(data={"value": "by hand"})
