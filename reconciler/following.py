@@ -13,6 +13,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import structlog
+
 from reconciler.client.events import ComponentRecorder
 from reconciler.client.informer import Informer
 from reconciler.client.protocol import Client
@@ -27,6 +29,7 @@ from reconciler.model.streaming import NodeStreams
 from reconciler.scheduler.affinity import selects
 from reconciler.settings import Settings, SettingsError
 from reconciler.source.access import Access
+from reconciler.source.pushed import push_of
 from reconciler.source.receiver import Receiver
 from reconciler.source.snapshot import Snapshot
 from reconciler.source.still import nothing_left
@@ -67,6 +70,7 @@ class Following:
         self._named = settings.named_sources
         self._given = given
         self._live = Live(informers.values())
+        self._log = structlog.get_logger(component="source")
         self._threads: Executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="git")
         declared = {name: each.spec for name, each in self._named.items()}
         sources: Informer[Source] = informers[Source]
@@ -149,11 +153,20 @@ class Following:
             return ""
         return source.status.observed_revision
 
-    def _look(self) -> None:
-        self.sources.look(self.sources.loops)
+    def _look(self, target: str, body: bytes) -> None:
+        """Let the sources look that a webhook is about."""
+        loops = self.sources.loops
+        push = push_of(target, body, frozenset(loops))
+        places = {name: loop.source.spec.location for name, loop in loops.items()}
+        names = [name for name, place in places.items() if push.concerns(name, place)]
+        if not names:
+            self._log.info("webhook.unmatched", repositories=sorted(push.repositories))
+        self.sources.look(names)
 
 
-def webhooks(settings: Settings, look: Callable[[], None], clock: Clock) -> dict[str, Part]:
+def webhooks(
+    settings: Settings, look: Callable[[str, bytes], None], clock: Clock
+) -> dict[str, Part]:
     """Return the receiver of webhooks, when the settings want one."""
     listen, file = settings.webhook_listen, settings.webhook_secret_file
     if listen is None or file is None:

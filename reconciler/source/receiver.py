@@ -36,13 +36,18 @@ class _Refused(Exception):
 
 
 class Receiver:
-    """Answers `POST /` (any path below it too); `look` is called for each good one.
+    """Answers `POST /` (any path below it too); `look` is called with (path, body) of a good one.
 
     `address` is (host, port) once `ready` is set; port 0 asks for any.
     """
 
     def __init__(
-        self, host: str, port: int, keeper: Doorkeeper, look: Callable[[], None], clock: Clock
+        self,
+        host: str,
+        port: int,
+        keeper: Doorkeeper,
+        look: Callable[[str, bytes], None],
+        clock: Clock,
     ) -> None:
         self.ready = asyncio.Event()
         self.address = (host, port)
@@ -83,19 +88,19 @@ class Receiver:
 
     async def _status(self, reader: asyncio.StreamReader) -> int:
         try:
-            headers, body = await _request(reader)
+            target, headers, body = await _request(reader)
         except _Refused as refused:
             return refused.status
         answer = self._keeper.judge(headers, body, self._clock.monotonic())
         if answer is Answer.ACCEPTED:
             self._log.info("webhook.accepted")
-            self._look()
+            self._look(target, body)
         else:
             self._log.warning("webhook.refused", reason=answer.name.lower())
         return answer.value
 
 
-async def _request(reader: asyncio.StreamReader) -> tuple[dict[str, str], bytes]:
+async def _request(reader: asyncio.StreamReader) -> tuple[str, dict[str, str], bytes]:
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     first, *lines = head.rstrip("\r\n").split("\r\n")
     words = first.split(" ")
@@ -110,7 +115,7 @@ async def _request(reader: asyncio.StreamReader) -> tuple[dict[str, str], bytes]
         raise _Refused(411)
     if int(length) > _BODY_BYTES:
         raise _Refused(413)
-    return headers, await reader.readexactly(int(length))
+    return words[1], headers, await reader.readexactly(int(length))
 
 
 async def _answer(writer: asyncio.StreamWriter, status: int) -> None:

@@ -268,7 +268,7 @@ async def test_a_webhook_shows_a_push_in_less_than_a_second(repository, daemon, 
         f"{daemon}/repo", clock=SystemClock(), state_dir=tmp_path / "s", interval=3600.0
     )
     keeper = Doorkeeper("secret")
-    receiver = Receiver("127.0.0.1", 0, keeper, source.look, SystemClock())
+    receiver = Receiver("127.0.0.1", 0, keeper, lambda *_: source.look(), SystemClock())
     listening = asyncio.create_task(receiver.run())
     try:
         async with aclosing(source.snapshots()) as snapshots, asyncio.timeout(30):

@@ -8,7 +8,7 @@ from reconciler.settings import Settings, SettingsError, load
 
 
 def parts(**settings):
-    return webhooks(Settings(**settings), lambda: None, SystemClock())
+    return webhooks(Settings(**settings), lambda _, __: None, SystemClock())
 
 
 def test_without_the_setting_there_is_none():

@@ -76,7 +76,11 @@ def test_what_is_refused_does_not_use_up_the_rate():
 @pytest.fixture
 async def receiver():
     looks = []
-    made = Receiver("127.0.0.1", 0, Doorkeeper("secret"), lambda: looks.append(1), SystemClock())
+
+    def looked(target, body):
+        looks.append((target, body))
+
+    made = Receiver("127.0.0.1", 0, Doorkeeper("secret"), looked, SystemClock())
     made.looks = looks
     running = asyncio.create_task(made.run())
     async with asyncio.timeout(10):
