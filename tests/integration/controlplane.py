@@ -20,7 +20,10 @@ from reconciler.controllers.namespace.loop import NamespaceController
 from reconciler.controllers.replication.loop import ReplicationLoop
 from reconciler.core.clock import SystemClock
 from reconciler.core.ids import Ids
+from reconciler.credentials import open_credentials
 from reconciler.model import kinds
+from reconciler.model.account import ServiceAccount
+from reconciler.model.config import ConfigMap, Secret
 from reconciler.model.namespace import Namespace
 from reconciler.model.pod import Pod
 from reconciler.model.replication import ReplicationController
@@ -65,14 +68,19 @@ class Cluster:
         clock = SystemClock()
         registry = Registry(MemoryStore(), clock, Ids())
         await registry.start()
+        settings = Settings(state_dir=self._state)
+        credentials = open_credentials(settings, clock)
         server = ApiServer(
             registry,
             clock,
-            ApiSettings("127.0.0.1:0", self._state / "api.sock", self._state / "pki"),
+            ApiSettings("127.0.0.1:0", self._state / "api.sock", settings.pki_dir),
+            accounts=credentials.tokens(registry, clock, Ids()),
         )
         client = LocalClient(registry)
         informers = {each.model: Informer(client, each.model) for each in kinds.RESOURCES}
         events = EventRecorder(client, clock, Ids())
+        holders = (Namespace, ServiceAccount, ConfigMap, Secret)
+        accounts = credentials.parts(client, *(informers[kind] for kind in holders), clock)
         parts = [
             server.run,
             ReplicationLoop(
@@ -80,6 +88,7 @@ class Cluster:
             ).run,
             NamespaceController(client, informers[Namespace], informers[Pod], clock).run,
             GarbageCollector(client, informers).run,
+            *accounts.values(),
             *(informer.run for informer in informers.values()),
         ]
         tasks = [self._loop.create_task(part()) for part in parts]

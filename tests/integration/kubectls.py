@@ -31,6 +31,7 @@ class Kubectl:
 
     def __init__(self, program: str, config: Path, namespace: str) -> None:
         self.namespace = namespace
+        self.config = config
         self.command = [program, "--kubeconfig", str(config), "-n", namespace]
         self.environment = {**os.environ, "HOME": str(config.parent / "home" / namespace)}
 

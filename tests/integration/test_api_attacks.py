@@ -27,6 +27,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from reconciler.apiserver.security import jwt
+from reconciler.apiserver.security.signing import SigningKeys
 from tests.integration.harness import wait_for
 
 pytestmark = pytest.mark.integration
@@ -192,6 +194,56 @@ def test_certificates(door: Door, tmp_path: Path) -> None:
     for certificate in refused:
         with pytest.raises((ssl.SSLError, ConnectionError)):
             assert door.ask(secrets, who=certificate) is None
+
+
+def _claims(door: Door, name: str, **changes: Any) -> dict[str, Any]:
+    """Return what a token of an account in `ours` says."""
+    path = f"/api/v1/namespaces/ours/serviceaccounts/{name}"
+    account = json.loads(door.ask(path, door.admin)[1])
+    uid, now = account["metadata"]["uid"], int(dt.datetime.now(dt.UTC).timestamp())
+    issuer = "https://kubernetes.default.svc.cluster.local"
+    return {
+        "aud": [issuer], "iss": issuer, "iat": now, "nbf": now, "exp": now + 600, "jti": "1",
+        "kubernetes.io": {"namespace": "ours", "serviceaccount": {"name": name, "uid": uid}},
+        "sub": f"system:serviceaccount:ours:{name}", **changes,
+    }  # fmt: skip
+
+
+def test_tokens_of_accounts(door: Door, tmp_path: Path) -> None:
+    _create(door, "/api/v1/namespaces/ours/serviceaccounts", {"metadata": {"name": "robot"}})
+    roles = "/apis/rbac.authorization.k8s.io/v1/namespaces/ours/rolebindings"
+    binding = {
+        "metadata": {"name": "robot"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "all"},
+        "subjects": [{"kind": "ServiceAccount", "name": "robot", "namespace": "ours"}],
+    }
+    _create(door, roles, binding)
+    signing = SigningKeys(door.pki / "service-account.keys")
+    signing.ensure(dt.datetime.now(dt.UTC))
+    strange = SigningKeys(tmp_path / "others.keys")
+    strange.ensure(dt.datetime.now(dt.UTC))
+
+    def code(keys: SigningKeys, path: str = "ours/secrets", **changes: Any) -> int:
+        token = jwt.encode(_claims(door, "robot", **changes), *keys.signer)
+        bearer = f"Authorization: Bearer {token}"
+        return door.ask(f"/api/v1/namespaces/{path}", bearer)[0]
+
+    past = int(dt.datetime.now(dt.UTC).timestamp()) - 10
+    assert code(signing) == 200
+    assert code(signing, "theirs/secrets") == 403
+    assert code(signing, exp=past) == 401
+    assert code(signing, nbf=past + 1000) == 401
+    assert code(signing, aud=["vault"]) == 401
+    assert code(strange) == 401
+    another = {"namespace": "ours", "serviceaccount": {"name": "robot", "uid": "1"}}
+    assert code(signing, **{"kubernetes.io": another}) == 401
+    good = jwt.encode(_claims(door, "robot"), *signing.signer)
+    head, claims, signature = good.split(".")
+    nothing = base64.urlsafe_b64encode(b'{"alg":"none"}').decode().rstrip("=")
+    for forged in (f"{nothing}.{claims}.", f"{nothing}.{claims}.{signature}", f"{head}.{claims}.",
+                   f"{head}.{claims}.{signature[:-2]}AA", f"{head}.{claims}"):  # fmt: skip
+        bearer = f"Authorization: Bearer {forged}"
+        assert door.ask("/api/v1/namespaces/ours/secrets", bearer)[0] == 401
 
 
 @pytest.mark.parametrize("part", ["", "/log", "/exec?command=id", "/attach", "/portforward",

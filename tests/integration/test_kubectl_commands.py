@@ -220,6 +220,43 @@ def test_discovery(kubectl: Kubectl) -> None:
     assert "ok" in kubectl("get", "--raw", "/readyz")
 
 
+def test_rights(kubectl: Kubectl) -> None:
+    assert kubectl("auth", "can-i", "create", "pods") == "yes\n"
+    asked = kubectl.run("auth", "can-i", "list", "secrets", "--as=jane")
+    assert (asked.returncode, asked.stdout.strip().split(" ")[0]) == (1, "no")
+    kubectl("create", "role", "reader", "--verb=get,list", "--resource=pods,secrets")
+    kubectl("create", "rolebinding", "jane", "--role=reader", "--user=jane")
+    assert kubectl("auth", "can-i", "list", "secrets", "--as=jane") == "yes\n"
+    assert kubectl.run("auth", "can-i", "list", "secrets", "--as=jane", "-A").returncode == 1
+    told = kubectl("auth", "can-i", "--list", "--as=jane")
+    assert "secrets" in told
+    name = kubectl.namespace[:40]
+    kubectl("create", "clusterrole", name, "--verb=list", "--resource=nodes")
+    kubectl("create", "clusterrolebinding", name, f"--clusterrole={name}", "--user=jane")
+    assert kubectl("auth", "can-i", "list", "nodes", "--as=jane").endswith("yes\n")
+    refused = kubectl("get", "configmaps", "--as=jane", fails=True)
+    assert 'User "jane" cannot list resource "configmaps" in API group ""' in refused
+    kubectl("delete", "clusterrole,clusterrolebinding", name)
+
+
+def test_tokens(kubectl: Kubectl) -> None:
+    kubectl("create", "serviceaccount", "robot")
+    kubectl("create", "role", "reader", "--verb=list", "--resource=pods")
+    account = f"--serviceaccount={kubectl.namespace}:robot"
+    kubectl("create", "rolebinding", "robot", "--role=reader", account)
+    token = kubectl("create", "token", "robot", "--duration=20m").strip()
+    assert token.count(".") == 2
+    robot = Kubectl(kubectl.command[0], kubectl.config, kubectl.namespace)
+    robot.command += [f"--token={token}"]
+    assert not robot("get", "pods", "-o", "name")
+    told = robot("get", "secrets", fails=True)
+    assert f'User "system:serviceaccount:{kubectl.namespace}:robot" cannot list' in told
+    if kubectl.minor >= 28:
+        assert f"system:serviceaccount:{kubectl.namespace}:robot" in robot("auth", "whoami")
+    kubectl("delete", "serviceaccount", "robot")
+    assert "You must be logged in to the server" in robot("get", "pods", fails=True)
+
+
 def test_events(kubectl: Kubectl) -> None:
     assert "No events found" in kubectl.run("events").stderr
     event = {
