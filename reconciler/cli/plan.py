@@ -14,10 +14,10 @@ from rich.text import Text
 
 from reconciler.cli.fit import misfits
 from reconciler.cli.place import NoSource, Place, finder, followed, given, objects_of, read_source
-from reconciler.cli.planview import Warnings, as_json, as_text
+from reconciler.cli.planview import Warnings, as_json, as_text, errors_as_json
 from reconciler.cli.reading import NoStore, open_world
 from reconciler.core.clock import SystemClock
-from reconciler.model.gitops import SourceSpec
+from reconciler.model.gitops import RevisionError, SourceSpec
 from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.model.node import Node
 from reconciler.settings import Settings
@@ -28,7 +28,7 @@ from reconciler.sync.hooks import marked
 from reconciler.sync.identity import source_of
 from reconciler.sync.outcome import predict
 from reconciler.sync.plan import Situation, plan
-from reconciler.sync.report import describe, refusal_errors
+from reconciler.sync.report import describe, problem_errors, refusal_errors
 from reconciler.sync.waves import order_of, order_refusals
 from reconciler.sync.workloads import pod_effects
 
@@ -43,8 +43,7 @@ def run_plan(settings: Settings, console: Console, *, output: str = "text") -> i
     live, nodes, place = _live(settings)
     desired = asyncio.run(read_source(place, settings))
     if desired.problems:
-        for problem in desired.problems:
-            console.print(Text(str(problem), "red"), soft_wrap=True)
+        _refuse(console, problem_errors(desired.problems), output)
         return INVALID
     owned = [key for key, obj in live.items() if source_of(obj) == settings.source_name]
     objects = marked(desired.objects)
@@ -56,6 +55,7 @@ def run_plan(settings: Settings, console: Console, *, output: str = "text") -> i
         predict,
         now=SystemClock().now(),
         keep=settings.prune_keep_seconds,
+        prunes=place.spec.prune is not False,
     )
     planned = plan(situation)
     refusals = (
@@ -64,8 +64,7 @@ def run_plan(settings: Settings, console: Console, *, output: str = "text") -> i
         *planned.refusals,
     )
     if refusals:
-        for error in refusal_errors(refusals):
-            console.print(Text(describe(error), "red"), soft_wrap=True)
+        _refuse(console, refusal_errors(refusals), output)
         return INVALID
     effects = pod_effects(planned, situation)
     warnings = Warnings(
@@ -79,6 +78,15 @@ def run_plan(settings: Settings, console: Console, *, output: str = "text") -> i
     else:
         console.print(as_text(planned, effects, len(desired.objects), warnings), soft_wrap=True)
     return CHANGES if planned.actions else DONE
+
+
+def _refuse(console: Console, errors: Sequence[RevisionError], output: str) -> None:
+    """Print why there is no plan, as people or as programs read it."""
+    if output == "json":
+        console.out(errors_as_json(errors), highlight=False)
+        return
+    for error in errors:
+        console.print(Text(describe(error), "red"), soft_wrap=True)
 
 
 def _live(

@@ -9,6 +9,7 @@ from typing import Any, assert_never
 
 from rich.text import Text
 
+from reconciler.model.gitops import RevisionError
 from reconciler.model.time import format_time
 from reconciler.sync.actions import (
     Action,
@@ -110,6 +111,22 @@ def as_json(plan: Plan, effects: Sequence[PodEffect], warnings: Warnings = _QUIE
         "hash": warnings.digest,
     }
     return json.dumps(document, indent=2, ensure_ascii=False)
+
+
+def errors_as_json(errors: Sequence[RevisionError]) -> str:
+    """Return why there is no plan as one JSON document: `errors`, each with its place."""
+    found = [
+        {
+            "file": each.file,
+            "line": each.line,
+            "column": each.column,
+            "object": each.object,
+            "field": each.field,
+            "message": each.message,
+        }
+        for each in errors
+    ]
+    return json.dumps({"errors": found}, indent=2, ensure_ascii=False)
 
 
 def verb_of(action: Action) -> str:

@@ -106,7 +106,7 @@ class Sync:
         self._candidate: Target | None = None
         self._target: Target | None = None
         self._all = False
-        self._asked = False
+        self._asked = 0
         self._log = structlog.get_logger(component="sync", source=name)
 
     @property
@@ -146,7 +146,8 @@ class Sync:
     def trigger(self) -> None:
         """Look at the source now and compare every object, because a person asks for it."""
         self._source.trigger()
-        self._all = self._asked = True
+        self._all = True
+        self._asked += 1
         self._wake()
 
     async def _follow(self) -> None:
@@ -164,7 +165,7 @@ class Sync:
 
     def _take_up(self) -> float:
         applied = self._journal.source.status.applied_revision
-        return self._intake.take_up(self._own_source(), asked=self._asked, applied=applied)
+        return self._intake.take_up(self._own_source(), asked=self._asked > 0, applied=applied)
 
     def _inputs(self) -> str:
         return state_of(self._options.spec, self._inventory.live)
@@ -176,11 +177,12 @@ class Sync:
         self._controller.queue.add(self.name)
 
     async def _reconcile(self, _: str) -> Outcome:
+        asked = self._asked  # who asks meanwhile is answered by the next pass
         try:
             return await self._pass()
         finally:
-            if self._asked:
-                self._asked = False
+            if asked:
+                self._asked -= asked
                 self._journal.synced()
 
     async def _pass(self) -> Outcome:
@@ -192,6 +194,8 @@ class Sync:
         self._verdict.contested(self._inventory.contested())
         pause = self._take_up()
         outcome = await self._follow_newest()
+        if pause:
+            self._take_up()  # that it waits is the last word on the source
         return RequeueAfter(pause) if pause and isinstance(outcome, Done) else outcome
 
     async def _follow_newest(self) -> Outcome:
@@ -294,11 +298,8 @@ class Sync:
             return self._later(_REFUSED_AGAIN)
         if self._all or self._suspects.changed or not self._still_newest():
             return Done()
-        if (
-            (target.applied or self._suspects.waiting)
-            and target.failed
-            and await self._rolled_back(target)
-        ):
+        begun = target.applied or self._suspects.waiting
+        if begun and target.failed and await self._rolled_back(target):
             return RequeueAfter(0.01)
         fails = target.failed and self._journal.phase(target.record) not in _FAILED
         lost = await self._last_words.of(target) if fails else ()

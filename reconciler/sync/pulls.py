@@ -99,7 +99,7 @@ def progress(asked: Requests, live: Mapping[ObjectKey, KubeObject]) -> Progress:
             else:
                 pulled += result.state == "Pulled"
     total = sum(len(pull.spec.images) for pull in asked.pulls)
-    message = f"{pulled} of {total} images pulled, the others were there"
+    message = f"{pulled} pulled, {total - pulled} were there"
     return Progress(tuple(missing), tuple(failed), message)
 
 

@@ -169,6 +169,15 @@ def test_a_tree_that_does_not_fit_what_is_live_is_invalid(options, console):
     assert 'namespaces "web" not found' in printed(console)
 
 
+@pytest.mark.parametrize("tree", [{"kind": "Nonsense", "apiVersion": "v1"}, settings("m")])
+def test_what_is_invalid_is_json_for_programs(options, console, tree):
+    declare(options, json.dumps(tree))
+    assert run_plan(options, console, output="json") == 3
+    (error,) = json.loads(printed(console))["errors"]
+    assert (error["file"], error["line"]) == ("0.yaml", 1)
+    assert error["message"]
+
+
 def test_without_a_source_a_plan_asks_for_one(tmp_path, console):
     with pytest.raises(NoSource, match="--source"):
         run_plan(Settings(state_dir=tmp_path / "none", run_dir=tmp_path), console)

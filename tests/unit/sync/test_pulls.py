@@ -15,12 +15,14 @@ from reconciler.kubelet.images import Images
 from reconciler.kubelet.prepull import Prepuller
 from reconciler.kubelet.runtime import Credentials
 from reconciler.model.config import ConfigMap, Secret
+from reconciler.model.gitops import Source
 from reconciler.model.imagepull import ImagePull
 from reconciler.model.node import Node
 from reconciler.model.replication import ReplicationController
 from reconciler.scheduler.affinity import selects
 from reconciler.sync.plan import plan
 from reconciler.sync.pulls import progress, requests
+from reconciler.sync.windows import PAUSE_ANNOTATION
 from tests.unit.sync.cluster import Cluster, until
 from tests.unit.sync.world import controller, desired, manifest, pod, settings, situation, stored
 
@@ -162,7 +164,7 @@ class TestPullFirst:
             order = ["Fetched", "Validated", "Planned", "Pulled", "Applied", "Progressing"]
             assert steps(revision) == order
             pulled = revision.status.steps[3]
-            assert pulled.message == "1 of 1 images pulled, the others were there"
+            assert pulled.message == "1 pulled, 0 were there"
             assert 29 < pulled.duration_seconds < 40
             await cluster.settled()
             assert cluster.registry.list(ImagePull) == []
@@ -249,3 +251,22 @@ class TestPullFirst:
                     await until(lambda: not cluster.registry.list(ImagePull))
 
         virtual.run_until_complete(body())
+
+    def test_a_pause_is_told_while_an_older_revision_waits_for_images_and_sync_ends_it(self, run):
+        async def scenario(cluster, host):
+            await fate(cluster, controller("x"))
+            await fate(cluster, controller("x", image="app:9"))
+            (live,) = cluster.registry.list(Source)
+            meta = live.metadata.replace(annotations={PAUSE_ANNOTATION: "00:00-24:00"})
+            await cluster.client.update(live.replace(metadata=meta))
+            await cluster.settled()
+            shown = cluster.feed.show(WEB, controller("x"), settings("s", k="1"))
+            await cluster.source("Paused")
+            await cluster.settled()
+            (paused,) = cluster.registry.list(Source)
+            assert paused.status.phase == "Paused"
+            assert shown.revision[:12] in paused.status.message
+            cluster.sync.trigger()
+            await cluster.revision(shown.revision, "Progressing")
+
+        run(scenario)
