@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console, Group, RenderableType
@@ -20,12 +20,14 @@ from reconciler.model.replication import ReplicationController
 from reconciler.model.retirement import REMOVE_AT, is_retired
 from reconciler.settings import Settings
 from reconciler.sync.health import (
+    State,
     health,
     is_ready,
     waiting_reasons,
     wanted_replicas,
 )
 from reconciler.sync.identity import source_of
+from reconciler.sync.live import followed_kinds
 from reconciler.sync.report import describe
 
 _SHORT = 12
@@ -92,6 +94,7 @@ def render(world: World, name: str = "") -> RenderableType:
     for source in sources:
         parts += _source(source, [r for r in revisions if r.spec.source == source.metadata.name])
     found = workloads(world.all(ReplicationController), world.all(Pod), name)
+    found += ailing(_others(world), name)
     parts.append(_table(found) if found else Text("no workload"))
     return Group(*parts)
 
@@ -115,6 +118,27 @@ def workloads(
     ]
     lines += [_of_pod(pod) for pod in owned.get("", []) if not source or source_of(pod) == source]
     return sorted(lines, key=lambda line: (line.key.namespace, line.key.kind, line.key.name))
+
+
+def ailing(objects: Iterable[KubeObject], source: str = "") -> list[Workload]:
+    """Return the declared objects that are no workloads and not healthy, or rest."""
+    lines = []
+    for obj in objects:
+        owner = source_of(obj)
+        if not owner or (source and owner != source):
+            continue
+        found = health(obj)
+        if is_retired(obj):
+            lines.append(_retired(obj, 0, 0))
+        elif found.state is not State.HEALTHY:
+            lines.append(Workload(obj.key, 0, 0, found.state, (found.reason,)))
+    return sorted(lines, key=lambda line: (line.key.namespace, line.key.kind, line.key.name))
+
+
+def _others(world: World) -> Iterator[KubeObject]:
+    for model in followed_kinds():
+        if model not in (ReplicationController, Pod):
+            yield from world.all(model)
 
 
 def _of_controller(controller: ReplicationController, pods: Sequence[Pod]) -> Workload:
@@ -201,7 +225,7 @@ def _table(lines: Iterable[Workload]) -> Table:
         table.add_row(
             line.key.namespace,
             Text(f"{line.key.kind}/{line.key.name}"),
-            f"{line.ready}/{line.wanted}",
+            f"{line.ready}/{line.wanted}" if line.wanted else "",
             Text(line.state, _STYLES.get(line.state, "yellow")),
             Text("\n".join(line.reasons)),
         )

@@ -15,6 +15,8 @@ from reconciler.model.namespace import Namespace
 from reconciler.model.pod import Pod
 from reconciler.model.podstatus import ContainerStatus
 from reconciler.model.replication import ReplicationController, ReplicationControllerCondition
+from reconciler.model.storage import PersistentVolume
+from reconciler.model.volumebinding import SELECTED_NODE
 from reconciler.sync.hooks import is_hook
 
 
@@ -39,19 +41,31 @@ HEALTHY = Health(State.HEALTHY)
 
 def health(obj: KubeObject) -> Health:
     """Return the health of one object; a kind that cannot be ill is always healthy."""
-    if obj.metadata.deletion_timestamp:
+    ends = isinstance(obj, Namespace) and obj.status.phase == "Terminating"
+    if obj.metadata.deletion_timestamp or ends:
         return Health(State.PROGRESSING, "is being deleted")
     match obj:
         case ReplicationController():
             return _replication(obj)
         case Pod():
             return _pod(obj)
-        case Namespace() if obj.status.phase == "Terminating":
-            return Health(State.PROGRESSING, "is being deleted")
-        case PersistentVolumeClaim() if obj.status.phase == "Lost":
-            return Health(State.FAILED, "its volume is lost")
+        case PersistentVolumeClaim():
+            return _claim(obj)
+        case PersistentVolume() if obj.status.phase == "Failed":
+            return Health(State.FAILED, _sentence(obj.status.reason, obj.status.message))
         case _:
             return HEALTHY
+
+
+def _claim(claim: PersistentVolumeClaim) -> Health:
+    """A claim that waits for its first consumer is as it shall be; others wait for their volume."""
+    if claim.status.phase == "Lost":
+        return Health(State.FAILED, "its volume is lost")
+    spec, notes = claim.spec, claim.metadata.annotations
+    asked = bool(spec.volume_name) or spec.storage_class_name == "" or SELECTED_NODE in notes
+    if asked and claim.status.phase != "Bound":
+        return Health(State.PROGRESSING, "is not bound to a volume")
+    return HEALTHY
 
 
 def _replication(controller: ReplicationController) -> Health:

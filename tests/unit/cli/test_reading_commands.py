@@ -14,7 +14,7 @@ from reconciler.cli import sync as sync_command
 from reconciler.cli.history import run_history
 from reconciler.cli.plan import NoSource, run_plan
 from reconciler.cli.reading import NoStore, open_world
-from reconciler.cli.status import run_status, workloads
+from reconciler.cli.status import ailing, run_status, workloads
 from reconciler.client.local import LocalClient
 from reconciler.core.clock import SystemClock
 from reconciler.core.ids import Ids
@@ -33,11 +33,13 @@ from reconciler.model.meta import ObjectKey, ObjectMeta
 from reconciler.model.node import Node
 from reconciler.model.pod import Pod
 from reconciler.model.replication import ReplicationController
+from reconciler.model.retirement import REMOVE_AT
 from reconciler.model.storage import PersistentVolume
 from reconciler.settings import Settings
 from reconciler.store.sqlite import open_store
 from reconciler.sync.identity import manager_of
 from reconciler.sync.manifest import applied_manifest
+from tests.unit.sync.test_plan import annotated
 from tests.unit.sync.world import controller, desired, manifest, settings, stored
 
 WEB = manifest("Namespace", "web")
@@ -280,3 +282,17 @@ def test_the_daemon_is_found_by_the_name_it_owns():
     from reconciler import app
 
     assert app.OWNERSHIP == sync_command.OWNERSHIP
+
+
+def test_declared_objects_that_are_ill_or_rest_are_listed_too():
+    failed = stored(manifest("PersistentVolume", "v", spec={"capacity": {"storage": "1Gi"}}))
+    failed = failed.replace(status=failed.status.replace(phase="Failed", message="no plugin"))
+    resting = annotated(stored(settings("m")), **{REMOVE_AT: "2026-01-01T00:00:00Z"})
+    lines = ailing([failed, resting, stored(settings("fine")), stored(settings("x"), source="")])
+    assert [(str(line.key), line.state) for line in lines] == [
+        ("PersistentVolume v", "Failed"),
+        ("ConfigMap web/m", "Retired"),
+    ]
+    assert lines[0].reasons == ("no plugin",)
+    assert "undelete" in lines[1].reasons[0]
+    assert ailing([failed], "other") == []

@@ -2,6 +2,11 @@ from __future__ import annotations
 
 import pytest
 
+from reconciler.model.claim import (
+    PersistentVolumeClaim,
+    PersistentVolumeClaimSpec,
+    PersistentVolumeClaimStatus,
+)
 from reconciler.model.meta import ObjectMeta
 from reconciler.model.pod import Pod
 from reconciler.model.podstatus import (
@@ -18,6 +23,8 @@ from reconciler.model.replication import (
     ReplicationControllerStatus,
 )
 from reconciler.model.service import Service
+from reconciler.model.storage import PersistentVolume, PersistentVolumeStatus
+from reconciler.model.volumebinding import SELECTED_NODE
 from reconciler.sync.health import HEALTHY, Health, State, health, waiting_reasons
 
 
@@ -53,6 +60,34 @@ def controller(*, generation=1, observed=1, ready=3, replicas=3, reason="Rollout
     ],
 )
 def test_health_of_an_object(obj, expected):
+    assert health(obj) == expected
+
+
+def claim(phase, selected=False, **spec):
+    notes = {SELECTED_NODE: "n"} if selected else {}
+    meta = ObjectMeta(name="c", namespace="d", annotations=notes)
+    return PersistentVolumeClaim(
+        metadata=meta,
+        spec=PersistentVolumeClaimSpec(**spec),
+        status=PersistentVolumeClaimStatus(phase=phase),
+    )
+
+
+@pytest.mark.parametrize(
+    ("obj", "expected"),
+    [
+        (claim("Bound", volume_name="v"), HEALTHY),
+        (claim("Pending"), HEALTHY),  # it may wait for its first consumer
+        (claim("Pending", selected=True), Health(State.PROGRESSING, "is not bound to a volume")),
+        (claim("Pending", storage_class_name=""),
+         Health(State.PROGRESSING, "is not bound to a volume")),
+        (claim("Lost", volume_name="v"), Health(State.FAILED, "its volume is lost")),
+        (PersistentVolume(status=PersistentVolumeStatus(phase="Failed", message="no plugin")),
+         Health(State.FAILED, "no plugin")),
+        (PersistentVolume(status=PersistentVolumeStatus(phase="Bound")), HEALTHY),
+    ],
+)  # fmt: skip
+def test_health_of_storage(obj, expected):
     assert health(obj) == expected
 
 
