@@ -8,6 +8,7 @@ from typing import Any
 from reconciler.desired.limits import ReadLimits
 from reconciler.desired.yaml import Document, Fault, Parsed
 
+_LONGEST_NUMBER = 400  # characters; no 64-bit number comes near, however it is written
 _SPACE = " \t\r\n"
 
 
@@ -49,7 +50,7 @@ class _Reader:
         self._limits = limits
         self._duplicates: list[str] = []
         self._decoder = json.JSONDecoder(
-            object_pairs_hook=self._mapping, parse_constant=_no_constant
+            object_pairs_hook=self._mapping, parse_constant=_no_constant, parse_int=_integer
         )
 
     def read(self, text: str, at: int) -> tuple[Any, int]:
@@ -83,6 +84,12 @@ def _check_count(documents: int, limits: ReadLimits) -> None:
 
 def _no_constant(text: str) -> Any:
     raise _Refused(f"{text} is no number that JSON has")
+
+
+def _integer(text: str) -> int:
+    if len(text) > _LONGEST_NUMBER:
+        raise _Refused(f"a number of {len(text)} digits is longer than any that a field can hold")
+    return int(text)
 
 
 def _skip(text: str, at: int) -> int:

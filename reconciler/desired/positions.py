@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import yaml
+from yaml.events import CollectionEndEvent, CollectionStartEvent, DocumentEndEvent
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 Place = tuple[int, int]
@@ -117,7 +119,7 @@ class Positions:
         """Return the path of the field whose key or value starts at `place`, or nothing."""
         index = 0
         while (node := self._document(index)) is not None:
-            if found := _search(node, place, "", 0):
+            if found := _search(node, place, "", 0, set()):
                 return found
             index += 1
         return ""
@@ -130,15 +132,33 @@ class Positions:
 
 def _documents(data: bytes) -> Iterator[Node]:
     try:
-        yield from yaml.compose_all(data, Loader=yaml.CSafeLoader)
+        yield from islice(yaml.compose_all(data, Loader=yaml.CSafeLoader), _shallow(data))
     except yaml.YAMLError:
         return  # the documents before the fault have their places
+
+
+def _shallow(data: bytes) -> int:
+    """Return how many documents may be composed: PyYAML overflows the stack on a deep one."""
+    depth = count = 0
+    try:
+        for event in yaml.parse(data, Loader=yaml.CSafeLoader):
+            if isinstance(event, CollectionStartEvent):
+                depth += 1
+            elif isinstance(event, CollectionEndEvent):
+                depth -= 1
+            elif isinstance(event, DocumentEndEvent):
+                count += 1
+            if depth > _DEEPEST:
+                return count
+    except yaml.YAMLError:
+        count += 1  # composing it finds the same fault, after what comes before
+    return count
 
 
 def _entries(node: Node) -> Iterator[_Entry]:
     if isinstance(node, MappingNode):
         for key, value in node.value:
-            yield _Entry(str(key.value), key, value)
+            yield _Entry(key.value if isinstance(key, ScalarNode) else "", key, value)
     elif isinstance(node, SequenceNode):
         for index, item in enumerate(node.value):
             yield _Entry(str(index), None, item)
@@ -175,15 +195,17 @@ def _leads(key: str, path: str) -> bool:
     return path.startswith(key) and path[len(key) : len(key) + 1] in ("", ".", "[")
 
 
-def _search(node: Node, place: Place, prefix: str, depth: int) -> str:
-    if depth > _DEEPEST:
+def _search(node: Node, place: Place, prefix: str, depth: int, seen: set[int]) -> str:
+    """Look through each node once: a document of aliases is endless when it is followed."""
+    if depth > _DEEPEST or id(node) in seen:
         return ""
+    seen.add(id(node))
     for entry in _entries(node):
         path = _join(prefix, entry)
         marks = [each.start_mark for each in (entry.key, entry.value) if each is not None]
         if place in [(mark.line + 1, mark.column + 1) for mark in marks]:
             return path
-        if found := _search(entry.value, place, path, depth + 1):
+        if found := _search(entry.value, place, path, depth + 1, seen):
             return found
     return ""
 

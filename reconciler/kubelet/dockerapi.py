@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar
 
 from reconciler.kubelet.runtime import (
     Container,
@@ -21,8 +22,12 @@ from reconciler.kubelet.runtime import (
     Mount,
     Phase,
     Resources,
+    RuntimeFailure,
     Security,
 )
+
+T = TypeVar("T")
+_MALFORMED = (AttributeError, IndexError, KeyError, OSError, OverflowError, TypeError, ValueError)
 
 _NEVER = "0001-01-01T00:00:00Z"
 _IMAGE_ACTIONS = frozenset({"tag", "untag", "delete", "pull", "import", "load"})
@@ -136,6 +141,24 @@ def _rights(security: Security) -> dict[str, Any]:
     }
 
 
+def _reads(what: str) -> Callable[[Callable[[Mapping[str, Any]], T]], Callable[[Any], T]]:
+    """Make a reader raise `RuntimeFailure` on an answer that is not as Docker's API says."""
+
+    def guarded(read: Callable[[Mapping[str, Any]], T]) -> Callable[[Any], T]:
+        @wraps(read)
+        def reader(answer: Any) -> T:
+            try:
+                return read(answer)
+            except _MALFORMED as error:
+                told = f"{type(error).__name__}: {error}"
+                raise RuntimeFailure(f"Docker tells {what} in no known form: {told}") from error
+
+        return reader
+
+    return guarded
+
+
+@_reads("of a container")
 def container(answer: Mapping[str, Any]) -> Container:
     """Read the answer of `GET /containers/ID/json`."""
     state, config = answer["State"], answer["Config"]
@@ -171,12 +194,14 @@ def _time(text: str) -> datetime | None:
     return None if text.startswith("0001-") else datetime.fromisoformat(text).astimezone(UTC)
 
 
+@_reads("of a volume")
 def volume(row: Mapping[str, Any]) -> EngineVolume:
     """Read one row of `GET /volumes`."""
     options = tuple(sorted((row.get("Options") or {}).items()))
     return EngineVolume(row["Name"], row["Driver"], options, row.get("Labels") or {})
 
 
+@_reads("of an image")
 def image(answer: Mapping[str, Any]) -> Image:
     """Read the answer of `GET /images/NAME/json`."""
     config = answer.get("Config") or {}
@@ -193,6 +218,7 @@ def image(answer: Mapping[str, Any]) -> Image:
     )
 
 
+@_reads("an event")
 def happened(event: Mapping[str, Any]) -> Happened | None:
     """Read one line of `GET /events`; None for what nobody asked about."""
     action, actor = event.get("Action", ""), event.get("Actor", {})

@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 
 from reconciler.kubelet import dockerapi
-from reconciler.kubelet.runtime import Happened, RuntimeUnavailable
+from reconciler.kubelet.runtime import Happened, RuntimeFailure, RuntimeUnavailable
 
 _RECONNECT = (0.05, 0.1, 0.2, 0.5, 1.0)
 
@@ -80,7 +80,7 @@ class _Reader:
                     self._put(event)
         except self._unreachable as error:
             self.reason = str(error)
-        except ValueError as error:  # a line cut off by the engine's end
+        except (ValueError, RuntimeFailure) as error:  # a line cut off by the engine's end
             self.reason = str(error)
         finally:
             self._put(None)

@@ -15,7 +15,7 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["reconciler"]):
-    from tests.fuzz.targets import SEEDS, TARGETS
+    from tests.fuzz.targets import TARGETS
 
 FINDINGS = Path("fuzz-findings")
 
@@ -25,7 +25,7 @@ def _one(name: str, seconds: int, corpus: str) -> None:
     limits = ["-timeout=5", "-rss_limit_mb=1024", "-max_len=65536", "-verbosity=0"]
     found = f"-artifact_prefix={FINDINGS}/{name}-"
     arguments = [sys.argv[0], f"-max_total_time={seconds}", *limits, found, corpus]
-    atheris.Setup(arguments, TARGETS[name])
+    atheris.Setup(arguments, TARGETS[name].run)
     atheris.Fuzz()
 
 
@@ -35,7 +35,7 @@ def _all(names: list[str], seconds: int) -> int:
     failed = []
     for name in names:
         with tempfile.TemporaryDirectory() as corpus:
-            for number, seed in enumerate(SEEDS):
+            for number, seed in enumerate(TARGETS[name].seeds):
                 Path(corpus, str(number)).write_bytes(seed)
             command = [sys.executable, "-m", "tests.fuzz", "--inside", corpus]
             done = subprocess.run([*command, "--seconds", str(seconds), name], check=False)

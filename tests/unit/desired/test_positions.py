@@ -57,3 +57,24 @@ def test_the_member_of_a_mapping_that_is_at_fault() -> None:
     assert positions.of(1, "metadata.labels", "v") == (5, 22)
     assert positions.of(1, "metadata.labels", "example.com/x.y") == (5, 5)
     assert positions.of(1, "metadata.labels", "other") == (4, 3)
+
+
+def test_aliases_are_not_followed_again_and_again():
+    lines = [b"a: &a [x, x, x, x, x, x, x, x, x]"]
+    lines += [b"%c: &%c [%s]" % (n, n, b", ".join([b"*%c" % (n - 1)] * 9)) for n in range(98, 120)]
+    assert Positions(b"\n".join(lines)).path_at((99, 1)) == ""
+
+
+@pytest.mark.parametrize("opening", [b"[", b"{a: ", b"? ", b"- "])
+def test_a_document_that_would_overflow_the_stack_has_no_places(opening):
+    assert Positions(opening * 200_000).of(0, "a") is None
+
+
+def test_what_comes_before_a_deep_document_keeps_its_places():
+    data = b"a: 1\n---\n" + b"[" * 200_000
+    assert Positions(data).of(0, "a") == (1, 4)
+    assert Positions(data).of(1, "a") is None
+
+
+def test_a_key_that_is_no_scalar_is_no_step():
+    assert Positions(b"? {x: y}\n: 1\n").path_at((2, 3)) == ""
