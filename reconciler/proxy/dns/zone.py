@@ -24,6 +24,7 @@ _RR = struct.Struct("!HHIH")
 _SOA_TIMES = struct.Struct("!IIIII")
 _VERSION = b"\x051.1.0"
 _OCTET_BITS = 8
+_REVERSE_ROOTS = (wire_name("in-addr.arpa"), wire_name("ip6.arpa"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,8 @@ class Zone:
         for apex in (self.apex, *self._reverse):
             if _is_under(name, apex):
                 return apex
+        if name in self._sets:  # the address of an endpoint outside the cluster's ranges
+            return next(root for root in _REVERSE_ROOTS if _is_under(name, root))
         return b""
 
     def find(self, name: bytes) -> RRsets | None:

@@ -11,6 +11,7 @@ import dns.message
 import dns.opcode
 import dns.rcode
 import dns.rdatatype
+import dns.reversename
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -123,6 +124,25 @@ def test_headless_srv_and_reverse_answers() -> None:
     }
     assert records(ask("20.0.96.10.in-addr.arpa.", "PTR")) == [f"PTR {WEB}"]
     assert records(ask("_http._tcp." + WEB, "SRV")) == [f"SRV 0 100 80 {WEB}"]
+
+
+def test_addresses_outside_the_clusters_ranges_have_their_names_too() -> None:
+    slices = [
+        make_slice("192.0.2.7", name="db"),
+        make_slice("2001:db8::7", name="db", part=2, family="IPv6"),
+    ]
+    resolver = make_resolver((HEADLESS, slices))
+    for address, host in (("192.0.2.7", "192-0-2-7"), ("2001:db8::7", "2001-db8--7")):
+        name = dns.reversename.from_address(address)
+        answer = resolver.decide(dns.message.make_query(name, "PTR").to_wire())
+        assert isinstance(answer, bytes)
+        told = records(dns.message.from_wire(answer))
+        assert told == [f"PTR {host}.db.shop.svc.cluster.local."]
+        empty = resolver.decide(dns.message.make_query(name, "TXT").to_wire())
+        assert isinstance(empty, bytes)
+        assert dns.message.from_wire(empty).rcode() == dns.rcode.NOERROR
+    unknown = dns.message.make_query("8.2.0.192.in-addr.arpa.", "PTR")
+    assert isinstance(resolver.decide(unknown.to_wire()), Forward)
 
 
 def test_the_first_record_takes_turns() -> None:
