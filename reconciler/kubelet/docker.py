@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -162,16 +162,17 @@ class DockerRuntime:
         """See `ContainerRuntime.image`."""
         return dockerapi.image(await self._call(partial(self._client.inspect_image, name)))
 
-    async def image_file(self, name: str, path: str) -> bytes:
+    async def image_file(self, name: str, path: str, labels: Mapping[str, str]) -> bytes:
         """See `ContainerRuntime.image_file`: out of a container that is made for it, not run."""
-        body = {"Image": name, "Cmd": ["true"], "NetworkDisabled": True}
+        body = {"Image": name, "Cmd": ["true"], "NetworkDisabled": True, "Labels": dict(labels)}
         made: Any = await self._call(partial(self._client.create_container_from_config, body))
         try:
             return await self._call(partial(_read_file, self._client, made["Id"], path))
         except NoSuchContainer:
+            await self.inspect(made["Id"])  # the engine says the same of a file as of a container
             return b""
         finally:
-            await self._remove(made["Id"])
+            await self.remove(made["Id"])
 
     async def pull(
         self, name: str, credentials: Credentials | None = None, progress: Progress = ignore

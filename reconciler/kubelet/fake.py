@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -208,8 +208,9 @@ class FakeRuntime:
         except KeyError as error:
             raise NoSuchImage(f"No such image: {name}") from error
 
-    async def image_file(self, name: str, path: str) -> bytes:
+    async def image_file(self, name: str, path: str, labels: Mapping[str, str]) -> bytes:
         """See `ContainerRuntime.image_file`; what `files` has for the path."""
+        del labels
         await self.image(name)
         return self.files.get(path, b"")
 

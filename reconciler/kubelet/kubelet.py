@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterable
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -24,7 +25,7 @@ from reconciler.kubelet.eviction import Evictor
 from reconciler.kubelet.files import PodFiles
 from reconciler.kubelet.hooks import Hooks
 from reconciler.kubelet.images import Images
-from reconciler.kubelet.labels import MANAGED, PodKey
+from reconciler.kubelet.labels import MANAGED, POD_UID, PodKey
 from reconciler.kubelet.letgo import LetGo
 from reconciler.kubelet.lookup import Lookup
 from reconciler.kubelet.narration import Narrator, Recorder
@@ -76,6 +77,7 @@ class Kubelet:
         self._label = f"{MANAGED}={options.scope}"
         self._group: asyncio.TaskGroup | None = None
         self._listed = asyncio.Event()
+        self._strays: tuple[str, ...] = ()
         self._cache = ContainerCache()
         host = host_of(options)
         allocatable = host.allocatable or {}
@@ -97,6 +99,7 @@ class Kubelet:
                 files,
                 self._cache,
                 host.ip,
+                options.scope,
                 options.seccomp_profiles,
                 narrator.variables_skipped,
             ),
@@ -247,7 +250,8 @@ class Kubelet:
         except (RuntimeFailure, NetworkFailure) as error:
             self._log.warning("kubelet.relist_failed", reason=str(error))
             return False
-        self._cache.compare(found, known)
+        self._strays = tuple(state.id for state in found if POD_UID not in state.labels)
+        self._cache.compare((state for state in found if POD_UID in state.labels), known)
         for key in self._cache.pods():
             for container in self._cache.of(key):
                 if container.is_sandbox:
@@ -267,6 +271,9 @@ class Kubelet:
         """Before any pod is worked on: remove folders and links that belong to none."""
         pods = self._cache.pods()
         alive = {key.uid for key in pods} | {pod.metadata.uid for pod in self._own_pods()}
+        for stray in self._strays:  # nothing ever ran in it; a crash left it
+            with suppress(RuntimeFailure):  # then the next start tries again
+                await self._runtime.remove(stray)
         for uid in sorted(self._files.uids() - alive):
             await self._remove_rests(uid)
         boxes = (box for key in pods for box in self._cache.of(key) if box.is_sandbox)

@@ -6,6 +6,8 @@ depends on them, the image's own users and groups; it writes only below the pod'
 
 from __future__ import annotations
 
+import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from reconciler.kubelet.accounts import GROUP, PASSWD, Accounts, parse_accounts
 from reconciler.kubelet.cache import ContainerCache
 from reconciler.kubelet.env import ConfigError, Environment, environment
 from reconciler.kubelet.files import PodFiles
+from reconciler.kubelet.labels import MANAGED
 from reconciler.kubelet.lookup import Lookup
 from reconciler.kubelet.podspec import Prepared, pod_key, reveals, whole_command
 from reconciler.kubelet.runtime import ContainerRuntime, Image
@@ -34,7 +37,8 @@ class ProfileMissing(ReconcilerError):
 class Preparer:
     """What containers of one host need; `skipped(pod, message)` hears of variables left out.
 
-    `profiles` is the folder of the host's seccomp profiles.
+    `profiles` is the folder of the host's seccomp profiles, `scope` what tells whose containers
+    those are which are made on the way.
     """
 
     def __init__(
@@ -44,13 +48,15 @@ class Preparer:
         files: PodFiles,
         cache: ContainerCache,
         host_ip: str,
+        scope: str,
         profiles: Path,
         skipped: Callable[[Pod, str], None],
     ) -> None:
         self._lookup, self._runtime, self._files = lookup, runtime, files
         self._cache, self._host_ip, self._profiles = cache, host_ip, profiles
-        self._skipped = skipped
+        self._skipped, self._scope = skipped, scope
         self._accounts: dict[str, Accounts] = {}
+        self._reading: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def prepare(
         self,
@@ -99,11 +105,15 @@ class Preparer:
         """Return the image's users and groups where they matter; read once an image."""
         if not needs_accounts(pod, container):
             return None
-        if image.id not in self._accounts:
-            files = [await self._runtime.image_file(image.id, name) for name in (PASSWD, GROUP)]
-            texts = (file.decode(errors="replace") for file in files)
-            self._accounts[image.id] = parse_accounts(*texts)
+        async with self._reading[image.id]:
+            if image.id not in self._accounts:
+                texts = [await self._text(image, name) for name in (PASSWD, GROUP)]
+                self._accounts[image.id] = parse_accounts(*texts)
         return self._accounts[image.id]
+
+    async def _text(self, image: Image, path: str) -> str:
+        found = await self._runtime.image_file(image.id, path, {MANAGED: self._scope})
+        return found.decode(errors="replace")
 
     async def _seccomp(self, pod: Pod, container: Container) -> str:
         name = seccomp_profile(pod, container)

@@ -6,7 +6,7 @@ both to this contract. Nobody here knows pods: containers with labels, images, e
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol
@@ -281,8 +281,11 @@ class ContainerRuntime(Protocol):
         """Return a local image; raises `NoSuchImage`."""
         ...
 
-    async def image_file(self, name: str, path: str) -> bytes:
-        """Return a small file of a local image, empty when it has none; raises `NoSuchImage`."""
+    async def image_file(self, name: str, path: str, labels: Mapping[str, str]) -> bytes:
+        """Return a small file of a local image, empty when it has none; raises `NoSuchImage`.
+
+        `labels` are for what is made on the way, should it be left by a crash.
+        """
         ...
 
     async def pull(

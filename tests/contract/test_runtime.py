@@ -92,15 +92,17 @@ async def test_what_a_container_writes_is_measured(runtime: ContainerRuntime, la
 
 
 async def test_a_file_of_an_image_is_read_and_nothing_is_left(
-    runtime: ContainerRuntime,
+    runtime: ContainerRuntime, label: str
 ) -> None:
+    name, _, value = label.partition("=")
+    mine = {name: value}
     if isinstance(runtime, FakeRuntime):
         runtime.files["/bin/busybox"] = b"\x7fELF"
     before = {container.id for container in await runtime.list()}
-    assert (await runtime.image_file(BUSYBOX, "/bin/busybox")).startswith(b"\x7fELF")
-    assert await runtime.image_file(BUSYBOX, "/etc/none-such") == b""
+    assert (await runtime.image_file(BUSYBOX, "/bin/busybox", mine)).startswith(b"\x7fELF")
+    assert await runtime.image_file(BUSYBOX, "/etc/none-such", mine) == b""
     with pytest.raises(NoSuchImage):
-        await runtime.image_file("reconciler-test/none-such:1", "/etc/passwd")
+        await runtime.image_file("reconciler-test/none-such:1", "/etc/passwd", mine)
     assert {container.id for container in await runtime.list()} - before == set()
 
 

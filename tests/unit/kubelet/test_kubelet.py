@@ -6,6 +6,8 @@ import asyncio
 import json
 from typing import Any
 
+from reconciler.kubelet.labels import MANAGED
+from reconciler.kubelet.runtime import ContainerSpec
 from reconciler.model.endpointslice import EndpointSlice
 from reconciler.model.gitops import ProxyState
 from reconciler.model.pod import Pod
@@ -181,6 +183,37 @@ def test_containers_of_pods_that_are_gone_are_removed(node: Node, play: Any) -> 
         assert await node.containers() == []
         assert node.network.attached == {}
         assert list((node.root / "state" / "pods").iterdir()) == []
+
+    play(scene())
+
+
+def test_what_a_crash_left_of_reading_an_image_is_removed(node: Node, play: Any) -> None:
+    async def scene() -> None:
+        await node.create()
+        await node.until(ready)
+        await node.stop()
+        spec = ContainerSpec("left", node.image, labels={MANAGED: node.options.scope})
+        await node.runtime.create(spec)
+        await node.start()
+        kept = await node.until(ready)
+        await asyncio.sleep(1)
+        assert [c.name for c in await node.containers() if c.name == "left"] == []
+        assert kept.status.container_statuses[0].restart_count == 0
+
+    play(scene())
+
+
+def test_users_and_groups_of_an_image_are_read_once(node: Node, play: Any) -> None:
+    async def scene() -> None:
+        node.runtime.files["/etc/passwd"] = b"app:x:1000:1001::/:\n"
+        strict = {"runAsUser": 1000, "supplementalGroupsPolicy": "Strict"}
+        for name in ("a", "b", "c"):
+            await node.create(name, securityContext=strict)
+        for name in ("a", "b", "c"):
+            await node.until(ready, name)
+        specs = node.runtime._specs
+        users = {specs[c.id].security.user for c in await node.containers() if "_app_" in c.name}
+        assert users == {"1000:1001"}
 
     play(scene())
 
