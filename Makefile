@@ -53,6 +53,9 @@ torture: setup ## kill -9 a writer of the real store KILLS times (5000)
 sim: setup ## live through SEEDS simulated histories (1000), or replay the one of SEED
 	@$(PYTHON) -m tests.sim $(if $(SEED),--seed $(SEED),$(if $(SEEDS),--seeds $(SEEDS)) $(if $(FIRST),--first $(FIRST)))
 
+audit: ## ask the advisory service about every locked library
+	@scripts/audit
+
 lint: setup ## ruff, mypy and the import contracts
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
