@@ -36,22 +36,22 @@ _BYTES = ("memory", "ephemeral-storage")
 
 def warnings(obj: KubeObject) -> tuple[str, ...]:
     """Return what the writer of a valid object is to be told."""
-    found = list(_owners(obj))
     rule = _RULES.get(type(obj))
-    if rule is not None:
-        found += rule(obj)
-    return tuple(found)
+    return tuple(rule(obj)) if rule is not None else ()
 
 
-def _owners(obj: KubeObject) -> Warnings:
+def doubled_owners(obj: KubeObject) -> tuple[str, ...]:
+    """Return what is told of owners that are given twice, of whom the server keeps one."""
     uids = [owner.uid for owner in obj.metadata.owner_references]
     twice = sorted({uid for uid in uids if uids.count(uid) > 1})
-    if twice:
-        yield (
-            ".metadata.ownerReferences contains duplicate entries; API server dedups owner"
-            " references in 1.20+, and may reject such requests as early as 1.24; please fix your"
-            f" requests; duplicate UID(s) observed: {', '.join(twice)}"
-        )
+    if not twice:
+        return ()
+    text = (
+        ".metadata.ownerReferences contains duplicate entries; API server dedups owner references"
+        " in 1.20+, and may reject such requests as early as 1.24; please fix your requests;"
+        f" duplicate UID(s) observed: {', '.join(twice)}"
+    )
+    return (text,)
 
 
 def _pod(pod: Pod) -> Warnings:

@@ -222,7 +222,8 @@ class _Builder:
                 value = self.node(value_event, depth + 1)
             if key is None or key in result or (key == _MERGE and _plain(event)):
                 self.odd_entry(key, event, value, merges)
-                continue
+                if key not in result:
+                    continue
             result[key] = value
             if depth == 1 and key == "items":
                 self.items = tuple(self.starts)
@@ -332,7 +333,7 @@ class _Builder:
             if not all(isinstance(each, dict) for each in merges):
                 raise _Stop("<< takes a mapping or a list of mappings", event.start_mark)
         else:
-            self.fault(f'duplicate key "{key}"', event)
+            self.fault(f'duplicate key "{key}"', event)  # the last counts, where one goes on
 
     def merged(self, result: dict[str, Any], merges: list[dict[str, Any]]) -> dict[str, Any]:
         """Return the mapping with what it merges: its own keys win, then the first merge."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from reconciler.admission import warnings
 from reconciler.admission.decode import decode, decode_lenient
 from reconciler.admission.errors import AdmissionError, Reason, Undecodable, invalid
 from reconciler.apiserver.http import body, gotext, query, status
@@ -21,7 +22,7 @@ from reconciler.apiserver.http.patches import merge, strategic
 from reconciler.apiserver.http.patches.strategic import BadPatch
 from reconciler.apiserver.http.query import Validation, WriteOptions
 from reconciler.apiserver.http.target import Target
-from reconciler.apiserver.http.writing import Written, in_namespace, told
+from reconciler.apiserver.http.writing import Written, in_namespace, owned_once, told
 from reconciler.apiserver.registry.errors import StatusError, bad_request
 from reconciler.apiserver.registry.errors import invalid as invalid_object
 from reconciler.apiserver.registry.registry import Registry
@@ -143,9 +144,10 @@ async def patch_object(
 
     def change(record: Record) -> Any:
         value = changed(patch, orjson.loads(record.value), schema.of(of.model))
-        obj, last.warnings = _decoded(patch, value, of, options.validation)
+        obj, faults = _decoded(patch, value, of, options.validation)
+        last.warnings = (*faults, *warnings.doubled_owners(obj))
         _check_uid(registry.decode(of.model, record), obj, of)
-        return _in_place(obj, target, of)
+        return owned_once(_in_place(obj, target, of))
 
     stored = await registry.patch(
         of.model,

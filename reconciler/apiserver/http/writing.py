@@ -14,9 +14,10 @@ import orjson
 from reconciler.admission import warnings
 from reconciler.admission.errors import FieldError, Reason, invalid
 from reconciler.apiserver.http import body, gotext, query, status
+from reconciler.apiserver.http.body import Body
 from reconciler.apiserver.http.message import Request
 from reconciler.apiserver.http.protobuf import values as protobuf
-from reconciler.apiserver.http.query import WriteOptions
+from reconciler.apiserver.http.query import Validation, WriteOptions
 from reconciler.apiserver.http.target import Target
 from reconciler.apiserver.registry.deletion import DeleteOptions, Propagation
 from reconciler.apiserver.registry.errors import StatusError, bad_request
@@ -31,6 +32,8 @@ _POLICIES: dict[str, Propagation] = {
     "Foreground": "Foreground",
     "Orphan": "Orphan",
 }
+_OPTIONS = "DeleteOptions"
+_SCHEME = 'in scheme "k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme/register.go:27"'
 _NAMESPACE_DIFFERS = (
     "the namespace of the provided object does not match the namespace sent on the request"
 )
@@ -48,7 +51,7 @@ async def create(registry: Registry, request: Request, target: Target, of: Resou
     """POST to a collection."""
     options = query.write_options(request, "CreateOptions")
     sent = body.read(request, body.expected(of), options.validation)
-    obj, faults = body.decode(sent, options.validation)
+    obj, faults = decoded(sent, options.validation)
     if obj.metadata.resource_version:
         raise status.plain_error("resourceVersion should not be set on objects to be created")
     placed = in_namespace(obj, of, target.namespace)
@@ -60,11 +63,26 @@ async def update(registry: Registry, request: Request, target: Target, of: Resou
     """PUT to an object or a subresource that is written as the whole object."""
     options = query.write_options(request, "UpdateOptions")
     sent = body.read(request, body.expected(of), options.validation)
-    obj, faults = body.decode(sent, options.validation)
+    obj, faults = decoded(sent, options.validation)
     try:
         return told(registry, await replace_object(registry, obj, target, of, options), faults)
     except StatusError as error:
         raise Warned(error, faults) from error
+
+
+def decoded(sent: Body, validation: Validation) -> tuple[Any, tuple[str, ...]]:
+    """Return the object of a body as it is to be written, and the warnings of it."""
+    obj, faults = body.decode(sent, validation)
+    return owned_once(obj), (*faults, *warnings.doubled_owners(obj))
+
+
+def owned_once(obj: Any) -> Any:
+    """Return an object with each owner once, as kube-apiserver writes those given twice."""
+    owners = obj.metadata.owner_references
+    once = tuple({owner.uid: owner for owner in reversed(owners)}.values())[::-1]
+    if len(once) == len(owners):
+        return obj
+    return obj.replace(metadata=obj.metadata.replace(owner_references=once))
 
 
 def told(registry: Registry, obj: Any, faults: Sequence[str] = ()) -> Written:
@@ -116,6 +134,11 @@ def in_namespace(obj: Any, of: Resource, namespace: str) -> Any:
 def delete_options(request: Request) -> DeleteOptions:
     """Return what a DELETE says in its body or its query; raises `StatusError`."""
     sent = _delete_body(request)
+    kind, version = sent.get("kind") or _OPTIONS, sent.get("apiVersion") or "v1"
+    if kind != _OPTIONS:
+        raise status.plain_error(
+            f'no kind "{kind}" is registered for version "{version}" {_SCHEME}'
+        )
     grace = sent.get("gracePeriodSeconds")
     if request.one("gracePeriodSeconds"):
         grace = _number(request.one("gracePeriodSeconds"))

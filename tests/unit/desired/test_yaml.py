@@ -51,13 +51,13 @@ def test_anchors_and_merges() -> None:
     }  # fmt: skip
 
 
-def test_all_duplicate_keys_are_told_and_the_first_value_stays() -> None:
+def test_all_duplicate_keys_are_told_and_the_last_value_stays() -> None:
     parsed = _parse("a: 1\nb: {c: 1, 'c': 2}\na: 2\n")
     assert parsed.faults == (
         Fault('duplicate key "c"', 2, 11),
         Fault('duplicate key "a"', 3, 1),
     )
-    assert parsed.documents[0].value == {"a": 1, "b": {"c": 1}}
+    assert parsed.documents[0].value == {"a": 2, "b": {"c": 2}}
 
 
 def test_keys_of_one_json_text_are_duplicates() -> None:
