@@ -203,10 +203,11 @@ class FakeRuntime:
         self._reach()
         if name != name.lower():
             raise RuntimeFailure("invalid reference format: repository name must be lowercase")
-        try:
-            return self._images[name]
-        except KeyError as error:
-            raise NoSuchImage(f"No such image: {name}") from error
+        by_id = {image.id: image for image in self._images.values()}
+        found = self._images.get(name) or by_id.get(name)
+        if found is None:
+            raise NoSuchImage(f"No such image: {name}")
+        return found
 
     async def image_file(self, name: str, path: str, labels: Mapping[str, str]) -> bytes:
         """See `ContainerRuntime.image_file`; what `files` has for the path."""

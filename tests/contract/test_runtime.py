@@ -100,7 +100,8 @@ async def test_a_file_of_an_image_is_read_and_nothing_is_left(
         runtime.files["/bin/busybox"] = b"\x7fELF"
     before = {container.id for container in await runtime.list()}
     assert (await runtime.image_file(BUSYBOX, "/bin/busybox", mine)).startswith(b"\x7fELF")
-    assert await runtime.image_file(BUSYBOX, "/etc/none-such", mine) == b""
+    by_id = (await runtime.image(BUSYBOX)).id
+    assert await runtime.image_file(by_id, "/etc/none-such", mine) == b""
     with pytest.raises(NoSuchImage):
         await runtime.image_file("reconciler-test/none-such:1", "/etc/passwd", mine)
     assert {container.id for container in await runtime.list()} - before == set()
