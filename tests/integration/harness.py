@@ -199,10 +199,14 @@ class Manifests:
 
 @dataclass(slots=True)
 class Daemon:
-    """One `reconciler run` on this host, and the files that it keeps."""
+    """One `reconciler run` on this host, and the files that it keeps.
+
+    `enter` is the beginning of a command that runs somewhere else, as in other namespaces.
+    """
 
     source: Path
     folder: Path
+    enter: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = None
     starts: int = 0
 
@@ -221,7 +225,8 @@ class Daemon:
     def start(self, *flags: str) -> None:
         """Start the daemon in a session of its own; its log is a file for each start."""
         self.starts += 1
-        command = [str(PROGRAM), "run", "--source", str(self.source), *self.directories, *flags]
+        program = (*self.enter, str(PROGRAM))
+        command = [*program, "run", "--source", str(self.source), *self.directories, *flags]
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
@@ -258,7 +263,7 @@ class Daemon:
 
     def command(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run another command of the program on the same directories."""
-        command = [str(PROGRAM), *arguments, *self.directories]
+        command = [*self.enter, str(PROGRAM), *arguments, *self.directories]
         environment = {
             "RECONCILER_PRUNE_KEEP_SECONDS": "0",
             **os.environ,

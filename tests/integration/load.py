@@ -104,7 +104,7 @@ class Load:
 
     def _run(self, pid: int) -> None:
         if pid:
-            _enter(pid)
+            enter(pid)
         routes = [route for route in self.routes if route.pid == pid]
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(self._drive(routes))
@@ -184,7 +184,8 @@ def _body(answer: bytes) -> str:
     return body.decode().strip()
 
 
-def _enter(pid: int) -> None:
+def enter(pid: int) -> None:
+    """Move the calling thread into the network namespace of a process."""
     libc = ctypes.CDLL(None, use_errno=True)
     with Path(f"/proc/{pid}/ns/net").open() as handle:
         if libc.setns(handle.fileno(), _CLONE_NEWNET):

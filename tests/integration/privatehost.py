@@ -1,0 +1,120 @@
+"""A host of a test's own: network and mounts apart from this one's, with its own Docker engine.
+
+What is done to its engine, its firewall or its files harms no other test.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.integration.harness import Daemon, Manifests, fetch, wait_for
+from tests.integration.images import BUSYBOX, busybox_root
+from tests.integration.load import enter
+
+ADDRESS = "192.168.88.1"
+_MAKE = """set -e; mount --make-rprivate /; ip link set lo up
+ip link add up0 type veth peer up1; ip addr add 192.168.88.1/24 dev up0
+ip link set up0 up; ip link set up1 up; ip route add default via 192.168.88.254
+echo made; exec sleep infinity"""
+
+
+@dataclass(slots=True)
+class PrivateHost:
+    """The namespaces, kept by a sleeping process, and the engine in them."""
+
+    folder: Path
+    flags: tuple[str, ...]
+    keeper: subprocess.Popen[str]
+    engine: subprocess.Popen[bytes] | None = None
+    daemons: list[Daemon] = field(default_factory=list)
+
+    @property
+    def enter(self) -> tuple[str, ...]:
+        """The beginning of a command that runs on this host."""
+        inside = ("nsenter", "--target", str(self.keeper.pid), "--net", "--mount", "--")
+        socket = f"{self.folder}/docker.sock"
+        names = (f"DOCKER_HOST=unix://{socket}", f"RECONCILER_DOCKER_SOCKET={socket}")
+        return (*inside, "env", *names)
+
+    def run(self, *command: str, stdin: bytes = b"") -> str:
+        """Run a command here and return its output; one that fails, fails the test."""
+        done = subprocess.run(
+            (*self.enter, *command), input=stdin, capture_output=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, f"{command}: {done.stdout!r} {done.stderr!r}"
+        return done.stdout.decode().strip()
+
+    def answers(self, *command: str) -> bool:
+        """Tell whether a command succeeds here."""
+        done = subprocess.run((*self.enter, *command), capture_output=True, timeout=60, check=False)
+        return done.returncode == 0
+
+    def fetch(self, address: str, port: int) -> str:
+        """GET /hostname from this host; raises what `harness.fetch` raises."""
+        with ThreadPoolExecutor(1, initializer=enter, initargs=(self.keeper.pid,)) as thread:
+            return thread.submit(fetch, "/hostname", port, address).result().body.strip()
+
+    def start_engine(self) -> None:
+        """Start dockerd with this host's flags and wait until it answers."""
+        places = {"data-root": "data", "exec-root": "exec", "pidfile": "docker.pid"}
+        apart = (f"--{name}={self.folder}/{place}" for name, place in places.items())
+        listen = f"--host=unix://{self.folder}/docker.sock"
+        command = (*self.enter, "dockerd", *apart, listen, *self.flags)
+        with (self.folder / "dockerd.log").open("ab") as log:
+            self.engine = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        wait_for(lambda: self.answers("docker", "version"), "dockerd", interval=0.1)
+
+    def stop_engine(self) -> None:
+        """End dockerd in order; with --live-restore its containers go on."""
+        if self.engine is not None:
+            self.engine.terminate()
+            self.engine.wait(30)
+            self.engine = None
+
+    def launch(self, manifests: Manifests) -> Daemon:
+        """Start a daemon here."""
+        daemon = Daemon(manifests.folder, self.folder, enter=self.enter)
+        self.daemons.append(daemon)
+        daemon.start()
+        return daemon
+
+    def close(self) -> None:
+        """End everything that runs here; the namespaces go with their last process."""
+        left = [line for daemon in self.daemons for line in daemon.clean()]
+        if self.engine is None:
+            self.start_engine()
+        for container in self.run("docker", "ps", "--all", "--quiet").split():
+            self.run("docker", "rm", "--force", container)
+        self.stop_engine()
+        self.keeper.kill()
+        self.keeper.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        assert left == []
+
+
+@contextmanager
+def private_host(*flags: str) -> Iterator[PrivateHost]:
+    """Yield a host whose dockerd has these flags, with the test's image on it."""
+    keeper = subprocess.Popen(
+        ("unshare", "--net", "--mount", "sh", "-c", _MAKE), stdout=subprocess.PIPE, text=True
+    )
+    assert keeper.stdout is not None
+    with keeper.stdout as told:
+        assert told.readline() == "made\n"
+    # short, because the paths of sockets in it are limited
+    host = PrivateHost(Path(tempfile.mkdtemp(prefix="rph-")), flags, keeper)
+    try:
+        host.start_engine()
+        host.run("docker", "import", "-", BUSYBOX, stdin=busybox_root())
+        yield host
+    finally:
+        host.close()
