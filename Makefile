@@ -66,8 +66,9 @@ format: setup ## lay the code out and apply the safe fixes
 	@.venv/bin/ruff format .
 	@.venv/bin/ruff check --fix .
 
-bench: setup docker images ## measure this machine; print ratios
-	@$(PYTHON) -m benchmarks
+bench: setup docker images ## measure this machine; print ratios (BENCH="services dns" for some alone)
+	@scripts/ensure-bench-tools
+	@$(PYTHON) -m benchmarks $(BENCH)
 
 lock: setup ## bring the lock files up to date with pyproject.toml
 	@scripts/lock

@@ -1,12 +1,14 @@
 """`make bench`: what the project promises of its speed, measured on this machine now.
 
-`python -m benchmarks [api] [pods] [manifests] [scheduling] [sources]` measures what is named,
-all of it by default.
+`python -m benchmarks [api] [pods] [manifests] [scheduling] [services] [sources]
+[dns]` measures what is named, all of it by default.
 """
+
+from __future__ import annotations
 
 import sys
 
-from benchmarks import api, pods, scale, scheduling, sources
+from benchmarks import api, pods, proxy_dns, scale, scheduling, services, sources
 
 PARTS = {
     "pods": pods.main,
@@ -14,10 +16,15 @@ PARTS = {
     "api": api.main,
     "sources": sources.main,
     "scheduling": scheduling.main,
+    "services": services.main,
+    "dns": proxy_dns.main,
 }
 
-chosen, sys.argv[1:] = sys.argv[1:] or list(PARTS), []
-if unknown := [name for name in chosen if name not in PARTS]:
-    raise SystemExit(f"no such part: {', '.join(unknown)}; there are {', '.join(PARTS)}")
-for name in chosen:
-    PARTS[name]()
+unknown = set(sys.argv[1:]) - set(PARTS)
+if unknown:
+    raise SystemExit(
+        f"no such benchmark: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}"
+    )
+for name, part in PARTS.items():
+    if name in (sys.argv[1:] or PARTS):
+        part()

@@ -18,6 +18,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table as Report
 
+from benchmarks import readiness
 from reconciler.client.informer import Informer
 from reconciler.client.protocol import ObjectList, WatchEvent
 from reconciler.model.endpointslice import EndpointSlice
@@ -45,6 +46,7 @@ def main() -> None:
     server.terminate()
     server.join()
     Console().print(report)
+    Console().print(readiness.names_report(SERVICES))
 
 
 def _resolver() -> Resolver:
