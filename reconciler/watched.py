@@ -60,6 +60,7 @@ def open_watched(
             executor=executor,
             last_revision=last_revision,
             name=name,
+            submodules=spec.submodules,
         )
     except AddressError as error:
         source = refused(str(error), clock)

@@ -113,6 +113,7 @@ async def read_source(place: Place, settings: Settings) -> Desired:
             commit=spec.commit,
             semver=spec.semver,
             access=place.access,
+            submodules=spec.submodules,
         )
         loader = Loader(namespace=spec.home, keys=AgeKeys(settings.age_key_file))
         try:

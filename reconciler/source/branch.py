@@ -32,7 +32,8 @@ from reconciler.source.git import GitRepository, open_repository
 from reconciler.source.gitobjects import Commit
 from reconciler.source.gittree import all_files, is_plain, is_utf8, manifest_files
 from reconciler.source.mirror import FETCHED, discard, is_damage
-from reconciler.source.snapshot import FileRef, Snapshot, SourceError, SourceProblem
+from reconciler.source.snapshot import Contents, FileRef, Snapshot, SourceError, SourceProblem
+from reconciler.source.submodules import JoinedContents, Submodules
 
 _COMMIT = re.compile("[0-9a-f]{40}([0-9a-f]{24})?")
 
@@ -47,7 +48,7 @@ class GitOptions:
     `interval` between two looks, longer by up to the share `jitter` and after failures by
     `backoff`; `timeout` of one git process; `watch_step` as in `DirectoryTiming`. `opener` finds
     the repository at an address, or makes the mirror of a remote one; `name` is the source's, which
-    tells the mirrors of several sources apart.
+    tells the mirrors of several sources apart; `submodules` are read only when it says so.
     """
 
     interval: float = 10.0
@@ -61,6 +62,7 @@ class GitOptions:
     access: Access = field(default_factory=Access)
     opener: Opener = open_repository
     name: str = ""
+    submodules: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,12 @@ class GitSource:
         self._mirror = state_dir / "git" / mirror_name(self._options.name, address.location)
         self._clock = clock
         self._limits = limits or TreeLimits()
+        self._submodules = Submodules(
+            self._mirror.with_name(f"{self._mirror.name}.modules"),
+            self._options.timeout,
+            self._options.access,
+            self._limits,
+        )
         self._revision = last_revision
         self._verified = ""
         self._random = random or chance()
@@ -227,7 +235,15 @@ class GitSource:
         files: dict[str, FileRef],
         tree: dict[str, FileRef] | None,
     ) -> Snapshot:
-        contents = BlobContents(repository, self._found_damage)
+        contents: Contents = BlobContents(repository, self._found_damage)
+        if self._options.submodules:
+            found = self._submodules.of(
+                repository, self._address.location, commit.root, self._address.sub_path
+            )
+            files = found.among(files)
+            if tree is not None or any(map(is_kustomization, files)):
+                tree = {**self._tree(repository, commit.root), **found.everything}
+            contents = JoinedContents(contents, found.contents)
         return Snapshot(
             commit.id, commit.author, commit.time, commit.message, files, contents,
             tree=tree, scope=self._address.sub_path, verified=self._options.access.signed,

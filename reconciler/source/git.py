@@ -51,6 +51,7 @@ MAX_BYTES = 4 * 1024**3
 """The largest file that git may write for a repository: its objects come in one."""
 
 _MAX_OUTPUT = 256 * 1024 * 1024
+_NOT_ALONE = re.compile("not our ref|unadvertised object|not found in|does not allow")
 _OVERSIZED = re.compile("died of signal 25|File too large")
 
 
@@ -109,7 +110,7 @@ class GitRepository:
             self._fetch(address, environment, known)
 
     def _fetch(self, address: Address, environment: Mapping[str, str], known: str) -> None:
-        whole = self._has(FETCHED) or (known and not self._has(known))
+        whole = self.has(FETCHED) or (known and not self.has(known))
         depth = [] if whole else ["--depth=1"]
         ref = self._version(address, environment) if address.semver else address.ref
         arguments = [
@@ -124,6 +125,36 @@ class GitRepository:
                 raise
             message = f"{address.branch_shown} does not exist in {address.shown}"
             raise SourceError("BranchMissing", message) from error
+
+    def fetch_commit(self, url: str, commit: str) -> None:
+        """Bring one commit of the repository at `url` here, alone where the server gives it so.
+
+        Raises `SourceError`.
+        """
+        options = ["fetch", "--quiet", "--force", "--no-tags", "--no-auto-gc",
+                   "--no-write-fetch-head", "--no-recurse-submodules"]  # fmt: skip
+        alone = ["--depth=1", "--end-of-options", url, f"{commit}:{FETCHED}"]
+        whole = ["--end-of-options", url, "+refs/heads/*:refs/reconciler/heads/*"]
+        with self._access.environment(url) as environment:
+            try:
+                self._run([*options, *alone], "Unreachable", environment=environment)
+            except SourceError as error:
+                if not _NOT_ALONE.search(error.message):
+                    raise
+                self._run([*options, *whole], "Unreachable", environment=environment)
+
+    def submodule_urls(self, tree: str) -> dict[str, str]:
+        """Return the addresses in the `.gitmodules` of a tree, by path. Nothing else is read."""
+        place = [f"--git-dir={self.git_dir}", "config", f"--blob={tree}:.gitmodules", "-z"]
+        status, listed, _ = self._execute(
+            [*place, "--get-regexp", r"^submodule\..*\.(path|url)$"], None
+        )
+        found: dict[str, dict[str, str]] = {}
+        for entry in records(listed) if status == 0 else ():
+            key, _, value = entry.partition("\n")
+            name, _, what = key.rpartition(".")
+            found.setdefault(name, {})[what] = value
+        return {each["path"]: each.get("url", "") for each in found.values() if "path" in each}
 
     def version_here(self, address: Address) -> str:
         """Return the tag of this repository with the highest version in the address' range."""
@@ -179,7 +210,7 @@ class GitRepository:
         """Pack the mirror when it has grown."""
         self._run(["gc", "--auto", "--quiet"], "MirrorFailed")
 
-    def _has(self, ref: str) -> bool:
+    def has(self, ref: str) -> bool:
         """Return whether `ref` names an object here."""
         return not self._batch("--batch-check", [ref]).rstrip().endswith(b"missing")
 

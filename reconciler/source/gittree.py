@@ -16,7 +16,8 @@ from reconciler.source.gitobjects import TreeEntry
 from reconciler.source.snapshot import FileRef
 
 LINK = "120000"
-_SUBMODULE = "160000"
+SUBMODULE = "160000"
+_NOT_FOLLOWED = "it is a submodule, and the Source does not say `submodules: true`"
 _NOT_UTF8 = "its name is not UTF-8"
 
 
@@ -46,7 +47,7 @@ def all_files(
     found: dict[str, FileRef] = {}
     for entry in entries:
         end = resolve_link(entry.path, link_targets) if entry.mode == LINK else entry.path
-        if entry.mode == _SUBMODULE:
+        if entry.mode == SUBMODULE:
             continue
         if end is None:
             found[entry.path] = _refused(entry.path, leaves_tree(link_targets[entry.path]))
@@ -57,7 +58,7 @@ def all_files(
 
 def is_plain(entry: TreeEntry) -> bool:
     """Return whether `entry` can be judged without the rest of its tree."""
-    return entry.mode not in (LINK, _SUBMODULE) and is_utf8(entry.path)
+    return entry.mode not in (LINK, SUBMODULE) and is_utf8(entry.path)
 
 
 def is_utf8(path: str) -> bool:
@@ -76,8 +77,8 @@ def _file(
         return None
     if entry.mode == LINK:
         return _link(entry, by_path, links, prefix, limits)
-    if entry.mode == _SUBMODULE:
-        return _refused(prefix + entry.path, "a submodule is not supported yet")
+    if entry.mode == SUBMODULE:
+        return _refused(prefix + entry.path, _NOT_FOLLOWED)
     return _plain(prefix + entry.path, entry, limits) if is_manifest(entry.path) else None
 
 

@@ -26,6 +26,7 @@ def open_source(  # noqa: PLR0913 - each is one setting of a source
     access: Access | None = None,
     executor: Executor | None = None,
     name: str = "",
+    submodules: bool = False,
 ) -> Source:
     """Return the source at `location`: a Git URL, a local Git repository, or a plain directory.
 
@@ -48,7 +49,9 @@ def open_source(  # noqa: PLR0913 - each is one setting of a source
             Address(location, branch, sub_path, tag, commit, semver),
             clock=clock,
             state_dir=state_dir,
-            options=GitOptions(interval=interval, access=access or Access(), name=name),
+            options=GitOptions(
+                interval=interval, access=access or Access(), name=name, submodules=submodules
+            ),
             last_revision=last_revision,
             executor=executor,
         )

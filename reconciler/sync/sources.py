@@ -75,15 +75,12 @@ class Sources:
         self._start = start
         self._declared = declared
         self._running: dict[str, _Running] = {}
+        self.loops: dict[str, Sync] = {}
+        """The loops that run now, by the name of their source; for others to read."""
         self._controller: Controller[str] = Controller(
             "sources", self._reconcile, workers=_WORKERS, backoff=_BACKOFF, random=random
         )
         self._log = structlog.get_logger(component="sync")
-
-    @property
-    def loops(self) -> Mapping[str, Sync]:
-        """The loops that run now, by the name of their source."""
-        return {name: running.sync for name, running in self._running.items()}
 
     async def run(self) -> None:
         """Keep the loops as the Source objects are, until cancelled."""
@@ -144,7 +141,7 @@ class Sources:
         await self._stop(name)
         sync = self._start(name, shape)
         task = asyncio.create_task(self._follow(name, sync), name=f"source {name}")
-        self._running[name] = _Running(shape, sync, task)
+        self._running[name], self.loops[name] = _Running(shape, sync, task), sync
         self._log.info("source.started", source=name, url=source.spec.location)
         return Done()
 
@@ -163,6 +160,7 @@ class Sources:
         finally:
             ended.cancel()
         self._running.pop(name, None)
+        self.loops.pop(name, None)
         self._controller.queue.add_after(name, _AGAIN)
 
     async def _await_end(self, name: str, sync: Sync) -> None:
@@ -171,6 +169,7 @@ class Sources:
 
     async def _stop(self, name: str) -> None:
         running = self._running.pop(name, None)
+        self.loops.pop(name, None)
         if running is None:
             return
         running.task.cancel()

@@ -1,4 +1,4 @@
-"""Several sources on a real Git server: a push has its effect within a second, on its source alone."""
+"""Several sources on a real Git server: a push acts within a second, and wakes its own alone."""
 
 import asyncio
 import socket
