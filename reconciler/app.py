@@ -352,7 +352,7 @@ def _host_parts(settings: Settings, plane: ControlPlane, clock: Clock) -> dict[s
     on = host.adapters(settings)
     return {
         **host.firewall(),
-        **host.proxy(settings, plane.client, informers, on),
+        **host.proxy(settings, plane.client, informers, on, plane.informers[Node]),
         **host.names(settings, informers),
         **host.kubelet(settings, plane.client, informers, recorder, clock, on),
     }

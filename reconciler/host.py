@@ -11,6 +11,7 @@ import os
 import socket
 from dataclasses import dataclass
 
+from reconciler.client.informer import Informer
 from reconciler.client.protocol import Client
 from reconciler.core.clock import Clock
 from reconciler.core.tasks import Part
@@ -32,13 +33,14 @@ from reconciler.kubelet.streams import DockerStreams
 from reconciler.kubelet.volumes.engine import EngineVolumes
 from reconciler.kubelet.volumes.gitclone import GitLimits
 from reconciler.kubelet.volumes.provisioner import NodeVolumes
+from reconciler.model.node import Node
 from reconciler.model.streaming import NodeStreams
 from reconciler.proxy import rules
+from reconciler.proxy.adapters import Host as Kernel
 from reconciler.proxy.departures import Departures
 from reconciler.proxy.dns import zone
 from reconciler.proxy.dns.server import DnsServer
 from reconciler.proxy.healthcheck import HealthChecks
-from reconciler.proxy.loop import Host as Kernel
 from reconciler.proxy.loop import Proxy
 from reconciler.proxy.skeleton import BRIDGE, Network
 from reconciler.settings import Settings
@@ -123,9 +125,16 @@ def kubelet(
 
 
 def proxy(
-    settings: Settings, client: Client, informers: Informers, on: Adapters
+    settings: Settings,
+    client: Client,
+    informers: Informers,
+    on: Adapters,
+    nodes: Informer[Node] | None = None,
 ) -> dict[str, Part]:
-    """Return the loops that keep the kernel's rules for services, and its connections true."""
+    """Return the loops that keep the kernel's rules for services, and its connections true.
+
+    `nodes` tell in which zone this host is.
+    """
     pods = ipaddress.IPv4Network(settings.pod_cidr)
     # One node: its pods are all the cluster's pods.
     local = tuple(filter(None, settings.node_port_addresses.split(",")))
@@ -133,6 +142,8 @@ def proxy(
     node = rules.Node(settings.node_name, pods, on.address)
     services, slices = informers.services, informers.slices
     served = Proxy(client, services, slices, informers.pods, node, network, host=on.kernel)
+    if nodes is not None:
+        served.follow_zone(nodes)
     gone = Departures(informers.pods, on.kernel.flows, pods)
     return {"proxy": served.run, "departures": gone.run}
 

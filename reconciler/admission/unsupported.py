@@ -90,7 +90,6 @@ _VOLUME_SOURCES = (
 _PROJECTION: tuple[Row, ...] = (("cluster_trust_bundle", "clusterTrustBundle", _given, NOT_YET),)
 _SERVICE: tuple[Row, ...] = (
     ("load_balancer_class", "loadBalancerClass", _other_than("reconciler.dev/host"), NOT_YET),
-    ("traffic_distribution", "trafficDistribution", _given, NOT_YET),
 )
 _UNSUPPORTED_SOURCES: tuple[Row, ...] = tuple(
     (name, info.alias or name, _given, _NO_IMAGE_VOLUME if name == "image" else _PLUGIN)

@@ -10,6 +10,9 @@ from reconciler.model.base import EMPTY, ListMap, ListSet, Model, always, unset
 from reconciler.model.meta import KubeObject
 from reconciler.model.scalar import Int32, Int64, ResourceList, Time
 
+ZONE = "topology.kubernetes.io/zone"
+"""The label that names a node's zone."""
+
 
 class Taint(Model):
     key: str = always(str)

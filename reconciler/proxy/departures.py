@@ -29,7 +29,7 @@ import structlog
 from reconciler.client.informer import Informer
 from reconciler.client.protocol import EventType
 from reconciler.model.pod import Pod
-from reconciler.proxy.loop import Flows
+from reconciler.proxy.adapters import Flows
 
 _BY_ADDRESS = "departures-address"
 _TERMINAL = ("Succeeded", "Failed")

@@ -1,14 +1,15 @@
 """Which endpoints of a service get its connections. Pure; `rules.py` is the caller.
 
 Follows kube-proxy (CategorizeEndpoints, ProxyTerminatingEndpoints): ready endpoints get all
-connections. When no endpoint is ready anywhere, those that are terminating and still serve get
-them, so that the last pod of a service answers until its end; and so for a Local traffic policy,
-by the endpoints of this node alone.
+connections, those hinted to this node's zone when every one has hints and the zone has some. When
+no endpoint is ready anywhere, those that are terminating and still serve get them, so that the last
+pod of a service answers until its end; and so for a Local traffic policy, by the endpoints of this
+node alone, whatever their zone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -39,22 +40,39 @@ class Backends:
     anywhere: bool = False
 
 
-def backends(slices: Iterable[EndpointSlice], port: ServicePort, node: str) -> Backends:
-    """Return the backends that the slices have for a service port, on the node `node`."""
-    ready: dict[Backend, bool] = {}
-    leaving: dict[Backend, bool] = {}
+def backends(
+    slices: Iterable[EndpointSlice], port: ServicePort, node: str, zone: str = ""
+) -> Backends:
+    """Return the backends of a service port on the node `node`, which is in `zone` if in any."""
+    ready: dict[Backend, Endpoint] = {}
+    leaving: dict[Backend, Endpoint] = {}
     for backend, endpoint in _targets(slices, port):
-        here = endpoint.node_name == node
-        if endpoint.ready:
-            ready[backend] = here or ready.get(backend, False)
-        elif endpoint.serving and endpoint.terminating:
-            leaving[backend] = here or leaving.get(backend, False)
-    local = _local(ready) or _local(leaving)
-    return Backends(tuple(sorted(ready or leaving)), local, bool(ready or leaving))
+        if not (endpoint.ready or (endpoint.serving and endpoint.terminating)):
+            continue
+        found = ready if endpoint.ready else leaving
+        if backend not in found or endpoint.node_name == node:
+            found[backend] = endpoint
+    local = _local(ready, node) or _local(leaving, node)
+    everywhere = _near(ready, zone) or ready or leaving
+    return Backends(tuple(sorted(everywhere)), local, bool(everywhere))
 
 
-def _local(found: dict[Backend, bool]) -> tuple[Backend, ...]:
-    return tuple(sorted(backend for backend, here in found.items() if here))
+def _local(found: Mapping[Backend, Endpoint], node: str) -> tuple[Backend, ...]:
+    here = (backend for backend, endpoint in found.items() if endpoint.node_name == node)
+    return tuple(sorted(here))
+
+
+def _near(ready: Mapping[Backend, Endpoint], zone: str) -> Collection[Backend]:
+    """Return the backends for a zone; none where hints do not decide (canUseTopology)."""
+    if not zone or any(endpoint.hints is None for endpoint in ready.values()):
+        return ()
+    return {backend for backend, endpoint in ready.items() if _is_for(endpoint, zone)}
+
+
+def _is_for(endpoint: Endpoint, zone: str) -> bool:
+    return endpoint.hints is not None and any(
+        each.name == zone for each in endpoint.hints.for_zones
+    )
 
 
 def _targets(

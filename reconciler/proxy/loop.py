@@ -9,11 +9,11 @@ stay served while the daemon is away.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import structlog
 
@@ -22,11 +22,11 @@ from reconciler.client.protocol import Client, EventType
 from reconciler.core.errors import ReconcilerError
 from reconciler.model.endpointslice import BY_SERVICE, EndpointSlice, service_of
 from reconciler.model.meta import KubeObject, ObjectKey
+from reconciler.model.node import ZONE
+from reconciler.model.node import Node as NodeObject
 from reconciler.model.pod import Pod
 from reconciler.model.service import Service
-from reconciler.proxy.balanced import BalancedAddresses
-from reconciler.proxy.bridge import let_loopback_out
-from reconciler.proxy.conntrack import Conntrack
+from reconciler.proxy.adapters import Addresses, Flows, Host, Kernel
 from reconciler.proxy.hostports import compile_pod, has_host_ports
 from reconciler.proxy.nft import NftError
 from reconciler.proxy.progress import Progress
@@ -37,78 +37,13 @@ from reconciler.proxy.rules import (
     balanced_addresses,
     compile_service,
 )
-from reconciler.proxy.ruleset import Owner, Pools, RuleSet, Transaction
+from reconciler.proxy.ruleset import Owner, RuleSet, Transaction
 from reconciler.proxy.skeleton import BRIDGE, Network
-from reconciler.proxy.table import open_table
 
 R = TypeVar("R")
 
 _SERVICE, _POD = "Service", "Pod"
 _BALANCED_OWNER = Owner("", "", "", "LoadBalancer")
-
-
-class Kernel(Protocol):
-    """The table as the loop uses it; `table.Table` is the real one. Every method blocks."""
-
-    def replace(self, everything: Transaction) -> None:
-        """Make the table hold exactly this, in one step."""
-        ...
-
-    def apply(self, transaction: Transaction) -> None:
-        """Carry out a change in one step, or nothing of it and raise `NftError`."""
-        ...
-
-    def is_undisturbed(self) -> bool:
-        """Tell cheaply that nobody changed any rule since we did."""
-        ...
-
-    def matches(self, elements: set[Element]) -> bool:
-        """Read the table and tell whether it is as it should be."""
-        ...
-
-    def forget_affinity(self, pools: Pools) -> None:
-        """Delete the clients' affinity to backends that left."""
-        ...
-
-    def close(self) -> None:
-        """Let go of the kernel; the rules stay."""
-        ...
-
-
-class Flows(Protocol):
-    """Connection tracking as the loop uses it; `conntrack.Conntrack` is the real one."""
-
-    def forget_udp(self, pools: Pools) -> int:
-        """Delete the UDP flows that go to backends outside these pools; return how many."""
-        ...
-
-    def forget_backend(self, address: str, *, unanswered: bool = False) -> int:
-        """Delete the flows that the address answers, or is still to; return how many."""
-        ...
-
-    def backends(self) -> frozenset[str]:
-        """Return every address that answers a flow."""
-        ...
-
-    def close(self) -> None:
-        """Close the socket."""
-        ...
-
-
-class Addresses(Protocol):
-    """The load balancers' addresses; `balanced.BalancedAddresses` is the real one."""
-
-    def keep_only(self, wanted: Iterable[str]) -> frozenset[str]:
-        """Remove our other addresses; return those wanted that the host has not of its own."""
-        ...
-
-    def add(self, addresses: Iterable[str]) -> None:
-        """Put addresses on the host."""
-        ...
-
-    def close(self) -> None:
-        """Close the socket; the addresses stay."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,16 +54,6 @@ class Timing:
     check: float = 1.0  # between two looks at whether somebody changed our rules
     check_share: float = 20.0  # full readings take at most 1/20 of the time
     retry: float = 1.0  # after the kernel refused the whole table
-
-
-@dataclass(frozen=True, slots=True)
-class Host:
-    """How the loop opens the kernel; by default that of the network namespace it runs in."""
-
-    kernel: Callable[[Network], Kernel] = open_table
-    flows: Callable[[], Flows] = Conntrack
-    addresses: Callable[[], Addresses] = BalancedAddresses
-    let_loopback_out: Callable[[str], object] = let_loopback_out
 
 
 class Proxy:
@@ -168,6 +93,10 @@ class Proxy:
         self._worker: ThreadPoolExecutor
         self._progress = Progress(client, node.name)
         self._log = structlog.get_logger(component="proxy")
+
+    def follow_zone(self, nodes: Informer[NodeObject]) -> None:
+        """Heed the zone that this node's object names; to be called before `run`."""
+        nodes.subscribe(self._on_node)
 
     async def run(self) -> None:
         """Program the kernel until cancelled; leave the rules in place."""
@@ -367,6 +296,17 @@ class Proxy:
         changed = new or old
         if changed and changed.spec.node_name == self._node.name and has_host_ports(changed):
             self._mark(changed.key)
+
+    def _on_node(self, _type: EventType, old: NodeObject | None, new: NodeObject | None) -> None:
+        """Compile all services anew when this node turns out to be in another zone."""
+        changed = new or old
+        if changed is None or changed.metadata.name != self._node.name:
+            return
+        zone = new.metadata.labels.get(ZONE, "") if new else ""
+        if zone != self._node.zone:
+            self._node = replace(self._node, zone=zone)
+            for service in self._services.items():
+                self._mark(service.key)
 
     def _mark(self, key: ObjectKey) -> None:
         self._dirty.add(key)

@@ -121,11 +121,15 @@ class Frontend:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """What the rules need to know of this host; `address` is the one that it calls others from."""
+    """What the rules need to know of this host.
+
+    `address` is the one that it calls others from, `zone` the one that it is in, if it is in any.
+    """
 
     name: str
     pod_network: IPv4Network
     address: str = ""
+    zone: str = ""
 
     def has_pod(self, address: str) -> bool:
         """Tell whether `address` is in this node's podCIDR."""
@@ -166,7 +170,7 @@ def compile_service(
     """
     found: dict[Element, None] = {}
     for port in service.spec.ports if is_ours(service) else ():
-        pools = backends(slices, port, node.name)
+        pools = backends(slices, port, node.name, node.zone)
         for frontend in _frontends(service, port):
             terms = Terms(_affinity(service), _sources(service, frontend, node))
             if not _is_local(service, frontend):
@@ -204,9 +208,9 @@ def _divide(frontend: Frontend, pools: Backends, node: Node, terms: Terms) -> It
     if inside == outside:
         yield from serve(frontend, outside, node, terms)
         return
-    rest = tuple(backend for backend in inside if backend not in outside)
-    # the local ones come first and so are a part of all, unless they are others altogether
-    first = 0 if len(rest) + len(outside) == len(inside) else len(outside)
+    # this node's come first; where they are a part of all, all begin with them
+    first = 0 if set(outside) <= set(inside) else len(outside)
+    rest = tuple(each for each in inside if first or each not in outside)
     key, prefix = frontend.key, frontend.prefix
     yield from _guard(frontend, terms.sources)
     guard = "guarded-" if terms.sources else ""

@@ -21,9 +21,10 @@ from reconciler.model.meta import ObjectMeta
 from reconciler.model.namespace import Namespace
 from reconciler.model.pod import Pod
 from reconciler.model.service import Service
+from reconciler.proxy.adapters import Host
 from reconciler.proxy.balanced import BalancedAddresses
 from reconciler.proxy.conntrack import Conntrack
-from reconciler.proxy.loop import Host, Proxy, Timing
+from reconciler.proxy.loop import Proxy, Timing
 from reconciler.proxy.nft import Nft
 from reconciler.proxy.skeleton import Network
 from reconciler.proxy.table import Table, open_table

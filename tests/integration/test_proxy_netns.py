@@ -25,7 +25,7 @@ from reconciler.proxy.balanced import BalancedAddresses
 from reconciler.proxy.bridge import let_loopback_out
 from reconciler.proxy.conntrack import Conntrack
 from reconciler.proxy.nft import Nft
-from reconciler.proxy.rules import Element, compile_service
+from reconciler.proxy.rules import Element, Node, compile_service
 from reconciler.proxy.ruleset import Owner, RuleSet
 from reconciler.proxy.skeleton import Network
 from reconciler.proxy.table import Table, open_table, remove_table
@@ -67,9 +67,9 @@ class Kernel:
         self.rules = RuleSet()
         self.table.replace(self.rules.everything())
 
-    def put(self, service: Service, *slices: EndpointSlice) -> None:
+    def put(self, service: Service, *slices: EndpointSlice, node: Node = NODE) -> None:
         owner = Owner("", "shop", service.metadata.name)
-        self.rules.put(owner, compile_service(service, slices, NODE))
+        self.rules.put(owner, compile_service(service, slices, node))
         change = self.rules.take()
         self.table.apply(change)
         self.table.forget_affinity(self.rules.sticky(change))
@@ -153,7 +153,7 @@ def answers(net: World, call: Call) -> set[tuple[str, str]]:
 def test_who_answers(net: World, balanced: Kernel, case: Case) -> None:
     if any(call.protocol == "sctp" for call in case.calls) and (why := without_sctp()):
         pytest.skip(why)
-    balanced.put(case.service, *case.slices)
+    balanced.put(case.service, *case.slices, node=case.node)
     for call in case.calls:
         found = answers(net, call)
         names = {who for who, _ in found}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from reconciler.proxy.loop import Host as Opened
+from reconciler.proxy.adapters import Host as Opened
 from reconciler.proxy.nft import NftError
 from reconciler.proxy.rules import Element
 from reconciler.proxy.ruleset import Pools, Transaction

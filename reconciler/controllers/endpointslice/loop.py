@@ -16,14 +16,14 @@ import structlog
 from reconciler.client.informer import Informer
 from reconciler.client.protocol import Client, EventType
 from reconciler.controllers.endpoints.plan import wants_endpoints
-from reconciler.controllers.endpointslice.plan import MANAGER, ZONE, plan
+from reconciler.controllers.endpointslice.plan import MANAGER, plan
 from reconciler.controllers.servicepods import ServiceKey, ServicePods, key_of
 from reconciler.controllers.slicewriter import SliceWriter
 from reconciler.controllers.triggertime import TriggerTimes
 from reconciler.core.clock import Clock
 from reconciler.core.queue import Controller, Outcome
 from reconciler.model.endpointslice import EndpointSlice
-from reconciler.model.node import Node
+from reconciler.model.node import ZONE, Node
 from reconciler.model.pod import Pod
 from reconciler.model.service import Service
 

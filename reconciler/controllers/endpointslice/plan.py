@@ -50,9 +50,6 @@ CAPACITY = 100
 """Most endpoints in a slice (--max-endpoints-per-slice)."""
 
 FAMILY = "IPv4"
-ZONE = "topology.kubernetes.io/zone"
-"""The label of a node that names its zone."""
-
 Numbers = tuple[int | None, ...]
 """A pod's port behind each port of the service; None where it has none."""
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from reconciler.controllers.endpointslice.loop import EndpointSliceController
-from reconciler.controllers.endpointslice.plan import MANAGER, ZONE
+from reconciler.controllers.endpointslice.plan import MANAGER
 from reconciler.controllers.endpointslicemirroring.loop import EndpointSliceMirroring
 from reconciler.controllers.endpointslicemirroring.plan import MANAGER as MIRROR
 from reconciler.controllers.garbage.loop import GarbageCollector
@@ -16,7 +16,7 @@ from reconciler.model.container import Container
 from reconciler.model.endpointslice import MANAGED_BY, SERVICE_NAME, SKIP_MIRROR, EndpointSlice
 from reconciler.model.event import Event
 from reconciler.model.meta import ObjectMeta
-from reconciler.model.node import Node
+from reconciler.model.node import ZONE, Node
 from reconciler.model.pod import Pod, PodSpec
 from reconciler.model.service import (
     EndpointAddress,

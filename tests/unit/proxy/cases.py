@@ -9,10 +9,10 @@ that is also an endpoint on another node ("far").
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from reconciler.model.endpointslice import EndpointSlice
+from reconciler.model.endpointslice import EndpointHints, EndpointSlice, ForZone
 from reconciler.model.meta import ObjectMeta
 from reconciler.model.service import (
     ClientIPConfig,
@@ -23,8 +23,8 @@ from reconciler.model.service import (
     ServiceStatus,
     SessionAffinityConfig,
 )
-from reconciler.proxy.rules import PROXY_NAME
-from tests.unit.proxy.builders import make_endpoint, make_node_port, make_slice
+from reconciler.proxy.rules import PROXY_NAME, Node
+from tests.unit.proxy.builders import NODE, make_endpoint, make_node_port, make_slice
 
 CLUSTER = "10.96.0.20"
 BRIDGE = "10.244.0.1"
@@ -69,12 +69,18 @@ class Call:
 
 @dataclass(frozen=True)
 class Case:
-    """A service, its slices, and what becomes of calls."""
+    """A service, its slices, and what becomes of calls on a node of a zone, if it is in any."""
 
     name: str
     service: Service
     slices: tuple[EndpointSlice, ...]
     calls: tuple[Call, ...]
+    zone: str = ""
+
+    @property
+    def node(self) -> Node:
+        """The node whose rules are meant."""
+        return replace(NODE, zone=self.zone)
 
     def __str__(self) -> str:
         return self.name
@@ -319,4 +325,45 @@ def _affinity() -> Iterator[Case]:
     )
 
 
-CASES = (*_reachable(), *_conditions(), *_local(), *_affinity())
+def _hinted(zone: str, address: str, part: int = 1, node: str = "node-a") -> EndpointSlice:
+    hints = EndpointHints(for_zones=(ForZone(name=zone),))
+    return make_slice(make_endpoint(address, node=node).replace(hints=hints), part=part)
+
+
+def _zones() -> Iterator[Case]:
+    near, far = _hinted("east", "10.244.0.6"), _hinted("west", "10.244.0.7", part=2)
+    both = _ways("pod-6", "pod-7")
+    yield Case(
+        "a zone's endpoints are preferred", _node_port(), (near, far), _ways("pod-6"), "east"
+    )
+    yield Case("a zone without endpoints sees all", _node_port(), (near, far), both, "south")
+    yield Case("a node of no zone sees all", _node_port(), (near, far), both)
+    yield Case(
+        "where one endpoint has no hint none counts",
+        _node_port(),
+        (near, _pods(7, part=2)),
+        both,
+        "east",
+    )
+    yield Case(
+        "terminating endpoints are fallen back on in any zone",
+        _node_port(),
+        (_pods(6, 7, fares="st"),),
+        both,
+        "east",
+    )
+    yield Case(
+        "a Local policy knows no zones, what pods and the host see does",
+        _node_port(external_traffic_policy="Local"),
+        (_hinted("west", "10.244.0.6"), _hinted("west", "10.244.0.7", part=2),
+         _hinted("east", OUTSIDE, 3, "node-b"), _hinted("east", "10.244.0.8", 4)),
+        (
+            _served("pod-6", "pod-7", "pod-8", who="outside", by=HOST),
+            _served("pod-8", "far", by=HOST),
+            _served("pod-8", "far", who="host", by=HOST),
+        ),
+        "east",
+    )  # fmt: skip
+
+
+CASES = (*_reachable(), *_conditions(), *_local(), *_affinity(), *_zones())

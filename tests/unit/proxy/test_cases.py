@@ -9,7 +9,6 @@ from reconciler.proxy.rules import BALANCED as BALANCED_SET
 from reconciler.proxy.rules import Element, balanced_addresses, compile_service
 from reconciler.proxy.ruleset import Owner, RuleSet
 from reconciler.proxy.skeleton import Network
-from tests.unit.proxy.builders import NODE
 from tests.unit.proxy.cases import BALANCED, BRIDGE, CASES, HOST, SERVERS, Call, Case
 from tests.unit.proxy.trace import Fate, Packet, Table
 
@@ -21,7 +20,7 @@ REFUSALS = {"reset": "refused", "unreachable": "refused", "drop": "silent"}
 
 def table(case: Case) -> Table:
     rules = RuleSet()
-    rules.put(Owner("", "shop", "web"), compile_service(case.service, case.slices, NODE))
+    rules.put(Owner("", "shop", "web"), compile_service(case.service, case.slices, case.node))
     held = tuple(Element(BALANCED_SET, each) for each in balanced_addresses(case.service))
     rules.put(Owner("", "", "", "LoadBalancer"), held)
     kernel = Table(local=LOCAL)

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -14,20 +15,28 @@ from reconciler.client.informer import Informer
 from reconciler.client.local import LocalClient
 from reconciler.core.clock import SystemClock
 from reconciler.core.ids import Ids
-from reconciler.model.endpointslice import EndpointSlice
+from reconciler.model.endpointslice import EndpointHints, EndpointSlice, ForZone
 from reconciler.model.gitops import ProxyState
 from reconciler.model.meta import ObjectMeta
 from reconciler.model.namespace import Namespace
+from reconciler.model.node import ZONE, Node
 from reconciler.model.pod import Pod
 from reconciler.model.service import Service
 from reconciler.proxy import commands
-from reconciler.proxy.loop import Host, Proxy, Timing
+from reconciler.proxy.adapters import Host
+from reconciler.proxy.loop import Proxy, Timing
 from reconciler.proxy.nft import NftError
 from reconciler.proxy.rules import Element
 from reconciler.proxy.ruleset import Pools, Transaction
 from reconciler.proxy.skeleton import Network
 from reconciler.store.memory import MemoryStore
-from tests.unit.proxy.builders import NODE, make_balanced, make_service, make_slice
+from tests.unit.proxy.builders import (
+    NODE,
+    make_balanced,
+    make_endpoint,
+    make_service,
+    make_slice,
+)
 from tests.unit.proxy.trace import Packet, Table
 
 
@@ -107,6 +116,7 @@ class World:
             Informer(self.client, EndpointSlice),
             Informer(self.client, Pod),
         )
+        self.nodes = Informer(self.client, Node)
         self.proxy = Proxy(
             self.client,
             *self.informers,
@@ -115,6 +125,11 @@ class World:
             timing=Timing(check=0.05, retry=0.01),
             host=Host(lambda _network: kernel, lambda: kernel, lambda: kernel),
         )
+        self.proxy.follow_zone(self.nodes)
+
+    @property
+    def parts(self) -> tuple[Informer[Any] | Proxy, ...]:
+        return (*self.informers, self.nodes, self.proxy)
 
     def published(self) -> int:
         state = next(iter(self.registry.list(ProxyState)), None)
@@ -126,7 +141,7 @@ async def running(kernel: VirtualKernel | None = None) -> AsyncIterator[World]:
     world = World(kernel or VirtualKernel())
     await world.registry.start()
     await world.client.create(Namespace(metadata=ObjectMeta(name="shop")))
-    tasks = [asyncio.create_task(part.run()) for part in (*world.informers, world.proxy)]
+    tasks = [asyncio.create_task(part.run()) for part in world.parts]
     try:
         yield world
     finally:
@@ -165,7 +180,7 @@ async def test_what_was_there_before_is_loaded_at_once() -> None:
     await world.client.create(Namespace(metadata=ObjectMeta(name="shop")))
     service = await world.client.create(make_service())
     await world.client.create(make_slice("10.244.0.6", version=""))
-    tasks = [asyncio.create_task(part.run()) for part in (*world.informers, world.proxy)]
+    tasks = [asyncio.create_task(part.run()) for part in world.parts]
     await until(lambda: kernel.replaced)
     assert kernel.backends(service.spec.cluster_ip) == {"10.244.0.6"}
     await until(lambda: tasks[-1].done() or kernel.replaced)
@@ -175,6 +190,25 @@ async def test_what_was_there_before_is_loaded_at_once() -> None:
     assert kernel.applied == 0
     assert kernel.closed
     assert kernel.backends(service.spec.cluster_ip) == {"10.244.0.6"}
+
+
+async def test_the_zone_of_the_node_chooses_among_hinted_endpoints() -> None:
+    async with running() as world:
+        await until(lambda: world.kernel.replaced)
+        service = await world.client.create(make_service())
+        address = service.spec.cluster_ip
+        parts = zip(("10.244.0.6", "10.244.0.7"), ("east", "west"), strict=True)
+        for part, (pod, zone) in enumerate(parts):
+            hints = EndpointHints(for_zones=(ForZone(name=zone),))
+            endpoint = make_endpoint(pod).replace(hints=hints)
+            await world.client.create(make_slice(endpoint, part=part, version=""))
+        await until(lambda: world.kernel.backends(address) == {"10.244.0.6", "10.244.0.7"})
+        meta = ObjectMeta(name="node-a", labels={ZONE: "east"})
+        node = await world.client.create(Node(metadata=meta))
+        await until(lambda: world.kernel.backends(address) == {"10.244.0.6"})
+        moved = node.metadata.replace(labels={ZONE: "west"})
+        await world.client.update(node.replace(metadata=moved))
+        await until(lambda: world.kernel.backends(address) == {"10.244.0.7"})
 
 
 async def test_the_endpoints_version_is_published_after_the_kernel_has_it() -> None:
