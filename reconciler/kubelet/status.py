@@ -32,6 +32,8 @@ def pod_status(pod: Pod, observed: Observed, facts: Facts, now: datetime) -> Pod
     """Return the status to write; equal to the pod's own when there is nothing new."""
     if observed.rejection is not None:
         return _rejected(pod, observed.rejection, now)
+    if pod.status.phase in TERMINAL and not (pod.status.container_statuses or observed.containers):
+        return pod.status  # it never began: what it was rejected with stays
 
     def statuses(members: Iterable[Member]) -> tuple[ContainerStatus, ...]:
         return tuple(container_status(pod, each, observed, facts, now) for each in members)

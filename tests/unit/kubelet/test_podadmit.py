@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -107,6 +108,11 @@ def test_a_rejected_pod_fails_and_nothing_is_made_of_it(node: Node, play: Any) -
             'Pod was rejected: forbidden sysctl: "kernel.msgmax" not allowlisted'
         )
         assert node.events.reasons() == ["SysctlForbidden"]
+        await asyncio.sleep(400)  # relists and all
+        later = await node.pod()
+        assert later is not None
+        assert later.status == failed.status
+        assert later.status.container_statuses == ()
         assert await node.containers() == []
 
     play(scene())
