@@ -39,6 +39,7 @@ from reconciler.desired.written import Item, join, parse, plain_text, unreadable
 from reconciler.model import kinds
 from reconciler.model.kinds import Resource
 from reconciler.model.meta import KubeObject, ObjectKey
+from reconciler.model.pod import Pod
 
 # What only a server sets; people paste it from `kubectl get -o yaml`.
 _SERVER_METADATA = frozenset(
@@ -244,7 +245,14 @@ def _refusals(obj: KubeObject) -> tuple[FieldError, ...]:
     """Return why a source may not ask for a defaulted object: invalid, or not supported yet."""
     if not obj.metadata.name and obj.metadata.generate_name:
         return (required("metadata.name", "a name made anew each time has no place here"),)
-    return (*validate(obj), *unsupported(obj))
+    return (*validate(_with_account(obj)), *unsupported(obj))
+
+
+def _with_account(obj: KubeObject) -> KubeObject:
+    """Return a pod with the account that the API will give it: it may ask for tokens then."""
+    if not isinstance(obj, Pod) or obj.spec.service_account_name:
+        return obj
+    return obj.replace(spec=obj.spec.replace(service_account_name="default"))
 
 
 def _with_later_stages(manifest: Mapping[str, Any], first: Undecodable) -> AdmissionError:

@@ -16,6 +16,7 @@ from reconciler.apiserver.security.identity import Identity
 
 # linux/in.h: bind to an address that the host will have when the bridge is there.
 _IP_FREEBIND = 15
+_IPV6 = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,12 @@ class PodAccess:
 
     gateway: str
     cidr: str
+
+
+def is_closed_to_pods(listen: str) -> bool:
+    """Say whether pods need a listener of their own: they speak IPv4, and not on loopback."""
+    address = ipaddress.ip_address(listen)
+    return address.is_loopback or (address.version == _IPV6 and address.is_unspecified)
 
 
 def pod_side(listen: str, access: PodAccess) -> str:

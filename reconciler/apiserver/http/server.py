@@ -22,7 +22,13 @@ from reconciler.apiserver.http.audit import Level
 from reconciler.apiserver.http.connection import Connection, PeerIdentity
 from reconciler.apiserver.http.declared import Declared, nothing_declared
 from reconciler.apiserver.http.listener import Listener
-from reconciler.apiserver.http.podlistener import PodAccess, bound, from_pods, pod_side
+from reconciler.apiserver.http.podlistener import (
+    PodAccess,
+    bound,
+    from_pods,
+    is_closed_to_pods,
+    pod_side,
+)
 from reconciler.apiserver.registry.registry import Registry
 from reconciler.apiserver.security import bootstrap
 from reconciler.apiserver.security.accounts import AccountTokens
@@ -125,7 +131,7 @@ class ApiServer:
                 stack.callback(self._settings.unix_socket.unlink, missing_ok=True)
             name, bound_port = tcp.address
             self.address = f"[{name}]:{bound_port}" if ":" in name else f"{name}:{bound_port}"
-            if access is not None and ipaddress.ip_address(host).is_loopback:
+            if access is not None and is_closed_to_pods(host):
                 inner = self._for_pods(api, access, bound_port, context)
                 await stack.enter_async_context(inner)
             self._log.info("api.listening", address=self.address)

@@ -156,3 +156,10 @@ def test_json_text_in_a_yaml_file_and_a_missing_space() -> None:
     (problem,) = _read("apiVersion:v1\nkind: Pod\n").problems
     assert problem.place == "a.yaml:2:5"
     assert "apiVersion: ..." in problem.hint
+
+
+def test_a_pod_without_an_account_may_ask_for_a_token() -> None:
+    token = "projected: {sources: [{serviceAccountToken: {path: token}}]}"  # noqa: S105 - a path
+    result = _read(f"{POD.rstrip()}\n  volumes: [{{name: t, {token}}}]\n")
+    assert result.problems == ()
+    assert len(result.objects) == 1

@@ -13,6 +13,7 @@ from random import Random
 import pytest
 
 from reconciler.apiserver.http import listener
+from reconciler.apiserver.http.podlistener import PodAccess, is_closed_to_pods, pod_side
 from reconciler.apiserver.http.server import (
     ApiServer,
     ApiSettings,
@@ -39,10 +40,13 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextlib.asynccontextmanager
-async def served(pki: Path, socket: Path) -> AsyncIterator[ApiServer]:
+async def served(
+    pki: Path, socket: Path, pods: PodAccess | None = None
+) -> AsyncIterator[ApiServer]:
     registry = Registry(MemoryStore(), SystemClock(), Ids(Random(5)))
     await registry.start()
-    server = ApiServer(registry, SystemClock(), ApiSettings("127.0.0.1:0", socket, pki))
+    settings = ApiSettings("127.0.0.1:0", socket, pki, pods=pods)
+    server = ApiServer(registry, SystemClock(), settings)
     running = asyncio.create_task(server.run())
     ready = asyncio.create_task(server.ready.wait())
     await asyncio.wait([running, ready], return_when=asyncio.FIRST_COMPLETED)
@@ -177,3 +181,43 @@ def test_the_token_stays(tmp_path: Path) -> None:
 def test_where_not_to_listen(text: str) -> None:
     with pytest.raises(ListenError):
         split_address(text)
+
+
+async def test_pods_come_in_at_the_address_of_their_bridge(pki: Path, tmp_path: Path) -> None:
+    # 127.0.0.2 stands for the bridge, and the loopback range for the pods'.
+    access = PodAccess("127.0.0.2", "127.0.0.0/8")
+    async with served(pki, tmp_path / "api.sock", access) as server:
+        host, port = await server.pod_address()
+        assert (host, port) == ("127.0.0.2", split_address(server.address)[1])
+        context = ssl.create_default_context(cafile=pki / "ca.crt")
+        streams = await asyncio.open_connection(
+            host, port, ssl=context, server_hostname="kubernetes.default.svc"
+        )
+        assert (await get(streams, "/healthz"))[0] == 200
+
+
+async def test_nobody_else_comes_in_there(pki: Path, tmp_path: Path) -> None:
+    access = PodAccess("127.0.0.2", "10.244.0.0/24")
+    async with served(pki, tmp_path / "api.sock", access) as server:
+        context = ssl.create_default_context(cafile=pki / "ca.crt")
+        port = split_address(server.address)[1]
+        reader, writer = await asyncio.open_connection("127.0.0.2", port, ssl=context)
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("listen", "closed", "side"),
+    [
+        ("127.0.0.1", True, "10.244.0.1"),
+        ("::1", True, "10.244.0.1"),
+        ("::", True, "10.244.0.1"),
+        ("0.0.0.0", False, "10.244.0.1"),  # noqa: S104 - nothing listens in this test
+        ("192.0.2.7", False, "192.0.2.7"),
+    ],
+)
+def test_where_pods_come_in(listen: str, closed: bool, side: str) -> None:
+    assert is_closed_to_pods(listen) is closed
+    assert pod_side(listen, PodAccess("10.244.0.1", "10.244.0.0/24")) == side
