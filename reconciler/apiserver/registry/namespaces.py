@@ -12,7 +12,7 @@ from reconciler.model.time import format_time
 
 FINALIZER = "kubernetes"
 IMMORTAL = ("default", "kube-system", "kube-public")
-FIRST = ("default", "kube-system")
+FIRST = ("default", "kube-system", "kube-public", "kube-node-lease")
 """Namespaces that exist from the first start."""
 
 NAME_LABEL = "kubernetes.io/metadata.name"

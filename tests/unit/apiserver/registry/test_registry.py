@@ -26,8 +26,8 @@ from reconciler.store.sqlite import open_store
 POD = {"containers": [{"name": "c", "image": "x"}]}
 TEMPLATE = {"metadata": {"labels": {"a": "b"}}, "spec": POD}
 
-# Two namespaces and two PriorityClasses that are there from the start.
-FIRST_WRITES = 4
+# Four namespaces and two PriorityClasses that are there from the start.
+FIRST_WRITES = 6
 
 
 def refuses(virtual: Any, write: Any) -> StatusError:
@@ -38,7 +38,7 @@ def refuses(virtual: Any, write: Any) -> StatusError:
 
 def test_the_first_namespaces_are_there(registry: Registry) -> None:
     names = [item.metadata.name for item in registry.list(Namespace)]
-    assert names == ["default", "kube-system"]
+    assert names == ["default", "kube-node-lease", "kube-public", "kube-system"]
     assert registry.get(Namespace, "default").spec.finalizers == ("kubernetes",)
 
 
