@@ -219,10 +219,11 @@ class ControlPlane:
         client, informers, clock = self.client, self.informers, self._clock
         services, pods, slices = informers[Service], informers[Pod], informers[EndpointSlice]
         return {
-            "endpoints": EndpointsController(client, services, pods, informers[Endpoints]).run,
+            # first to hear of a pod: the proxy reads slices
             "endpointslice": EndpointSliceController(
                 client, services, pods, slices, informers[Node], clock
             ).run,
+            "endpoints": EndpointsController(client, services, pods, informers[Endpoints]).run,
             "endpointslicemirroring": EndpointSliceMirroring(
                 client, services, informers[Endpoints], slices, self.events, clock
             ).run,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from socket import AF_INET, inet_pton
 
 
 def parse_ip(text: str) -> IPv4Address | IPv6Address | None:
@@ -19,11 +19,16 @@ def parse_ip(text: str) -> IPv4Address | IPv6Address | None:
         return None
 
 
-@lru_cache(maxsize=16384)
 def plain_ipv4(text: str) -> str:
     """Return an IPv4 address in its one form, empty for a text that means none.
 
     The API takes leading zeroes, which the kernel's tools and the C library read as octal.
     """
+    try:
+        inet_pton(AF_INET, text)  # takes the one form alone, and is quick
+    except (OSError, ValueError):
+        pass
+    else:
+        return text
     address = parse_ip(text)
     return str(address) if isinstance(address, IPv4Address) else ""
