@@ -12,7 +12,7 @@ from dataclasses import replace
 from rich.console import Console
 from rich.text import Text
 
-from reconciler.cli.fit import misfits
+from reconciler.cli.fit import fit
 from reconciler.cli.place import NoSource, Place, finder, followed, given, objects_of, read_source
 from reconciler.cli.planview import Warnings, as_json, as_text, errors_as_json
 from reconciler.cli.reading import NoStore, open_world
@@ -70,7 +70,7 @@ def run_plan(settings: Settings, console: Console, *, output: str = "text") -> i
     warnings = Warnings(
         held=hold_reason(planned, situation, settings.prune_threshold),
         data=data_effects(planned, situation),
-        misfits=misfits(effects, objects, live.values(), nodes),
+        fit=fit(effects, objects, live.values(), nodes),
         digest=plan_hash(planned),
     )
     if output == "json":

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, assert_never
 
 from rich.text import Text
 
+from reconciler.cli.fit import Fit
 from reconciler.model.gitops import RevisionError
 from reconciler.model.time import format_time
 from reconciler.sync.actions import (
@@ -35,12 +36,12 @@ class Warnings:
     """What a person should know of a plan before it is followed.
 
     `held` says why it would wait for approval, "" when it would not; `data` says what becomes of
-    volumes' data, `misfits` pods that no node takes; `digest` is the plan's hash.
+    volumes' data, `fit` which pods find no room or make others leave; `digest` is the plan's hash.
     """
 
     held: str = ""
     data: tuple[DataEffect, ...] = ()
-    misfits: tuple[str, ...] = ()
+    fit: Fit = field(default_factory=Fit)
     digest: str = ""
 
 
@@ -88,7 +89,9 @@ def as_text(
         _effect_line(text, effect)
     for loss in warnings.data:
         _data_line(text, loss)
-    for sentence in warnings.misfits:
+    for sentence in warnings.fit.preempted:
+        text.append(f"preempted: {sentence}\n", "bold yellow")
+    for sentence in warnings.fit.misfits:
         text.append(f"does not fit: {sentence}\n", "bold red")
     if warnings.held:
         text.append(f"waits for approval: {warnings.held}\n", "bold yellow")
@@ -106,7 +109,8 @@ def as_json(plan: Plan, effects: Sequence[PodEffect], warnings: Warnings = _QUIE
         "actions": [_action_json(action) for action in plan.actions],
         "pods": [_effect_json(effect) for effect in effects],
         "data": [_data_json(each) for each in warnings.data],
-        "misfits": list(warnings.misfits),
+        "preempted": list(warnings.fit.preempted),
+        "misfits": list(warnings.fit.misfits),
         "held": warnings.held,
         "hash": warnings.digest,
     }
