@@ -39,7 +39,7 @@ from reconciler.sync.live import Live
 from reconciler.sync.loop import Sync
 from reconciler.sync.sources import Shape, Sources
 from reconciler.sync.steering import Care, SyncOptions
-from reconciler.watched import Watched, open_watched
+from reconciler.watched import Watched, forget, open_watched
 
 _THREADS = 16
 """Git processes at a time, of all sources together."""
@@ -74,7 +74,14 @@ class Following:
         self._threads: Executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="git")
         declared = {name: each.spec for name, each in self._named.items()}
         sources: Informer[Source] = informers[Source]
-        self.sources = Sources(client, self._live, sources, self._start, declared)
+        self.sources = Sources(
+            client,
+            self._live,
+            sources,
+            self._start,
+            declared,
+            on_ended=partial(forget, settings.state_dir),
+        )
 
     def parts(self) -> dict[str, Part]:
         """Return the loops by name."""
@@ -119,6 +126,7 @@ class Following:
                 bounds=shape.bounds,
                 access=shape.access,
                 ending=shape.ending,
+                look=self.sources.look,
             ),
             memory=watched.clean,
         )

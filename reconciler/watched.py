@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import sys
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -69,6 +71,16 @@ def open_watched(
         _kept_file(settings, f"{name}.declared", spec.home, "admission", "desired", "model"),
         _kept_file(settings, f"{name}.clean", "", "admission", "desired", "model", "sync"),
     )
+
+
+def forget(state_dir: Path, name: str) -> None:
+    """Remove the mirrors and what else was kept of a source that is gone."""
+    mirror = re.compile(re.escape(name) + r"-[0-9a-f]{16}(\.modules)?")
+    for each in [*(state_dir / "git").glob(f"{name}-*"), *(state_dir / "cache").glob(f"{name}.*")]:
+        if each.is_file():
+            each.unlink(missing_ok=True)
+        elif mirror.fullmatch(each.name):
+            shutil.rmtree(each, ignore_errors=True)
 
 
 def _kept_file(settings: Settings, name: str, home: str, *rooms: str) -> KeptFile | None:

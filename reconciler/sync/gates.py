@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reconciler.client.protocol import Client
+from reconciler.core.clock import Clock
+from reconciler.core.errors import Retryable
 from reconciler.model import kinds
 from reconciler.model.gitops import Revision
 from reconciler.model.meta import ObjectKey
@@ -20,12 +22,15 @@ from reconciler.sync.live import Live
 from reconciler.sync.plan import Plan, Situation
 from reconciler.sync.pulling import Pulling
 from reconciler.sync.refusal import Refusal
+from reconciler.sync.siblings import behind, prunes
 from reconciler.sync.steering import SyncOptions
 from reconciler.sync.target import Target
 from reconciler.sync.verdict import Verdict
 from reconciler.sync.waves import order_refusals
 
 _REVISION = kinds.of(Revision).key_kind
+_SIBLINGS_SECONDS = 10.0
+_SIBLINGS_PAUSE = 0.3
 
 
 class Gates:
@@ -38,8 +43,10 @@ class Gates:
         live: Live,
         comparison: Comparison,
         verdict: Verdict,
+        clock: Clock,
     ) -> None:
         self._live = live
+        self._clock = clock
         self._options = options
         self._comparison = comparison
         self._verdict = verdict
@@ -60,11 +67,28 @@ class Gates:
         if candidate.rollback:
             self._verdict.planned(candidate, planned)
             return True
+        self._let_siblings_see(candidate, planned)
         situation = self._comparison.situation(candidate)
         if self._held(candidate, planned, situation):
             return False
         self._verdict.planned(candidate, planned)
         return await self._pulled(candidate, planned, situation)
+
+    def _let_siblings_see(self, candidate: Target, planned: Plan) -> None:
+        """Before a prune, let other sources of the repository see the commit. Raises `Retryable`.
+
+        One of them may want what this one lets go. They get a few seconds, not longer.
+        """
+        options = self._options
+        if options.ending or not prunes(planned) or candidate.since is None:
+            return
+        if (self._clock.now() - candidate.since).total_seconds() > _SIBLINGS_SECONDS:
+            return
+        late = behind(options.name, options.spec, candidate, self._live.sources())
+        if late:
+            options.look(late)
+            message = f"sources of the same repository look first: {', '.join(late)}"
+            raise Retryable(message, after=_SIBLINGS_PAUSE)
 
     def _held(self, candidate: Target, planned: Plan, situation: Situation) -> bool:
         """Say whether the plan needs an approval that nobody has given."""

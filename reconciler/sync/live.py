@@ -8,7 +8,7 @@ the API.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from reconciler.client.informer import Informer
@@ -61,6 +61,7 @@ class Live:
         self._listeners: dict[str, Listener] = {}
         self._owned: dict[str, dict[ObjectKey, None]] = {}
         self._records: dict[str, dict[ObjectKey, None]] = {}
+        self._sources: dict[ObjectKey, None] = {}
         self._readers: dict[ObjectKey, dict[str, None]] = {}
         self.objects: dict[ObjectKey, KubeObject] = {}
         self.declarations = Declarations()
@@ -82,6 +83,11 @@ class Live:
         """Return the Source object of that name, None when there is none."""
         found = self.objects.get(source_key(name))
         return found if isinstance(found, Source) else None
+
+    def sources(self) -> Iterator[Source]:
+        """Yield every Source object."""
+        found = (self.objects[key] for key in self._sources)
+        return (each for each in found if isinstance(each, Source))
 
     def revisions(self, source: str) -> list[Revision]:
         """Return the Revision objects of a source."""
@@ -183,6 +189,8 @@ class Live:
             self._owned[former].pop(key, None)
         if owner:
             self._owned.setdefault(owner, {})[key] = None
+        if isinstance(obj, Source):
+            self._sources[key] = None
         if known is None and isinstance(obj, Revision):
             self._records.setdefault(obj.spec.source, {})[key] = None
 
@@ -190,6 +198,7 @@ class Live:
         del self.objects[key]
         if owner := source_of(known):
             self._owned[owner].pop(key, None)
+        self._sources.pop(key, None)
         if isinstance(known, Revision):
             self._records[known.spec.source].pop(key, None)
 

@@ -95,7 +95,7 @@ class Sync:
         self._comparison = Comparison(
             options, clock, self._inventory, self._verdict.tolerated, memory=memory
         )
-        self._gates = Gates(client, options, live, self._comparison, self._verdict)
+        self._gates = Gates(client, options, live, self._comparison, self._verdict, clock)
         self._last_words = LastWords(self._inventory.live, options.streams)
         self._suspects = Suspects(name, self._inventory, self._comparison)
         self._executor = Executor(client, clock, name, self._inventory, self._written, narrator)

@@ -57,7 +57,10 @@ class _Running:
 
 
 class Sources:
-    """Runs a loop a source; `declared` are the specs of those that the settings name."""
+    """Runs a loop a source; `declared` are the specs of those that the settings name.
+
+    `on_ended` is called with the name of a source that is gone for good.
+    """
 
     def __init__(
         self,
@@ -67,6 +70,7 @@ class Sources:
         start: Start,
         declared: Mapping[str, SourceSpec],
         *,
+        on_ended: Callable[[str], None] = lambda _: None,
         random: Random | None = None,
     ) -> None:
         self._client = client
@@ -74,6 +78,7 @@ class Sources:
         self._informer = informer
         self._start = start
         self._declared = declared
+        self._on_ended = on_ended
         self._running: dict[str, _Running] = {}
         self.loops: dict[str, Sync] = {}
         """The loops that run now, by the name of their source; for others to read."""
@@ -214,6 +219,7 @@ class Sources:
             left = await self._client.get(Source, name)
             rest = tuple(each for each in left.metadata.finalizers if each != FINALIZER)
             await self._update(left.replace(metadata=left.metadata.replace(finalizers=rest)))
+        self._on_ended(name)
         self._log.info("source.ended", source=name)
 
     async def _update(self, source: Source) -> None:

@@ -6,6 +6,7 @@ say them, and survive a restart; settings say what holds without them.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -43,6 +44,10 @@ def anywhere(_pod: Pod, _node: Node) -> bool:
     return True
 
 
+def nobody_looks(_names: Iterable[str]) -> None:
+    """Leave other sources alone: there are none."""
+
+
 @dataclass(frozen=True, slots=True)
 class SyncOptions:
     """How a source is followed.
@@ -52,7 +57,7 @@ class SyncOptions:
     which nodes a pod may be bound to; `streams` reads the logs of what failed. `bounds` are the
     namespaces that it may write to (None: all);
     `access` is what it may ask of the host (None: everything). `ending` says that the source is
-    deleted: everything of it goes.
+    deleted: everything of it goes. `look` makes other sources look, by their names.
     """
 
     spec: SourceSpec
@@ -65,6 +70,7 @@ class SyncOptions:
     bounds: Bounds = None
     access: Access = None
     ending: bool = False
+    look: Callable[[Iterable[str]], None] = nobody_looks
 
 
 def said(obj: KubeObject | None) -> object:

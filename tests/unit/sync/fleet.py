@@ -78,6 +78,7 @@ class Fleet:
             options=SyncOptions(
                 name=name, spec=shape.spec, bounds=shape.bounds, access=shape.access,
                 ending=shape.ending,
+                look=self.sources.look,
                 care=self.care.get(name, TRUSTING),
             ),
             random=Random(3),

@@ -1,6 +1,7 @@
 """Several sources at once: loops that come and go, conflicts, objects that move, deletion."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,7 @@ from reconciler.sync.care import APPROVE_ANNOTATION
 from reconciler.sync.identity import source_of
 from reconciler.sync.sources import FINALIZER
 from reconciler.sync.steering import Care
-from tests.unit.sync.cluster import until
+from tests.unit.sync.cluster import snapshot, until
 from tests.unit.sync.fleet import Fleet, source
 from tests.unit.sync.world import manifest, settings
 
@@ -400,3 +401,42 @@ def test_a_new_credential_makes_the_source_look(run):
         await until(lambda: fleet.feed("team").looks == before + 1)
 
     run(scenario)
+
+
+ONE_REPOSITORY = {
+    name: SourceSpec(url="https://git.example.com/all", sub_path=name) for name in ("one", "two")
+}
+
+
+def show_commit(fleet, name, commit, *manifests):
+    """Show a folder of a commit; the whole commit has one id."""
+    shown = snapshot(*manifests)
+    fleet.feed(name).put(replace(shown, revision=commit * 40))
+
+
+def test_an_object_moves_between_the_folders_of_one_commit_whoever_sees_it_first(run):
+    async def scenario(fleet):
+        show_commit(fleet, "one", "a", WEB, settings("a"), settings("c"))
+        show_commit(fleet, "two", "a", settings("b"))
+        await until(lambda: fleet.uid(A) and fleet.source("two").status.phase == "Healthy")
+        before = fleet.uid(A)
+        show_commit(fleet, "one", "b", WEB, settings("c"))
+        await until(lambda: fleet.feed("two").looks > 0)
+        assert fleet.uid(A) == before
+        show_commit(fleet, "two", "b", settings("b"), settings("a"))
+        await until(lambda: source_of(fleet.live.objects[A]) == "two")
+        assert fleet.uid(A) == before
+        await until(lambda: fleet.source("one").status.phase == "Healthy")
+
+    run(scenario, declared=ONE_REPOSITORY)
+
+
+def test_a_folder_that_does_not_look_delays_a_prune_but_does_not_stop_it(run):
+    async def scenario(fleet):
+        show_commit(fleet, "one", "a", WEB, settings("a"), settings("c"))
+        show_commit(fleet, "two", "a", settings("b"))
+        await until(lambda: fleet.uid(A) and fleet.source("two").status.phase == "Healthy")
+        show_commit(fleet, "one", "b", WEB, settings("c"))
+        await until(lambda: not fleet.uid(A))
+
+    run(scenario, declared=ONE_REPOSITORY)
