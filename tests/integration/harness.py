@@ -79,10 +79,10 @@ class Container:
 
 
 class Engine:
-    """What Docker says about our containers."""
+    """What Docker says about our containers; `address` is of another engine than this host's."""
 
-    def __init__(self) -> None:
-        self.api = docker.APIClient(timeout=60)
+    def __init__(self, address: str | None = None) -> None:
+        self.api = docker.APIClient(base_url=address, timeout=60)
 
     def close(self) -> None:
         self.api.close()

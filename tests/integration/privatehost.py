@@ -102,8 +102,11 @@ class PrivateHost:
 
 
 @contextmanager
-def private_host(*flags: str) -> Iterator[PrivateHost]:
-    """Yield a host whose dockerd has these flags, with the test's image on it."""
+def private_host(*flags: str, disk: Path | None = None) -> Iterator[PrivateHost]:
+    """Yield a host whose dockerd has these flags, with the test's image on it.
+
+    `disk` is the image of a file system that the engine keeps everything on.
+    """
     keeper = subprocess.Popen(
         ("unshare", "--net", "--mount", "sh", "-c", _MAKE), stdout=subprocess.PIPE, text=True
     )
@@ -113,6 +116,9 @@ def private_host(*flags: str) -> Iterator[PrivateHost]:
     # short, because the paths of sockets in it are limited
     host = PrivateHost(Path(tempfile.mkdtemp(prefix="rph-")), flags, keeper)
     try:
+        if disk is not None:
+            (host.folder / "data").mkdir()
+            host.run("mount", "-o", "loop", str(disk), f"{host.folder}/data")
         host.start_engine()
         host.run("docker", "import", "-", BUSYBOX, stdin=busybox_root())
         yield host

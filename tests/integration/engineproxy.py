@@ -1,0 +1,98 @@
+"""A door before Docker's socket that the tests own: open, answering 500, or silent."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal, Self
+
+Mode = Literal["open", "failing", "silent"]
+WORDS = "the engine behind this door is unwell"
+_BODY = b'{"message":"%s"}' % WORDS.encode()
+_FAILURE = (
+    b"HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/json\r\n"
+    b"Connection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(_BODY), _BODY)
+)
+
+
+class EngineProxy:
+    """Listens at `door` and leads to `engine`; a change of mode cuts what is connected."""
+
+    def __init__(self, door: Path, engine: Path) -> None:
+        self._door, self._engine = door, engine
+        self._mode: Mode = "open"
+        self._open: set[asyncio.Task[None]] = set()
+        self._ready, self._loop = threading.Event(), asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="engine-proxy")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._ready.wait(10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._ended.set)
+        self._thread.join(10)
+
+    def turn(self, mode: Mode) -> None:
+        """Treat every request from now on so, those under way included."""
+        asyncio.run_coroutine_threadsafe(self._turn(mode), self._loop).result(10)
+
+    async def _turn(self, mode: Mode) -> None:
+        self._mode = mode
+        for task in list(self._open):
+            task.cancel()
+        await asyncio.gather(*self._open, return_exceptions=True)
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._serve())
+
+    async def _serve(self) -> None:
+        self._ended = asyncio.Event()
+        server = await asyncio.start_unix_server(self._accept, self._door)
+        self._ready.set()
+        async with server:
+            await self._ended.wait()
+            await self._turn("open")
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._open.add(task)
+        try:
+            await self._treat(reader, writer)
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass
+        finally:
+            self._open.discard(task)
+            writer.close()
+
+    async def _treat(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._mode == "open":
+            await self._lead(reader, writer)
+            return
+        await reader.readuntil(b"\r\n\r\n")
+        if self._mode == "silent":
+            await asyncio.Event().wait()
+        writer.write(_FAILURE)
+        await writer.drain()
+
+    async def _lead(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inner, outer = await asyncio.open_unix_connection(self._engine)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(_copy(reader, outer))
+                group.create_task(_copy(inner, writer))
+        finally:
+            outer.close()
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
+    with suppress(OSError):
+        writer.write_eof()
