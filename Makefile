@@ -39,8 +39,8 @@ proof-rollouts: setup docker test-tools daemon-image ## prove at length that rol
 test-unit: setup ## run the tests that need neither root nor Docker
 	@$(PYTHON) -m pytest -m "not integration" $(PYTEST_ARGS)
 
-histories: setup ## prove transactions over thousands of random histories (HISTORIES=3000 of each kind)
-	@RECONCILER_HISTORIES=$(or $(HISTORIES),3000) $(PYTHON) -m pytest -q --timeout 7200 \
+histories: setup ## prove transactions over thousands of random histories (HISTORIES=1000 of each kind)
+	@RECONCILER_HISTORIES=$(or $(HISTORIES),1000) $(PYTHON) -m pytest -q --timeout 7200 \
 	    tests/property/test_transactions.py tests/property/test_sync.py $(PYTEST_ARGS)
 
 fuzz: setup ## feed every decoder for SECONDS_EACH (60), then EXAMPLES (100) requests of each operation

@@ -51,7 +51,6 @@ Load = Callable[[Snapshot], Awaitable[Desired]]
 """Reads and validates a snapshot whole; blocking work is done off the event loop."""
 
 _REFUSED_AGAIN = 10.0
-_FAILED = ("Failed", "Healthy")
 _BACKOFF = Backoff(base=0.05, cap=30.0)
 _REVISION = kinds.of(Revision).key_kind
 
@@ -268,6 +267,7 @@ class Sync:
             await self._keep_applied(candidate.revision)
             return
         if not await self._gates.passed(candidate, planned):
+            await self._keep_applied(candidate.revision)
             return
         candidate.judge(self._inventory.live, self._target)
         self._candidate, self._target, self._all = None, candidate, True
@@ -276,7 +276,7 @@ class Sync:
         await self._perform(candidate, planned, everything=True)
 
     async def _keep_applied(self, rejected: str) -> None:
-        """After a start, keep what ran before: the newest revision cannot be followed."""
+        """After a start, keep what ran before while the newest revision cannot be followed."""
         if self._target is None and (back := await self._back.applied(rejected)) is not None:
             back.judge(self._inventory.live, None)
             self._target, self._all = back, True
@@ -301,7 +301,7 @@ class Sync:
         begun = target.applied or self._suspects.waiting
         if begun and target.failed and await self._rolled_back(target):
             return RequeueAfter(0.01)
-        fails = target.failed and self._journal.phase(target.record) not in _FAILED
+        fails = target.failed and self._journal.phase(target.record) not in ("Failed", "Healthy")
         lost = await self._last_words.of(target) if fails else ()
         later = self._verdict.judge(target, lost)
         if target.applied and not target.unhealthy:

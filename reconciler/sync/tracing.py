@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _PATH = "/v1/traces"
 _TIMEOUT_SECONDS = 10.0
+_REMEMBERED = 10_000
 
 Export = Callable[[Trace], bool]
 """Delivers a trace and says whether it did; blocking."""
@@ -40,6 +41,8 @@ class Tracer:
         name = revision.metadata.name
         if name in self._told or not any(step.phase in ENDS for step in steps):
             return
+        if len(self._told) >= _REMEMBERED:
+            self._told.clear()
         self._told.add(name)
         if self._waiting.full():
             self._log.warning("trace.dropped", revision=revision.spec.revision)

@@ -13,8 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.controllers.podstate import is_active, is_available
-from reconciler.controllers.replication import count, rollout
-from reconciler.controllers.replication.actions import CreatePods, DeletePod, PodAction
+from reconciler.controllers.replication import count, inplace, rollout
+from reconciler.controllers.replication.actions import (
+    CreatePods,
+    DeletePod,
+    PodAction,
+    UpdatePod,
+)
 from reconciler.controllers.replication.policy import RolloutPolicy
 from reconciler.model.pod import Pod
 from reconciler.model.time import format_time
@@ -219,3 +224,45 @@ def test_count_reaches_the_number_at_once_and_never_prefers_a_ready_pod_to_delet
     assert len(world.active()) == replicas
     assert world.available(RolloutPolicy()) == min(serving, replicas)
     assert count.plan(replicas, tuple(world.pods.values()), START) == ()
+
+
+def update_in_place(world: World, replicas: int, policy: RolloutPolicy) -> tuple[PodAction, ...]:
+    split = rollout.generations(tuple(world.pods.values()), "new")
+    actions = inplace.plan(replicas, split, policy, world.now, stopped=False)
+    before = world.available(policy)
+    updated = [action.pod for action in actions if isinstance(action, UpdatePod)]
+    lost = sum(is_available(p, policy.min_ready_seconds, world.now) for p in updated)
+    floor = min(replicas - max(policy.unavailable, 1), before)
+    assert before - lost >= floor, "an update left too few available"
+    if len(world.active()) == replicas:
+        assert len(updated) == len(actions), "a pod was made or deleted"
+    for pod in updated:
+        notes = {**pod.metadata.annotations, "reconciler.dev/template-hash": "new"}
+        world.pods[pod.metadata.name] = make_pod(pod.metadata.name).replace(
+            metadata=pod.metadata.replace(annotations=notes)
+        )
+    world.perform(actions, "new")
+    return actions
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, 6), POLICIES, STEPS)
+def test_updates_in_place_never_leave_too_few_and_end_with_every_pod_new(replicas, policy, steps):
+    world = World()
+    world.perform((CreatePods(replicas),), "old")
+    for name in sorted(world.pods):
+        world.make_ready(name)
+    for events, _ in steps:
+        happen(world, events)
+        update_in_place(world, replicas, policy)
+        world.now += timedelta(seconds=1)
+    for _ in range(60):
+        world.pods = {name: pod for name, pod in world.pods.items() if is_active(pod)}
+        for name in sorted(world.pods):
+            if not is_available(world.pods[name], 0, world.now):
+                world.make_ready(name)
+        world.now += timedelta(seconds=5)
+        if not update_in_place(world, replicas, policy):
+            break
+    digests = [p.metadata.annotations["reconciler.dev/template-hash"] for p in world.active()]
+    assert digests == ["new"] * replicas

@@ -16,6 +16,7 @@ from reconciler.model.namespace import Namespace
 from reconciler.model.pod import Pod
 from reconciler.model.replication import ReplicationController, ReplicationControllerStatus
 from reconciler.model.service import Service
+from reconciler.sync.steering import Care
 from tests.unit.sync.cluster import Cluster, Tree, snapshot, until
 from tests.unit.sync.world import controller, manifest, pod, service, settings
 
@@ -443,6 +444,26 @@ def test_after_a_restart_a_rejected_revision_leaves_the_last_good_one_kept(virtu
                 (source,) = cluster.registry.list(Source)
                 assert source.status.phase == "Rejected"
                 assert source.status.applied_revision == good.spec.revision
+
+    virtual.run_until_complete(body())
+
+
+def test_after_a_restart_a_held_revision_leaves_the_last_good_one_kept(virtual, clock):
+    async def body():
+        cluster = Cluster(clock, care=Care(prune_threshold=0))
+        async with cluster.running():
+            await cluster.apply(WEB, settings("s", k="1"), settings("t"))
+            await cluster.settled()
+        async with cluster.running():
+            cluster.feed.show(WEB, settings("s", k="2"))
+            await cluster.source("Held")
+            live = cluster.registry.get(ConfigMap, "s", "web")
+            await cluster.client.update(live.replace(data={"k": "hand"}), manager="hand")
+            await until(lambda: cluster.registry.get(ConfigMap, "s", "web").data["k"] == "1")
+            await cluster.settled()
+            (source,) = cluster.registry.list(Source)
+            assert source.status.phase == "Held"
+            assert names(cluster, ConfigMap) == ["s", "t"]
 
     virtual.run_until_complete(body())
 
