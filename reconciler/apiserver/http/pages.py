@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -92,8 +93,8 @@ def continued(
             snapshot = at(registry, model, namespace, token.revision)
         except Compacted as error:
             raise PageExpired(str(Token(_NEWEST, token.after))) from error
-    left = [record for record in snapshot.records if _place(record) > token.after]
-    return Snapshot(snapshot.revision, left)
+    first = bisect_right(snapshot.records, token.after, key=_place)
+    return Snapshot(snapshot.revision, snapshot.records[first:])
 
 
 def exact(registry: Registry, model: type[KubeObject], namespace: str, revision: int) -> Snapshot:
