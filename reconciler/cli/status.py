@@ -17,7 +17,7 @@ from reconciler.model.gitops import Revision, Source
 from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.model.pod import Pod
 from reconciler.model.replication import ReplicationController
-from reconciler.model.retirement import REMOVE_AT, is_retired
+from reconciler.model.retirement import REMOVE_AT, UNDELETED, is_retired
 from reconciler.settings import Settings
 from reconciler.sync.health import (
     State,
@@ -121,7 +121,7 @@ def workloads(
 
 
 def ailing(objects: Iterable[KubeObject], source: str = "") -> list[Workload]:
-    """Return the declared objects that are no workloads and not healthy, or rest."""
+    """Return what of a source is no workload and is ill, or rests, or was brought back."""
     lines = []
     for obj in objects:
         owner = source_of(obj)
@@ -130,6 +130,8 @@ def ailing(objects: Iterable[KubeObject], source: str = "") -> list[Workload]:
         found = health(obj)
         if is_retired(obj):
             lines.append(_retired(obj, 0, 0))
+        elif UNDELETED in obj.metadata.annotations:
+            lines.append(Workload(obj.key, 0, 0, "Kept", _kept(obj)))
         elif found.state is not State.HEALTHY:
             lines.append(Workload(obj.key, 0, 0, found.state, (found.reason,)))
     return sorted(lines, key=lambda line: (line.key.namespace, line.key.kind, line.key.name))
@@ -145,7 +147,7 @@ def _of_controller(controller: ReplicationController, pods: Sequence[Pod]) -> Wo
     if is_retired(controller):
         return _retired(controller, controller.status.ready_replicas, wanted_replicas(controller))
     found = health(controller)
-    reasons = [found.reason] if found.reason else []
+    reasons = [*_kept(controller), *([found.reason] if found.reason else [])]
     for pod in pods:
         if not is_ready(pod):
             gone = ("is being deleted",) if pod.metadata.deletion_timestamp else ()
@@ -153,6 +155,12 @@ def _of_controller(controller: ReplicationController, pods: Sequence[Pod]) -> Wo
     wanted = wanted_replicas(controller)
     ready = controller.status.ready_replicas
     return Workload(controller.key, ready, wanted, found.state, tuple(dict.fromkeys(reasons)))
+
+
+def _kept(obj: KubeObject) -> tuple[str, ...]:
+    """Return why an object that a person brought back is there, () for any other."""
+    when = obj.metadata.annotations.get(UNDELETED)
+    return (f"no source declares it; brought back by hand at {when}",) if when else ()
 
 
 def _retired(obj: KubeObject, ready: int, wanted: int) -> Workload:
@@ -165,7 +173,7 @@ def _of_pod(pod: Pod) -> Workload:
     if is_retired(pod):
         return _retired(pod, int(is_ready(pod)), 1)
     found = health(pod)
-    reasons = (found.reason,) if found.reason else ()
+    reasons = (*_kept(pod), *((found.reason,) if found.reason else ()))
     return Workload(pod.key, int(is_ready(pod)), 1, found.state, reasons)
 
 

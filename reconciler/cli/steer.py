@@ -27,7 +27,8 @@ def run_approve(settings: Settings, console: Console, wanted: str) -> int:
         revision = held_revision(world.all(Revision), wanted)
     change = {"metadata": {"annotations": {APPROVE_ANNOTATION: revision.status.plan_hash}}}
     patch(settings, revision.key, change)
-    console.print(f"{revision.metadata.name} approved: {revision.status.message}")
+    reason = revision.status.message.rpartition("; `reconciler approve")[0]
+    console.print(f"{revision.metadata.name} approved: {reason}")
     return 0
 
 

@@ -77,9 +77,15 @@ def webhook_body(messages: Sequence[Message]) -> dict[str, Any]:
 
 def slack_body(messages: Sequence[Message]) -> dict[str, Any]:
     """Return the JSON that Slack's incoming webhooks and their imitators take."""
-    lines = [f"{':x:' if m.phase in _BAD else ':white_check_mark:'} {m.line}" for m in messages]
+    lines = [f"{_sign(each.phase)} {each.line}" for each in messages]
     text = "\n".join(lines)
     return {"text": text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")}
+
+
+def _sign(phase: str) -> str:
+    if phase == "Healthy":
+        return ":white_check_mark:"
+    return ":x:" if phase in _BAD else ":warning:"
 
 
 def email(messages: Sequence[Message], sender: str, receiver: str) -> EmailMessage:

@@ -33,7 +33,7 @@ from reconciler.model.meta import ObjectKey, ObjectMeta
 from reconciler.model.node import Node
 from reconciler.model.pod import Pod
 from reconciler.model.replication import ReplicationController
-from reconciler.model.retirement import REMOVE_AT
+from reconciler.model.retirement import REMOVE_AT, UNDELETED
 from reconciler.model.storage import PersistentVolume
 from reconciler.settings import Settings
 from reconciler.store.sqlite import open_store
@@ -288,11 +288,17 @@ def test_declared_objects_that_are_ill_or_rest_are_listed_too():
     failed = stored(manifest("PersistentVolume", "v", spec={"capacity": {"storage": "1Gi"}}))
     failed = failed.replace(status=failed.status.replace(phase="Failed", message="no plugin"))
     resting = annotated(stored(settings("m")), **{REMOVE_AT: "2026-01-01T00:00:00Z"})
-    lines = ailing([failed, resting, stored(settings("fine")), stored(settings("x"), source="")])
+    back = annotated(stored(settings("z")), **{UNDELETED: "2026-01-01T00:00:00Z"})
+    fine = stored(settings("fine"))
+    lines = ailing([failed, resting, back, fine, stored(settings("x"), source="")])
     assert [(str(line.key), line.state) for line in lines] == [
         ("PersistentVolume v", "Failed"),
         ("ConfigMap web/m", "Retired"),
+        ("ConfigMap web/z", "Kept"),
     ]
+    assert "no source declares it" in lines[2].reasons[0]
+    workload = annotated(stored(controller("c")), **{UNDELETED: "2026-01-01T00:00:00Z"})
+    assert workloads([workload], [])[0].reasons[0] == lines[2].reasons[0]
     assert lines[0].reasons == ("no plugin",)
     assert "undelete" in lines[1].reasons[0]
     assert ailing([failed], "other") == []

@@ -215,3 +215,12 @@ def test_a_long_reason_is_cut_for_a_forge_and_markup_is_text_in_a_chat():
     assert len(body["description"]) == 140
     assert "&lt;!channel&gt;" in slack_body([message])["text"]
     assert message_of(Revision()).phase == ""
+
+
+@pytest.mark.parametrize(
+    ("phase", "sign"),
+    [("Healthy", ":white_check_mark:"), ("Held", ":warning:"), ("RolledBack", ":x:")],
+)
+def test_a_chat_shows_at_once_whether_somebody_is_needed(phase, sign):
+    message = Message("main", "main-1", "c0ffee", phase, "A <a@b>", "title", "")
+    assert slack_body([message])["text"].startswith(f"{sign} main: c0ffee {phase}")
