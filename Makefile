@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 PYTEST_ARGS ?=
 
-.PHONY: help setup docker test-tools images daemon-image demo demo-down test test-unit proof-rollouts histories fuzz torture sim lint format bench lock clean
+.PHONY: help setup docker test-tools images daemon-image demo demo-down test test-unit proof-rollouts histories fuzz torture soak sim lint format bench lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -52,6 +52,9 @@ torture: setup ## kill -9 a writer of the real store KILLS times (5000)
 
 sim: setup ## live through SEEDS simulated histories (1000), or replay the one of SEED
 	@$(PYTHON) -m tests.sim $(if $(SEED),--seed $(SEED),$(if $(SEEDS),--seeds $(SEEDS)) $(if $(FIRST),--first $(FIRST)))
+
+soak: setup docker test-tools ## break a real world for MINUTES (10): engine, disk, daemon, containers
+	@$(PYTHON) -m tests.soak $(or $(MINUTES),10) $(or $(SEED),1)
 
 audit: ## ask the advisory service about every locked library
 	@scripts/audit
