@@ -88,6 +88,9 @@ class _Feed:
     def trigger(self) -> None:
         return
 
+    def keep(self, revision: str) -> None:
+        """A benchmark has no past."""
+
     async def close(self) -> None:
         return
 

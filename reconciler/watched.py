@@ -63,6 +63,7 @@ def open_watched(
             last_revision=last_revision,
             name=name,
             submodules=spec.submodules,
+            past=KeptFile(settings.state_dir / "cache" / f"{name}.past", "files 1"),
         )
     except AddressError as error:
         source = refused(str(error), clock)

@@ -57,6 +57,10 @@ class KeptResults:
         encoded = self._before.get(content)
         return FileResult(path, _decode(encoded, path), ()) if encoded is not None else None
 
+    def reopen(self) -> None:
+        """Let `recall` ask once more, for an earlier revision whose bytes may be gone."""
+        self._before, self._count = None, 0
+
     def note(self, content: str, data: bytes, result: FileResult) -> None:
         """Remember a result that was read now, to be kept by the next `flush`."""
         if self._memory is None or result.problems:

@@ -72,6 +72,8 @@ class Loader:
         if variables is not None and variables.missing:
             missing = [_missing(each) for each in variables.missing]
             return Desired(snapshot.revision, {}, tuple(missing))
+        if snapshot.past:
+            self._kept.reopen()
         built: list[FileResult] = []
         files = snapshot.files
         if snapshot.tree is not None:

@@ -159,6 +159,9 @@ class GitSource:
         except SourceError:
             return None
 
+    def keep(self, revision: str) -> None:
+        """Git itself remembers."""
+
     async def close(self) -> None:
         """End the running git process and the thread; `snapshots` ends."""
         self._closed = True

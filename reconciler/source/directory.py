@@ -21,8 +21,12 @@ import watchfiles
 from reconciler.core.clock import Clock
 from reconciler.source.announce import Announcer
 from reconciler.source.files import TreeLimits
+from reconciler.source.listing import Past, decoded, encoded
 from reconciler.source.snapshot import FileRef, Snapshot, SourceError, SourceProblem
 from reconciler.source.tree import DirectoryTree
+
+_RECENT = 2
+"""Revisions before the newest whose files are known without `past`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,8 @@ class DirectorySource:
 
     (law 5) What kustomizations refer to may be anywhere under `root`.
 
-    `executor` runs the blocking reads; the loop's default one when it is `None`.
+    `executor` runs the blocking reads; the loop's default one when it is `None`. `past` outlives
+    the process, and has the files of the last revision that turned out well.
     """
 
     def __init__(
@@ -59,6 +64,7 @@ class DirectorySource:
         timing: DirectoryTiming | None = None,
         limits: TreeLimits | None = None,
         executor: Executor | None = None,
+        past: Past | None = None,
     ) -> None:
         self._root = root
         self._timing = timing or DirectoryTiming()
@@ -72,6 +78,8 @@ class DirectorySource:
         self._looks = 0
         self._files: dict[str, FileRef] = {}
         self._sub_path = sub_path
+        self._past = past
+        self._recent: dict[str, Snapshot] = {}
         self._log = structlog.get_logger(component="source")
 
     async def snapshots(self) -> AsyncIterator[Snapshot | SourceProblem]:
@@ -81,6 +89,8 @@ class DirectorySource:
         try:
             while not self._closed:
                 news = announcer.news(await self._look())
+                if isinstance(news, Snapshot):
+                    self._recent = {**dict([*self._recent.items()][-_RECENT:]), news.revision: news}
                 if news is not None:
                     yield news
                 await self._wait(failed=announcer.failing)
@@ -99,9 +109,24 @@ class DirectorySource:
         self.trigger()
 
     async def at(self, revision: str) -> Snapshot | None:
-        """Return nothing: a directory has no past."""
-        del revision
-        return None
+        """Return the files of a revision that was kept; those that changed since have no bytes."""
+        known = self._recent.get(revision)
+        if known is not None:
+            return replace(known, past=True)
+        kept = await asyncio.to_thread(self._past.read) if self._past is not None else {}
+        if revision not in kept:
+            return None
+        files, tree = decoded(kept[revision])
+        return Snapshot(
+            revision, "", self._clock.now(), "", files, self._tree,
+            tree=tree, scope=self._sub_path, past=True,
+        )  # fmt: skip
+
+    def keep(self, revision: str) -> None:
+        """Remember which files a revision has, by their hashes: no byte of them is written."""
+        known = self._recent.get(revision)
+        if known is not None and self._past is not None:
+            self._past.replace({revision: encoded(known.files, known.tree)})
 
     async def close(self) -> None:
         """Stop watching; `snapshots` ends."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from reconciler.core.clock import Clock
 from reconciler.source.access import Access
 from reconciler.source.address import Address, AddressError, check_sub_path, is_remote
+from reconciler.source.listing import Past
 from reconciler.source.snapshot import Source
 
 
@@ -27,12 +28,14 @@ def open_source(  # noqa: PLR0913 - each is one setting of a source
     executor: Executor | None = None,
     name: str = "",
     submodules: bool = False,
+    past: Past | None = None,
 ) -> Source:
     """Return the source at `location`: a Git URL, a local Git repository, or a plain directory.
 
     A local path is a repository if it holds `.git` or is a bare one; a directory inside a work
     tree is a plain directory, watched as it is on disk. `executor` runs Git, by default
-    one thread of its own; `name` is the source's, for a mirror of its own. Raises `AddressError`.
+    one thread of its own; `name` is the source's, for a mirror of its own;
+    `past` is a directory's memory of itself. Raises `AddressError`.
     """
     if (
         is_remote(location)
@@ -59,7 +62,9 @@ def open_source(  # noqa: PLR0913 - each is one setting of a source
         raise AddressError(f"source {location!r}: a path may not start with a hyphen; use ./")
     from reconciler.source.directory import DirectorySource  # noqa: PLC0415 - its watch library
 
-    return DirectorySource(Path(location), clock=clock, sub_path=check_sub_path(sub_path))
+    return DirectorySource(
+        Path(location), clock=clock, sub_path=check_sub_path(sub_path), past=past
+    )
 
 
 def is_repository(path: Path) -> bool:

@@ -63,6 +63,7 @@ class Snapshot:
     same as a source that cannot be read. Equal files of two snapshots are the same `FileRef`.
     `tree` has every file of the whole source, whatever its name, when one of `files` is a
     kustomization, which may refer to any of them; `scope` is the folder that `files` are from.
+    `past` says that it is an earlier state, of which only what is known by its content may be left.
     `inputs` marks what else the revision depends on: the state of variables, "" without any.
     `verified` says that a key which is trusted signed the revision; `seconds` is how long the fetch
     of it took.
@@ -78,6 +79,7 @@ class Snapshot:
     scope: str = ""
     verified: bool = False
     inputs: str = ""
+    past: bool = False
     seconds: float = field(default=0.0, compare=False)
 
 
@@ -111,6 +113,10 @@ class Source(Protocol):
 
     async def at(self, revision: str) -> Snapshot | None:
         """Return the source as it was at an earlier `revision`, None when it cannot be had."""
+        ...
+
+    def keep(self, revision: str) -> None:
+        """Remember `revision`, which turned out well, so that `at` has it after a restart."""
         ...
 
     async def close(self) -> None:

@@ -48,6 +48,9 @@ class StillSource:
         del revision
         return None
 
+    def keep(self, revision: str) -> None:
+        """There is nothing to remember."""
+
     async def close(self) -> None:
         """There is nothing to free."""
 

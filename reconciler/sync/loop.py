@@ -305,7 +305,7 @@ class Sync:
         lost = await self._last_words.of(target) if fails else ()
         later = self._verdict.judge(target, lost)
         if target.applied and not target.unhealthy:
-            self._back.good = target
+            self._back.keep(target)
         return self._later(later)
 
     def _later(self, soon: float) -> Outcome:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
+from reconciler.core.errors import Retryable
 from reconciler.desired.objects import Desired, DesiredObject
 from reconciler.model.meta import ObjectKey
 from reconciler.source.snapshot import Snapshot, Source
@@ -27,6 +28,12 @@ class WayBack:
         self._journal = journal
         self._load = load
         self.good: Target | None = None
+
+    def keep(self, target: Target) -> None:
+        """Take the target for good: all of it is healthy."""
+        if target is not self.good:
+            self.good = target
+            self._source.keep(target.revision)
 
     async def undo(self, target: Target) -> Target | None:
         """Return where to turn back to from a target that failed before it was ever Healthy."""
@@ -65,5 +72,10 @@ class WayBack:
     async def _read(self, revision: str) -> Mapping[ObjectKey, DesiredObject] | None:
         """Return what an earlier revision declares; None when that cannot be had any more."""
         snapshot = await self._source.at(revision) if revision else None
-        read = await self._load(snapshot) if snapshot is not None else None
-        return marked(read.objects) if read is not None and not read.problems else None
+        if snapshot is None:
+            return None
+        try:
+            read = await self._load(snapshot)
+        except Retryable:  # its bytes are gone
+            return None
+        return marked(read.objects) if not read.problems else None

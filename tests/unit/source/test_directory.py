@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from reconciler.core.clock import SystemClock
+from reconciler.core.kept import KeptFile
+from reconciler.desired.load import Loader
 from reconciler.source.directory import DirectorySource, DirectoryTiming
-from reconciler.source.snapshot import Snapshot, SourceProblem
+from reconciler.source.snapshot import Snapshot, SourceError, SourceProblem
 
 DEADLINE = 10.0
 
@@ -104,3 +106,65 @@ async def test_close_ends_the_snapshots(watched: Watched) -> None:
     await watched.source.close()
     with pytest.raises(StopAsyncIteration):
         await watched.next()
+
+
+CONFIG = "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {0}}}\ndata: {{k: '{1}'}}\n"
+SEALED = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {k: hunter2}\n"
+
+
+def kept(tmp_path: Path, name: str) -> KeptFile:
+    return KeptFile(tmp_path / "cache" / name, "test")
+
+
+async def first(source: DirectorySource) -> Snapshot:
+    states = source.snapshots()
+    async with asyncio.timeout(DEADLINE):
+        state = await anext(states)
+    assert isinstance(state, Snapshot)
+    await source.close()
+    await states.aclose()  # type: ignore[attr-defined] - a generator
+    return state
+
+
+async def test_the_last_good_revision_is_had_after_a_restart_though_a_file_broke(
+    tmp_path: Path,
+) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "a.yaml").write_text(CONFIG.format("a", "good"))
+    (root / "s.yaml").write_text(SEALED)
+    before = DirectorySource(root, clock=SystemClock(), past=kept(tmp_path, "past"))
+    good = await first(before)
+    wanted = Loader(memory=kept(tmp_path, "declared")).load(good)
+    before.keep(good.revision)
+    (root / "a.yaml").write_text(CONFIG.format("a", "bad") + "nonsense: {\n")
+    again = DirectorySource(root, clock=SystemClock(), past=kept(tmp_path, "past"))
+    loader = Loader(memory=kept(tmp_path, "declared"))
+    assert loader.load(await first(again)).problems
+    past = await again.at(good.revision)
+    assert past is not None
+    found = loader.load(past)
+    assert found.problems == ()
+    assert {k: o.content for k, o in found.objects.items()} == {
+        k: o.content for k, o in wanted.objects.items()
+    }
+    assert b"hunter2" not in b"".join(each.read_bytes() for each in (tmp_path / "cache").iterdir())
+
+
+async def test_a_secret_that_broke_is_not_had_from_the_past(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "s.yaml").write_text(SEALED)
+    before = DirectorySource(root, clock=SystemClock(), past=kept(tmp_path, "past"))
+    good = await first(before)
+    Loader(memory=kept(tmp_path, "declared")).load(good)
+    before.keep(good.revision)
+    (root / "s.yaml").write_text("nonsense: {\n")
+    again = DirectorySource(root, clock=SystemClock(), past=kept(tmp_path, "past"))
+    loader = Loader(memory=kept(tmp_path, "declared"))
+    loader.load(await first(again))
+    past = await again.at(good.revision)
+    assert past is not None
+    with pytest.raises(SourceError):
+        loader.load(past)
+    assert await again.at("unknown") is None

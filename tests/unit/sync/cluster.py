@@ -73,6 +73,7 @@ class Feed:
         self._shown: asyncio.Queue[Snapshot | SourceProblem] = asyncio.Queue()
         self.triggers = 0
         self.looks = 0
+        self.kept: list[str] = []
         self.past: dict[str, Snapshot] = {}
 
     def show(self, *manifests: Mapping[str, Any] | bytes) -> Snapshot:
@@ -99,6 +100,9 @@ class Feed:
 
     async def at(self, revision: str) -> Snapshot | None:
         return self.past.get(revision)
+
+    def keep(self, revision: str) -> None:
+        self.kept.append(revision)
 
     async def close(self) -> None:
         return
