@@ -40,7 +40,7 @@ def _is_false(value: Any) -> bool:
 
 _NO_CLASSES = "one runtime serves all pods of a Docker host: there are no RuntimeClasses"
 _NO_DEVICES = "there are no device drivers to claim devices from"
-_NO_USER_NAMESPACE = "the engine maps the users of all containers or of none, not those of one pod"
+_NO_USER_NAMESPACE = "the engine cannot map the users of one pod: its volumes would be nobody's"
 _LINUX_ONLY = "hosts run Linux"
 _NO_RESIZE = "containers are not resized in place: other resources make other pods"
 _PLUGIN = (

@@ -70,6 +70,8 @@ def host_config(spec: ContainerSpec) -> dict[str, Any]:
     config: dict[str, Any] = {
         "IpcMode": spec.ipc,
         "PidMode": spec.pid,
+        # An engine that maps users (userns-remap) would map those of pods that did not ask for it.
+        "UsernsMode": "host",
         "OomScoreAdj": spec.oom_score_adj,
         "LogConfig": _LOGS,
         "Mounts": [_mount(mount) for mount in spec.mounts],

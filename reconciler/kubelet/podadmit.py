@@ -87,7 +87,7 @@ def _rejections(pod: Pod, rules: HostRules) -> Iterator[Rejection]:
     if "selinux" not in rules.security and _asks_selinux(pod):
         yield Rejection("SELinux", "Cannot apply seLinuxOptions: the engine runs without SELinux")
     if pod.spec.host_users is False:
-        why = "Cannot map users: the engine maps those of all containers or of none, not of a pod"
+        why = "Cannot map the users of one pod: its volumes would be nobody's"
         yield Rejection("UserNamespaces", why)
 
 

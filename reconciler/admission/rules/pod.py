@@ -107,6 +107,8 @@ def pod_spec(spec: PodSpec, path: str) -> Errors:
         yield from host_network_ports(spec.containers, f"{path}.containers")
         yield from host_network_ports(spec.init_containers, f"{path}.initContainers")
     yield from pod_security(spec, f"{path}.securityContext")
+    if spec.host_users is False:
+        yield from _host_users(spec, path)
     if spec.affinity is not None:
         yield from affinity(spec.affinity, f"{path}.affinity")
     yield from dns_config(spec.dns_config, spec.dns_policy, f"{path}.dnsConfig")
@@ -120,6 +122,15 @@ def pod_spec(spec: PodSpec, path: str) -> Errors:
     if spec.host_aliases:
         yield from _host_aliases(spec.host_aliases, f"{path}.hostAliases")
     yield from _rare(spec, path)
+
+
+def _host_users(spec: PodSpec, path: str) -> Errors:
+    """ValidateHostUsers: a user namespace of its own goes with no namespace of the host."""
+    shared = (("hostNetwork", spec.host_network), ("hostPID", spec.host_pid),
+              ("hostIPC", spec.host_ipc))  # fmt: skip
+    for field, used in shared:
+        if used:
+            yield forbidden(f"{path}.{field}", "when `hostUsers` is false")
 
 
 def _gates(spec: PodSpec, path: str) -> Errors:

@@ -74,9 +74,20 @@ def test_what_is_not_acted_on_is_named_for_sources_only() -> None:
     pod = admit(manifest("Pod", spec=spec))
     told = {error.path: str(error) for error in unsupported(pod)}
     assert told.keys() == {"spec.hostUsers", "spec.volumes[0].flexVolume"}
-    assert "the engine maps the users of all containers or of none" in told["spec.hostUsers"]
+    assert "the engine cannot map the users of one pod" in told["spec.hostUsers"]
     plain = admit(manifest("Pod", spec={"containers": [CONTAINER]}))
     assert unsupported(plain) == ()
+
+
+def test_a_user_namespace_goes_with_no_namespace_of_the_host() -> None:
+    unmasked = {"securityContext": {"procMount": "Unmasked"}}
+    spec = {"containers": [CONTAINER], "hostUsers": False, "hostPID": True, "hostIPC": True}
+    with pytest.raises(Refused) as refused:
+        admit(manifest("Pod", spec=spec))
+    assert [error.path for error in refused.value.errors] == ["spec.hostPID", "spec.hostIPC"]
+    with pytest.raises(Refused, match="`hostUsers` must be false to use `Unmasked`"):
+        admit(manifest("Pod", spec={"containers": [CONTAINER | unmasked]}))
+    admit(manifest("Pod", spec={"containers": [CONTAINER | unmasked], "hostUsers": False}))
 
 
 def test_what_did_not_change_is_not_checked_again() -> None:

@@ -132,7 +132,7 @@ def test_a_field_that_is_not_acted_on_is_refused_with_what_is_invalid() -> None:
         ("a.yaml:8:12", "spec.containers[0].image"),
         ("a.yaml:9:14", "spec.hostUsers"),
     ]
-    assert "users of all containers or of none" in _read(text).problems[1].message
+    assert "cannot map the users of one pod" in _read(text).problems[1].message
 
 
 def test_a_selector_that_does_not_match_its_template() -> None:

@@ -56,7 +56,7 @@ PROFILE = {"appArmorProfile": {"type": "RuntimeDefault"}}
         (
             {"hostUsers": False},
             "UserNamespaces",
-            "Cannot map users: the engine maps those of all containers or of none, not of a pod",
+            "Cannot map the users of one pod: its volumes would be nobody's",
         ),
     ],
 )
