@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import ssl
+import urllib.request
 
 import pytest
 
@@ -90,3 +92,7 @@ def test_a_pod_does_with_its_token_what_its_account_may(
     assert token not in daemon.log_path.read_text()
     lies_on = engine.execute(running["robot"], "stat", "-f", "-c", "%T", f"{FOLDER}/token")
     assert lies_on.strip() == "tmpfs"
+    # The host reaches the service, too, by an address that its certificate names.
+    trust = ssl.create_default_context(cafile=daemon.state_dir / "pki" / "ca.crt")
+    with urllib.request.urlopen("https://10.96.0.1/healthz", context=trust, timeout=10) as well:
+        assert well.read() == b"ok"

@@ -1,7 +1,7 @@
 """Where pods reach the API when it listens on loopback alone: the address of their own bridge.
 
-Called by `server.py`. Only what comes from the pods' range is served there (the host's own calls
-to services do, too); the rest of the world finds it closed, as the setting `listen` has it.
+Called by `server.py`. Only what comes from the pods' range or from this host is served there; the
+rest of the world finds it closed, as the setting `listen` has it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from reconciler.apiserver.security.identity import Identity
 # linux/in.h: bind to an address that the host will have when the bridge is there.
 _IP_FREEBIND = 15
 _IPV6 = 6
+_DISCARD_PORT = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +47,9 @@ def bound(address: str, port: int) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
         listening.bind((address, port))
-    except OSError:
+    except OSError as error:
         listening.close()
-        raise
+        raise OSError(error.errno, f"{error.strerror} ({address}:{port}, for pods)") from error
     return listening
 
 
@@ -58,8 +59,21 @@ def from_pods(identify: PeerIdentity, access: PodAccess) -> PeerIdentity:
 
     def of_pod(transport: asyncio.Transport) -> Identity | None:
         peer = transport.get_extra_info("peername")
-        if not peer or ipaddress.ip_address(peer[0]) not in pods:
+        if not peer or not (ipaddress.ip_address(peer[0]) in pods or _is_own(peer[0])):
             transport.abort()
         return identify(transport)
 
     return of_pod
+
+
+def _is_own(address: str) -> bool:
+    """Say whether an address is this host's: what it sends to its own service is masqueraded.
+
+    The kernel answers it: to its own address, and to no other, a host speaks from that address.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((address, _DISCARD_PORT))  # sends nothing
+        except OSError:
+            return False
+        return bool(probe.getsockname()[0] == address)

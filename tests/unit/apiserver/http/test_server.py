@@ -13,7 +13,7 @@ from random import Random
 import pytest
 
 from reconciler.apiserver.http import listener
-from reconciler.apiserver.http.podlistener import PodAccess, is_closed_to_pods, pod_side
+from reconciler.apiserver.http.podlistener import PodAccess, from_pods, is_closed_to_pods, pod_side
 from reconciler.apiserver.http.server import (
     ApiServer,
     ApiSettings,
@@ -196,16 +196,26 @@ async def test_pods_come_in_at_the_address_of_their_bridge(pki: Path, tmp_path: 
         assert (await get(streams, "/healthz"))[0] == 200
 
 
-async def test_nobody_else_comes_in_there(pki: Path, tmp_path: Path) -> None:
-    access = PodAccess("127.0.0.2", "10.244.0.0/24")
-    async with served(pki, tmp_path / "api.sock", access) as server:
-        context = ssl.create_default_context(cafile=pki / "ca.crt")
-        port = split_address(server.address)[1]
-        reader, writer = await asyncio.open_connection("127.0.0.2", port, ssl=context)
-        writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-        with contextlib.suppress(ConnectionError):
-            assert await reader.read() == b""
-        writer.close()
+class Arrived(asyncio.Transport):
+    """A connection from an address."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__({"peername": (address, 40000)})
+        self.cut = False
+
+    def abort(self) -> None:
+        self.cut = True
+
+
+@pytest.mark.parametrize(
+    ("address", "cut"),
+    [("10.244.0.7", False), ("127.0.0.1", False), ("10.244.1.7", True), ("192.0.2.7", True)],
+)
+def test_nobody_but_pods_and_this_host_comes_in_there(address: str, cut: bool) -> None:
+    identify = from_pods(lambda _: None, PodAccess("10.244.0.1", "10.244.0.0/24"))
+    arrived = Arrived(address)
+    assert identify(arrived) is None
+    assert arrived.cut is cut
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.unit.apiserver.security.cluster import PODS, RBAC, Cluster, on
 
 
@@ -138,3 +140,23 @@ async def test_a_kubelet_sees_the_secrets_of_its_own_pods_alone() -> None:
     assert await may("GET", PODS) == 200
     stranger = await cluster.ask_as("system:node:n1", "GET", f"{secrets}/mine")
     assert stranger[0] == 403  # a name alone makes no kubelet
+
+
+@pytest.mark.parametrize(
+    ("method", "part"),
+    [
+        ("GET", "log"),
+        ("GET", "exec"),
+        ("POST", "exec"),
+        ("POST", "attach"),
+        ("POST", "portforward"),
+        ("GET", "proxy/secret"),
+        ("POST", "eviction"),
+        ("PUT", "ephemeralcontainers"),
+        ("PATCH", "status"),
+    ],
+)
+async def test_nobody_enters_the_pod_of_another(method: str, part: str) -> None:
+    cluster = await Cluster().start()
+    await cluster.bind("own", "system:aggregate-to-edit", "jane", namespace="kube-public")
+    assert (await cluster.ask_as("jane", method, f"{PODS}/p/{part}"))[0] == 403
