@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 PYTEST_ARGS ?=
 
-.PHONY: help setup docker test-tools images daemon-image demo demo-down test test-unit proof-rollouts histories fuzz torture soak sim lint format bench lock clean
+.PHONY: help setup docker test-tools images daemon-image demo demo-down test test-unit proof-rollouts histories fuzz torture soak sim sim-mutations lint format bench lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -58,6 +58,9 @@ soak: setup docker test-tools ## break a real world for MINUTES (10): engine, di
 
 audit: ## ask the advisory service about every locked library
 	@scripts/audit
+
+sim-mutations: setup ## put bugs into the program by hand, and see that the simulation finds each
+	@$(PYTHON) -m tests.sim.mutations
 
 lint: setup ## ruff, mypy and the import contracts
 	@.venv/bin/ruff format --check .

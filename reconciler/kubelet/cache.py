@@ -7,7 +7,7 @@ has dealt with it, so that restarts are counted and the last state is known.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
 
@@ -21,7 +21,8 @@ _KILLED = 137
 class ContainerCache:
     """Containers by id and by pod; `doubtful` ones want an inspection before a plan."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
         self._by_pod: dict[PodKey, dict[str, PodContainer]] = {}
         self._pods: dict[str, PodKey] = {}
         self._doubtful: set[str] = set()
@@ -39,12 +40,23 @@ class ContainerCache:
         return tuple(sorted(self._doubtful & self._by_pod.get(pod, {}).keys()))
 
     def put(self, state: Container) -> PodKey:
-        """Take in a container as the engine described it; return its pod."""
+        """Take in a container as the engine described it; return its pod.
+
+        One that ended later than now did so before the wall clock was set back.
+        """
+        if state.finished is not None and state.finished > (now := self._now()):
+            state = replace(state, finished=now)
         container = PodContainer(state)
         self._by_pod.setdefault(container.pod, {})[state.id] = container
         self._pods[state.id] = container.pod
         self._doubtful.discard(state.id)
         return container.pod
+
+    def clock_set(self, pod: PodKey) -> None:
+        """The wall clock was set: what the pod's containers say of the future is now."""
+        for container in self.of(pod):
+            if container.id not in self._doubtful:
+                self.put(container.state)
 
     def drop(self, container: str) -> None:
         """Forget a container that was removed on purpose."""

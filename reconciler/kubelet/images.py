@@ -155,6 +155,7 @@ class Images:
         if pull.failed_at is None:
             return
         now = self._clock.now()
+        pull.failed_at = min(pull.failed_at, now)  # the wall clock may have been set back
         until = pull.failed_at + timedelta(seconds=pull.delay)
         if now < pull.failed_at + _SHOW_ERROR:
             shown = min(until, pull.failed_at + _SHOW_ERROR)

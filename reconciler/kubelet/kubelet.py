@@ -78,7 +78,7 @@ class Kubelet:
         self._group: asyncio.TaskGroup | None = None
         self._listed = asyncio.Event()
         self._strays: tuple[str, ...] = ()
-        self._cache = ContainerCache()
+        self._cache = ContainerCache(clock.now)
         host = host_of(options)
         allocatable = host.allocatable or {}
         drivers, scope = options.volume_drivers, options.scope

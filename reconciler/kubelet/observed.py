@@ -27,6 +27,11 @@ class Stopping:
     signalled: datetime | None = None
     killed: bool = False
 
+    def moved(self, by: timedelta) -> Stopping:
+        """Return the same on a clock that was set by so much."""
+        signalled = self.signalled + by if self.signalled is not None else None
+        return Stopping(self.since + by, self.deadline + by, signalled, self.killed)
+
 
 @dataclass(frozen=True, slots=True)
 class Condemned:

@@ -106,6 +106,8 @@ class PodWorker:
     async def reconcile(self, key: PodKey) -> Outcome:
         """Bring the pod as near to its object as can be done now."""
         memory = self._memory.setdefault(key, Memory())
+        if memory.follow(self._clock):
+            self._cache.clock_set(key)
         try:
             for _ in range(_ROUNDS):
                 next_ = await self._round(key, memory)

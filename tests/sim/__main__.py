@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import multiprocessing
 import os
 import sys
 import time
 
 from tests.sim.history import History, drawn
-from tests.sim.play import Verdict, play
+from tests.sim.play import Verdict, play, sweep
 from tests.sim.shrink import shrunk
 
 _BATCH = 25
@@ -86,9 +85,7 @@ def _one(seed: int) -> tuple[Verdict, float]:
     verdict = play(drawn(seed))
     _played += 1
     if _played % _BATCH == 0:
-        gc.unfreeze()  # the program froze what it loaded; here its world has ended
-        gc.collect()
-        gc.freeze()
+        sweep()
     return verdict, time.process_time() - began
 
 

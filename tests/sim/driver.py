@@ -70,6 +70,7 @@ class Driver:
                 deeds.push(manifests.healed(deeds.tree))
             if deeds.rewritten and now - asked > _ASK_AGAIN and world.plane is not None:
                 asked = now
+                world.laws.asked = True
                 world.plane.trigger()
             await asyncio.sleep(_LOOK)
 

@@ -84,6 +84,10 @@ def _objects(world: World, declared: list[Manifest]) -> Iterator[str]:
     for key, obj in live.items():
         if source_of(obj) and key not in wanted:
             yield f"{key} is there and not declared"
+    homes = {name for kind, _, name in live if kind == "Namespace"} | {"", "default", "kube-system"}
+    for key in live:
+        if key[1] not in homes:
+            yield f"{key} is in a namespace that is not there"
     if ("ConfigMap", "default", "by-hand") not in live:
         yield "the object made by hand is gone"
 

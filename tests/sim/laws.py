@@ -71,6 +71,10 @@ class Laws:
         self.unready_nodes: set[str] = set()
         self.always_declared: set[tuple[str, str, str]] | None = None
         self.troubled = 0.0
+        self.cluster_ips: dict[tuple[str, str], str] = {}
+        self.applied = ""
+        self.asked = False
+        self.related: Callable[[str, str], bool] = lambda _old, _new: True
         self._changes: dict[str, list[int]] = {}
         self._watchers: dict[object, tuple[str, int]] = {}
 
@@ -96,6 +100,10 @@ class Laws:
             self.uids.pop(uid, None)
         else:
             self.uids[uid] = (kind, namespace, name)
+        self._look_at(event, body, gone=gone)
+
+    def _look_at(self, event: Event, body: dict[str, Any], *, gone: bool) -> None:
+        kind, namespace, name = event.record.key
         match kind:
             case "Pod":
                 self._pod(event, body, gone=gone)
@@ -105,6 +113,10 @@ class Laws:
                 self.namespaces[name] = "deletionTimestamp" in body["metadata"]
             case "Node":
                 self._node(name, body)
+            case "Service":
+                self._service((namespace, name), body, gone=gone)
+            case "Source.gitops.reconciler.dev":
+                self._source(body)
 
     def watched(self, watcher: object, kind: type[Any], revision: int) -> None:
         """See what a watcher gets: its first call says from where, each other one is an event."""
@@ -128,10 +140,28 @@ class Laws:
         ready = any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
         (self.unready_nodes.discard if ready else self.unready_nodes.add)(name)
 
+    def _service(self, key: tuple[str, str], body: dict[str, Any], *, gone: bool) -> None:
+        self.cluster_ips.pop(key, None)
+        address = body["spec"].get("clusterIP", "")
+        if gone or address in ("", "None"):
+            return
+        if address in self.cluster_ips.values():
+            self.broken("no address used twice", f"{address} of service {key}")
+        self.cluster_ips[key] = address
+
+    def _source(self, body: dict[str, Any]) -> None:
+        """What is applied builds on what was, or is an earlier state of it, unless asked for."""
+        before, now = self.applied, body.get("status", {}).get("appliedRevision", "")
+        if not now or now == before:
+            return
+        self.applied = now
+        if before and not self.asked and not self.related(before, now):
+            self.broken("a rewritten history waits for a person", f"{now[:12]} after {before[:12]}")
+
     def _pod(self, event: Event, body: dict[str, Any], *, gone: bool) -> None:
         key, value = event.record.key[1:], event.record.value
         if gone:
-            self.pods.pop(key, None)
+            self._released(self.pods.pop(key, None))
             return
         facts = _pod_facts(body, value)
         before = self.pods.get(key)
@@ -197,8 +227,6 @@ class Laws:
                     self.broken("nothing deleted that no rule deletes", f"sync deletes {key}")
             case "replication":
                 self._rolled(self.pods.get((namespace, name)))
-            case "kubelet" if grace == 0:
-                self._released(self.pods.get((namespace, name)))
             case "namespace":
                 if self.namespaces.get(namespace) is False:
                     self.broken("nothing deleted that no rule deletes", f"{namespace} {name}")
@@ -225,9 +253,9 @@ class Laws:
             self.broken("never fewer ready than unavailable allows", text)
 
     def _released(self, pod: PodFacts | None) -> None:
-        """The kubelet lets a pod's object go: nothing of it may run any more."""
-        if pod is None:
-            return
+        """A pod's object goes: nothing of it may run any more."""
+        if pod is None or not orjson.loads(pod.value)["spec"].get("terminationGracePeriodSeconds"):
+            return  # without any grace its object goes at once: Kubernetes' rule
         running = [
             c.state.name
             for host in self.hosts

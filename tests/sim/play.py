@@ -93,6 +93,13 @@ def _listener(world: World) -> Any:
     return listen
 
 
+def sweep() -> None:
+    """Clear away what many histories left, which the program froze as if it were to stay."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+
+
 def _memory() -> str | None:
     """Return where files cost least."""
     return "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - a folder of our own in it

@@ -57,6 +57,10 @@ class Remote:
         self.head = made.id
         return made
 
+    def related(self, one: str, other: str) -> bool:
+        """Say whether one of the two builds on the other."""
+        return self.builds_on(one, other) or self.builds_on(other, one)
+
     def builds_on(self, new: str, old: str) -> bool:
         while new:
             if new == old:

@@ -96,6 +96,7 @@ class World:
         self.wire = Wire()
         self.hosts = [self._host(number) for number in range(history.nodes)]
         self.laws.hosts = self.hosts
+        self.laws.related = self.remote.related
         self.running: dict[int, Process] = {}
         self.down: set[int] = set()
         self.plane: ControlPlane | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 from reconciler.model.container import EphemeralContainer
@@ -225,3 +226,31 @@ def test_an_ephemeral_container_runs_beside_the_others(node: Node, play: Any) ->
 
 def _ended(statuses: tuple[ContainerStatus, ...]) -> bool:
     return any(status.state.terminated is not None for status in statuses)
+
+
+def test_a_wall_clock_that_is_set_neither_prolongs_nor_shortens_a_grace(
+    node: Node, play: Any
+) -> None:
+    async def scene() -> None:
+        for jump in (-3600, 3600):
+            await node.create(
+                containers=[one("app", "sh", "-c", "trap '' TERM; serve")],
+                terminationGracePeriodSeconds=20,
+            )
+            await node.until(ready)
+            await node.client.delete(Pod, "web", "default")
+            await asyncio.sleep(5)
+            node.clock.jump += timedelta(seconds=jump)
+            assert 14 <= await node.until_gone() < 18
+
+    play(scene())
+
+
+def test_a_wall_clock_set_back_does_not_hold_up_a_restart(node: Node, play: Any) -> None:
+    async def scene() -> None:
+        await node.create(containers=[one("app", "sh", "-c", "sleep 1; exit 1")])
+        await node.until(lambda pod: _restarts(pod.status.container_statuses) == 1)
+        node.clock.jump -= timedelta(hours=1)
+        await node.until(lambda pod: _restarts(pod.status.container_statuses) == 2, limit=30)
+
+    play(scene())
