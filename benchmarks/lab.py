@@ -122,7 +122,7 @@ def wrk(address: str, port: int, seconds: float, *more: str, enter: tuple[str, .
     command = (*enter, "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds:.0f}s", *more)
     told = run(*command, f"http://{address}:{port}/")
     found = _RATE.search(told)
-    if found is None or _ERRORS.search(told):
+    if found is None or not float(found[1]) or _ERRORS.search(told):
         raise SystemExit(f"wrk through {address}:{port} failed:\n{told}")
     return float(found[1])
 

@@ -16,7 +16,7 @@ from tests.integration.images import ensure_busybox
 
 _FIRST_HAPROXY_PORT = 20000
 _BRIDGE_ADDRESS = "10.244.0.1"
-_IPTABLES_ADDRESS = "10.97.200.1"
+_OTHER_ADDRESS, _ROUTE = "10.97.200.1", "10.97.0.0/16"
 
 
 def address(number: int) -> str:
@@ -32,16 +32,32 @@ def endpoints(number: int) -> tuple[str, ...]:
 
 
 @contextmanager
+def one_rule(lab: Lab, port: int) -> Iterator[tuple[str, int]]:
+    """Load the least that can be: one rule that leads one address to one endpoint."""
+    table = f"""table ip bare {{ chain prerouting {{
+        type nat hook prerouting priority dstnat;
+        ip daddr {_OTHER_ADDRESS} tcp dport {port} dnat to {ENDPOINTS[0]}:{port}
+    }} }}"""
+    nft = ("ip", "netns", "exec", lab.host, "nft")
+    subprocess.run((*nft, "-f", "-"), input=table, text=True, check=True)
+    run("ip", "netns", "exec", lab.host, "ip", "route", "replace", _ROUTE, "dev", "reconciler0")
+    try:
+        yield _OTHER_ADDRESS, port
+    finally:
+        run(*nft, "delete", "table", "ip", "bare")
+
+
+@contextmanager
 def iptables(lab: Lab, size: int, port: int) -> Iterator[tuple[str, int]]:
     """Load chains as kube-proxy writes them; the measured service stands in the middle."""
     services = [(address(number), 80, endpoints(number)) for number in range(size - 1)]
-    services.insert(size // 2, (_IPTABLES_ADDRESS, port, ENDPOINTS))
+    services.insert(size // 2, (_OTHER_ADDRESS, port, ENDPOINTS))
     enter = ("ip", "netns", "exec", lab.host)
     restore = (*enter, "iptables-legacy-restore", "--wait")
     subprocess.run(restore, input="\n".join(_chains(services)), text=True, check=True)
-    run(*enter, "ip", "route", "replace", "10.97.0.0/16", "dev", "reconciler0")
+    run(*enter, "ip", "route", "replace", _ROUTE, "dev", "reconciler0")
     try:
-        yield _IPTABLES_ADDRESS, port
+        yield _OTHER_ADDRESS, port
     finally:
         empty = "*nat\nCOMMIT\n"  # restoring a table empties it first
         subprocess.run(restore, input=empty, text=True, check=True)

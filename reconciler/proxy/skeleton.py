@@ -3,7 +3,7 @@
 `commands.py` sends it to the kernel; the unit tests' virtual packets walk the same text.
 
 A new connection meets, in this order (an established one is translated by the kernel's connection
-tracking and meets none of it):
+tracking and meets the filters of 1 and 3 only, whose first match is the cheapest that fails):
 
 1. `guard` (raw): a packet from a pod that claims a loopback address is dropped. The bridge has
    `route_localnet`, which node ports on 127.0.0.1 need; without this rule a pod could reach the
@@ -12,13 +12,13 @@ tracking and meets none of it):
    addresses, the node port map, each one lookup. Their verdicts are `spread-tcp-n`,
    `sticky-tcp-n`, `refuse`, `discard`, or `divided`, where pods and the host are served otherwise
    than outsiders.
-3. `remember`, `remember-output`: for a service with client affinity, the (client, frontend) pair
-   is recorded with the backend that was drawn, and its time-out starts again.
-4. `forward`, `local`, `input`: what is still addressed to the service range, or to a load
+3. `forward`, `local`, `input`: what is still addressed to the service range, or to a load
    balancer's address that is on this host for services alone, has no service: refused.
-5. `postrouting` (nat): the source is rewritten only where the answer would otherwise miss this
-   host: a pod that reaches itself, 127.0.0.1, a backend outside the pod network, and pods that
-   leave the cluster.
+4. `arrival`, `postrouting` (nat): for a service with client affinity, the (client, frontend) pair
+   is recorded with the backend that was drawn, and its time-out starts again.
+5. `postrouting`: the source is rewritten only where the answer would otherwise miss this host: a
+   pod that reaches itself, 127.0.0.1, a backend outside the pod network, and pods that leave the
+   cluster.
 
 No packet mark and no connection mark is read or written, so others' marks stay theirs.
 """
@@ -70,11 +70,10 @@ _CHAINS = {
     "guard": "type filter hook prerouting priority raw;",
     "prerouting": "type nat hook prerouting priority dstnat - 10;",
     "output": "type nat hook output priority -110;",
-    "remember": "type filter hook prerouting priority dstnat + 10;",
-    "remember-output": "type filter hook output priority -90;",
     "forward": "type filter hook forward priority filter - 10;",
     "local": "type filter hook output priority filter - 10;",
     "input": "type filter hook input priority filter - 10;",
+    "arrival": "type nat hook input priority 90;",
     "postrouting": "type nat hook postrouting priority srcnat - 10;",
     "frontends": "",
     "frontend-ports": "",
@@ -134,8 +133,8 @@ def fixed_rules(network: Network) -> tuple[tuple[str, str], ...]:
 
 def _guard_rules() -> tuple[tuple[str, str], ...]:
     return (
-        ("guard", f'iifname "{BRIDGE}" ip daddr 127.0.0.0/8 drop'),
-        ("guard", f'iifname "{BRIDGE}" ip saddr 127.0.0.0/8 drop'),
+        ("guard", f'ip daddr 127.0.0.0/8 iifname "{BRIDGE}" drop'),
+        ("guard", f'ip saddr 127.0.0.0/8 iifname "{BRIDGE}" drop'),
     )
 
 
@@ -165,8 +164,9 @@ def _affinity_rules() -> tuple[tuple[str, str], ...]:
     original = "ct original ip daddr . meta l4proto . ct original proto-dst vmap @sticky"
     ports = "meta l4proto . ct original proto-dst vmap @sticky-ports"
     return (
-        ("remember", "ct state new ct status dnat jump affine"),
-        ("remember-output", "ct state new ct status dnat jump affine"),
+        # chains for translation see the first packet of a connection only: others pay nothing
+        ("arrival", "ct status dnat jump affine"),
+        ("postrouting", "ct status dnat jump affine"),
         *(("affine", f"meta l4proto {proto} {original}") for proto in PROTOCOLS),
         *(("affine", f"meta l4proto {proto} {ports}") for proto in PROTOCOLS),
     )
@@ -176,7 +176,7 @@ def _stray_rules(network: Network) -> tuple[tuple[str, str], ...]:
     stray = f"ip daddr {network.service_cidr} fib daddr type != local goto refuse"
     return (
         # an answer that connection tracking disowns would reach the client untranslated
-        ("forward", f'iifname "{BRIDGE}" meta l4proto tcp ct state invalid drop'),
+        ("forward", f'ct state invalid iifname "{BRIDGE}" meta l4proto tcp drop'),
         ("forward", stray),
         ("local", stray),
         # an answer to the host's own call of such an address is no new connection
@@ -188,17 +188,19 @@ def _stray_rules(network: Network) -> tuple[tuple[str, str], ...]:
 
 
 def _source_rules(network: Network) -> tuple[tuple[str, str], ...]:
+    """What most connections fail by comes first in each rule."""
     remote = "ip daddr . meta l4proto . ct original proto-dst @remote masquerade"
     outside = f'oifname != {{ "{BRIDGE}", "lo" }}'
+    elsewhere = f"ip daddr != {network.pod_cidr}"
     return (
         ("postrouting", "ct status dnat ip saddr . ip daddr @hairpin masquerade"),
-        ("postrouting", f'oifname "{BRIDGE}" ip saddr 127.0.0.0/8 masquerade'),
+        ("postrouting", f'ip saddr 127.0.0.0/8 oifname "{BRIDGE}" masquerade'),
         (
             "postrouting",
             f"ip saddr {network.pod_cidr} ip daddr != {network.cluster_cidr} {outside} masquerade",
         ),
         *(
-            ("postrouting", f"{outside} ct status dnat meta l4proto {proto} {remote}")
+            ("postrouting", f"{elsewhere} meta l4proto {proto} ct status dnat {outside} {remote}")
             for proto in PROTOCOLS
         ),
     )

@@ -14,10 +14,10 @@ from ipaddress import ip_address, ip_network
 from random import Random
 
 HOOKS = {
-    "prerouting": ("guard", "prerouting", "remember"),
-    "output": ("output", "remember-output", "local"),
+    "prerouting": ("guard", "prerouting"),
+    "output": ("output", "local"),
     "forward": ("forward",),
-    "input": ("input",),
+    "input": ("input", "arrival"),
     "postrouting": ("postrouting",),
 }
 _ENDS = {
