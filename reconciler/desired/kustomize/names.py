@@ -8,11 +8,16 @@ workload do there. Without it a generated ConfigMap could not be used here.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
+from reconciler.desired.kustomize import rbac
 from reconciler.desired.kustomize.fields import FieldSpec, change, specs_for
 from reconciler.desired.kustomize.hashing import suffix
 from reconciler.desired.kustomize.resource import Id, Place, Resource, bad
+
+_Renamed = dict[tuple[str, str], list[Resource]]
+"""Objects by kind and former name."""
 
 _UNNAMED = frozenset(("Namespace", "CustomResourceDefinition", "APIService"))
 _PODS = {
@@ -74,7 +79,7 @@ def add_hashes(resources: Iterable[Resource]) -> None:
 
 def follow(resources: Sequence[Resource]) -> None:
     """Make every reference name what its object is called now; raises `Bad` if it is unclear."""
-    renamed: dict[tuple[str, str], list[Resource]] = {}
+    renamed: _Renamed = {}
     for each in resources:
         for name in {former.name for former in each.former}:
             renamed.setdefault((each.kind, name), []).append(each)
@@ -84,20 +89,35 @@ def follow(resources: Sequence[Resource]) -> None:
         for kind, specs in _REFERENCES.items():
             for spec in specs_for(specs, each.kind):
                 change(each.value, spec, _renaming(each, kind, renamed))
+        rbac.follow(each, partial(_meant, each, renamed))
 
 
-def _renaming(referrer: Resource, kind: str, renamed: dict[tuple[str, str], list[Resource]]) -> Any:
+def _renaming(referrer: Resource, kind: str, renamed: _Renamed) -> Any:
     def new(old: Any) -> Any:
-        if not isinstance(old, str):
-            return old
-        found = [c for c in renamed.get((kind, old), ()) if _reaches(referrer, c)]
-        found = _nearest(referrer, found)
-        names = {each.id.name for each in found}
-        if len(names) > 1:
-            raise _unclear(referrer.place, referrer.id, f"{kind} {old}", sorted(names))
-        return names.pop() if names else old
+        found = _meant(referrer, renamed, kind, old) if isinstance(old, str) else None
+        return old if found is None else found.id.name
 
     return new
+
+
+def _meant(
+    referrer: Resource, renamed: _Renamed, kind: str, old: str, namespace: str | None = None
+) -> Resource | None:
+    """Return the object that a reference means by a former name, in a namespace if it says one."""
+    candidates = renamed.get((kind, old), ())
+    if namespace:
+        found = [each for each in candidates if _was_in(each, namespace)]
+    else:
+        found = [each for each in candidates if _reaches(referrer, each)]
+    found = _nearest(referrer, found)
+    names = {each.id.name for each in found}
+    if len(names) > 1:
+        raise _unclear(referrer.place, referrer.id, f"{kind} {old}", sorted(names))
+    return found[0] if found else None
+
+
+def _was_in(candidate: Resource, namespace: str) -> bool:
+    return any(each.with_default().namespace == namespace for each in candidate.ids())
 
 
 def _reaches(referrer: Resource, candidate: Resource) -> bool:

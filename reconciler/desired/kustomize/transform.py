@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from reconciler.desired.kustomize import rbac
 from reconciler.desired.kustomize.fields import FieldSpec, change, specs_for
 from reconciler.desired.kustomize.resource import Json, Resource
 from reconciler.desired.patterns import compiled
@@ -36,6 +37,7 @@ def set_namespace(resources: Iterable[Resource], namespace: str) -> None:
         elif each.namespaced:
             each.remember()
             each.metadata["namespace"] = namespace
+        rbac.move_default_subjects(each, namespace)
 
 
 def set_pairs(

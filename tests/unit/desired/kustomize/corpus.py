@@ -151,9 +151,69 @@ def _patch(patch: str, more: str = "") -> Case:
     return _all(f"patches: [{{path: p.yaml{more}}}]\n", p_yaml=patch)
 
 
+_GROUP = "rbac.authorization.k8s.io"
+RBAC = f"""\
+apiVersion: v1
+kind: ServiceAccount
+metadata: {{name: robot}}
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {{name: default}}
+---
+apiVersion: {_GROUP}/v1
+kind: Role
+metadata: {{name: reader}}
+rules:
+- {{apiGroups: [""], resources: [secrets, configmaps], resourceNames: [sec, cfg, else], verbs: [get]}}
+---
+apiVersion: {_GROUP}/v1
+kind: ClusterRole
+metadata: {{name: reader}}
+rules: []
+---
+apiVersion: {_GROUP}/v1
+kind: RoleBinding
+metadata: {{name: a}}
+roleRef: {{apiGroup: {_GROUP}, kind: Role, name: reader}}
+subjects:
+- {{kind: ServiceAccount, name: robot}}
+- {{kind: ServiceAccount, name: robot, namespace: default}}
+- {{kind: ServiceAccount, name: default, namespace: else}}
+- {{kind: ServiceAccount, name: stranger, namespace: else}}
+- {{kind: User, name: jane, apiGroup: {_GROUP}}}
+---
+apiVersion: {_GROUP}/v1
+kind: ClusterRoleBinding
+metadata: {{name: b}}
+roleRef: {{apiGroup: {_GROUP}, kind: ClusterRole, name: reader}}
+subjects:
+- {{kind: ServiceAccount, name: robot, namespace: default}}
+- {{kind: ServiceAccount, name: default, namespace: else}}
+- {{kind: ServiceAccount, name: other, namespace: default}}
+---
+apiVersion: {_GROUP}/v1
+kind: ClusterRoleBinding
+metadata: {{name: c}}
+roleRef: {{apiGroup: {_GROUP}, kind: ClusterRole, name: view}}
+subjects:
+- {{kind: Group, name: team, apiGroup: {_GROUP}}}
+"""
+
+
+def _rbac(more: str) -> Case:
+    return _small(
+        f"resources: [cfg.yaml, sec.yaml, rbac.yaml]\n{more}", sec_yaml=HIDDEN, rbac_yaml=RBAC
+    )
+
+
 _RC = "apiVersion: v1\nkind: ReplicationController\nmetadata: {name: web}\nspec:\n  template:\n    spec:\n"
 
 CASES: dict[str, Case] = {
+    "rbac": _rbac(""),
+    "rbac-prefix": _rbac("namePrefix: p-\n"),
+    "rbac-namespace": _rbac("namespace: team\n"),
+    "rbac-both": _rbac("namespace: team\nnameSuffix: -x\n"),
     "resources": _all(""),
     "json-resource": _small(
         "resources: [a.json]\n",
