@@ -18,7 +18,6 @@ from pathlib import Path
 from random import Random
 
 import structlog
-import watchfiles
 
 from reconciler.core.chance import chance
 from reconciler.core.clock import Clock
@@ -34,6 +33,7 @@ from reconciler.source.gittree import all_files, is_plain, is_utf8, manifest_fil
 from reconciler.source.mirror import FETCHED, discard, is_damage
 from reconciler.source.snapshot import Contents, FileRef, Snapshot, SourceError, SourceProblem
 from reconciler.source.submodules import JoinedContents, Submodules
+from reconciler.source.watching import watch
 
 _COMMIT = re.compile("[0-9a-f]{40}([0-9a-f]{24})?")
 
@@ -383,13 +383,8 @@ class GitSource:
         loop = asyncio.get_running_loop()
         common = await loop.run_in_executor(self._executor, repository.common_dir)
         places = [common / "refs", common / "logs", repository.git_dir / "logs"]
-        async for _ in watchfiles.awatch(
-            *{place for place in places if place.is_dir()},
-            watch_filter=None,
-            step=int(self._options.watch_step * 1000),
-            debounce=200,
-            rust_timeout=60_000,
-        ):
+        present = {place for place in places if place.is_dir()}
+        async for _ in watch(*present, step=self._options.watch_step, debounce=0.2):
             self._wake.set()
             if not common.is_dir():
                 return

@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
-import watchfiles
 
 from reconciler.core.clock import Clock
 from reconciler.source.announce import Announcer
@@ -24,6 +23,7 @@ from reconciler.source.files import TreeLimits
 from reconciler.source.listing import Past, decoded, encoded
 from reconciler.source.snapshot import FileRef, Snapshot, SourceError, SourceProblem
 from reconciler.source.tree import DirectoryTree
+from reconciler.source.watching import watch
 
 _RECENT = 2
 """Revisions before the newest whose files are known without `past`."""
@@ -216,14 +216,8 @@ class DirectorySource:
 
     async def _watch_once(self) -> None:
         timing = self._timing
-        async for changes in watchfiles.awatch(
-            self._root,
-            watch_filter=None,
-            debounce=int(timing.debounce * 1000),
-            step=int(timing.step * 1000),
-            rust_timeout=60_000,
-        ):
-            self._changed.update(path for _, path in changes)
+        async for changed in watch(self._root, step=timing.step, debounce=timing.debounce):
+            self._changed |= changed
             self._wake.set()
             if not self._root.is_dir():
                 return  # inotify follows the removed directory, not the one that takes its name

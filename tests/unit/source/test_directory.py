@@ -168,3 +168,28 @@ async def test_a_secret_that_broke_is_not_had_from_the_past(tmp_path: Path) -> N
     with pytest.raises(SourceError):
         loader.load(past)
     assert await again.at("unknown") is None
+
+
+async def test_as_many_directories_are_watched_as_there_are_sources(tmp_path: Path) -> None:
+    roots = [tmp_path / f"root{number}" for number in range(45)]
+    running = []
+    for root in roots:
+        root.mkdir()
+        (root / "a.yaml").write_text("a: 1\n")
+        running.append(Watched(root))
+    for each in running:
+        await each.next()
+    last = asyncio.create_task(running[-1].until("a.yaml", "b.yaml"))
+    others = [asyncio.create_task(each.until("b.yaml")) for each in running[:-1]]
+    async with asyncio.timeout(DEADLINE):  # until only a watch sees what comes: for a minute
+        while running[-1].source._looks < 2:  # noqa: ASYNC110 - nothing tells it
+            await asyncio.sleep(0.01)
+    (roots[-1] / "b.yaml").write_text("b: 1\n")
+    async with asyncio.timeout(DEADLINE):
+        await last
+    for each in others:
+        each.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+    for watched in running:
+        await watched.source.close()
+        await watched.states.aclose()  # type: ignore[attr-defined] - a generator
