@@ -38,6 +38,10 @@ Takes = Callable[[Pod, Node], bool]
 """Whether a pod may be bound to a node, as far as both of them say it."""
 
 
+_Image = tuple[str, str, tuple[tuple[str, str], ...]]
+"""An image, the policy by which it is pulled, and namespace and name of each pull secret."""
+
+
 @dataclass(frozen=True, slots=True)
 class Requests:
     """The objects that ask for images; without `pulls` nothing has to be waited for."""
@@ -68,17 +72,13 @@ def requests(plan: Plan, situation: Situation, source: str, record: str, takes: 
         key=lambda node: node.metadata.name,
     )
     copies: dict[ObjectKey, Secret] = {}
+    asked = [(pod, tuple(_images(pod, situation, source, record, copies))) for pod in pods]
     pulls = []
     for node in nodes:
-        images = {
-            wanted: None
-            for pod in pods
-            if _may_run(pod, node, takes)
-            for wanted in _images(pod, situation, source, record, copies)
-        }
+        images = {image for pod, its in asked if _may_run(pod, node, takes) for image in its}
         if images:
             pulls.append(_pull(source, record, node.metadata.name, images))
-    return Requests(tuple(pulls), tuple(copies.values()))
+    return Requests(tuple(pulls), tuple(copies.values()) if pulls else ())
 
 
 def progress(asked: Requests, live: Mapping[ObjectKey, KubeObject]) -> Progress:
@@ -153,7 +153,7 @@ def _may_run(pod: Pod, node: Node, takes: Takes) -> bool:
 
 def _images(
     pod: Pod, situation: Situation, source: str, record: str, copies: dict[ObjectKey, Secret]
-) -> Iterator[WantedImage]:
+) -> Iterator[_Image]:
     secrets = tuple(
         _secret(
             ObjectKey("Secret", pod.metadata.namespace, each.name),
@@ -162,11 +162,7 @@ def _images(
         for each in pod.spec.image_pull_secrets
     )  # fmt: skip
     for container in (*pod.spec.init_containers, *pod.spec.containers):
-        yield WantedImage(
-            image=container.image,
-            pull_policy=container.image_pull_policy,
-            pull_secrets=secrets,
-        )
+        yield container.image, container.image_pull_policy, secrets
 
 
 def _secret(
@@ -175,14 +171,14 @@ def _secret(
     source: str,
     record: str,
     copies: dict[ObjectKey, Secret],
-) -> SecretReference:
+) -> tuple[str, str]:
     """Return where the kubelet finds a pull secret: in place, or in a copy of what is declared."""
     wanted, live = situation.desired.get(key), situation.live.get(key)
     if wanted is None or not isinstance(wanted.obj, Secret):
-        return SecretReference(name=key.name, namespace=key.namespace)
+        return key.namespace, key.name
     data = applied_manifest(wanted.manifest, source, key).get("data") or {}
     if isinstance(live, Secret) and live.data == data and live.type == wanted.obj.type:
-        return SecretReference(name=key.name, namespace=key.namespace)
+        return key.namespace, key.name
     if key not in copies:
         meta = ObjectMeta(
             name=f"pull-{record}-{len(copies)}",
@@ -190,11 +186,20 @@ def _secret(
             annotations={PULLS_FOR_ANNOTATION: source},
         )
         copies[key] = Secret(metadata=meta, type=wanted.obj.type, data=dict(data))
-    return SecretReference(name=copies[key].metadata.name, namespace=COPIES)
+    return COPIES, copies[key].metadata.name
 
 
-def _pull(source: str, record: str, node: str, images: Iterable[WantedImage]) -> ImagePull:
+def _pull(source: str, record: str, node: str, images: Iterable[_Image]) -> ImagePull:
     meta = ObjectMeta(name=f"{record}.{node}", annotations={PULLS_FOR_ANNOTATION: source})
-    ordered = sorted(images, key=lambda each: (each.image, each.pull_policy, repr(each)))
-    spec = ImagePullSpec(revision=record, node_name=node, images=tuple(ordered))
+    wanted = tuple(
+        WantedImage(
+            image=image,
+            pull_policy=policy,
+            pull_secrets=tuple(
+                SecretReference(name=name, namespace=home) for home, name in secrets
+            ),
+        )
+        for image, policy, secrets in sorted(images)
+    )
+    spec = ImagePullSpec(revision=record, node_name=node, images=wanted)
     return ImagePull(metadata=meta, spec=spec)

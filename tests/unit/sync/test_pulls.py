@@ -83,6 +83,7 @@ class TestRequests:
         live = stored({**secret, "data": dict(copy.data), "stringData": {}})
         found = asked([WEB, secret, wants], live, node("a"))
         assert found.secrets == ()
+        assert asked([WEB, secret, wants]).secrets == ()  # no node, no request, no copy
         assert found.pulls[0].spec.images[0].pull_secrets[0].namespace == "web"
 
     def test_nothing_is_known_of_a_node_that_has_not_answered_this_very_request(self):
