@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from reconciler.model.base import EMPTY, Model, always
+from reconciler.model.base import EMPTY, ListSet, Model, always
 from reconciler.model.meta import KubeObject
 from reconciler.model.reference import ObjectReference
 from reconciler.model.scalar import Int32
@@ -41,7 +41,7 @@ class EndpointHints(Model):
 
 
 class Endpoint(Model):
-    addresses: tuple[str, ...] = always(tuple)
+    addresses: Annotated[tuple[str, ...], ListSet(patch=False)] = always(tuple)
     conditions: EndpointConditions = always(EndpointConditions)
     hostname: str | None = None
     target_ref: ObjectReference | None = None
