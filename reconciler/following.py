@@ -34,6 +34,7 @@ from reconciler.source.receiver import Receiver
 from reconciler.source.snapshot import Snapshot
 from reconciler.source.still import nothing_left
 from reconciler.source.webhook import Doorkeeper
+from reconciler.sync.allocation import ServiceRanges
 from reconciler.sync.inputs import credentials_of, variables_of
 from reconciler.sync.live import Live
 from reconciler.sync.loop import Sync
@@ -126,6 +127,11 @@ class Following:
                 bounds=shape.bounds,
                 access=shape.access,
                 ending=shape.ending,
+                ranges=ServiceRanges.of(
+                    self._settings.service_cidr,
+                    (self._settings.node_port_min, self._settings.node_port_max),
+                    self._settings.cluster_dns,
+                ),
                 look=self.sources.look,
             ),
             memory=watched.clean,

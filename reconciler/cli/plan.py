@@ -21,6 +21,7 @@ from reconciler.model.gitops import RevisionError, SourceSpec
 from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.model.node import Node
 from reconciler.settings import Settings
+from reconciler.sync.allocation import ServiceRanges
 from reconciler.sync.bounds import out_of_bounds
 from reconciler.sync.care import hold_reason, plan_hash
 from reconciler.sync.data import data_effects
@@ -56,6 +57,11 @@ def run_plan(settings: Settings, console: Console, *, output: str = "text") -> i
         now=SystemClock().now(),
         keep=settings.prune_keep_seconds,
         prunes=place.spec.prune is not False,
+        ranges=ServiceRanges.of(
+            settings.service_cidr,
+            (settings.node_port_min, settings.node_port_max),
+            settings.cluster_dns,
+        ),
     )
     planned = plan(situation)
     refusals = (

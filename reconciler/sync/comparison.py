@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from reconciler.core.clock import Clock
@@ -47,6 +48,7 @@ class Comparison:
         self._clean: dict[ObjectKey, Clean] = {}
         self._memory = CleanMemory(memory)
         self._keep = options.care.prune_keep
+        self._ranges = options.ranges
         self._due: dict[ObjectKey, float] = {}
         self._learned = False
 
@@ -75,10 +77,17 @@ class Comparison:
         everything: bool,
         keys: Iterable[ObjectKey] = (),
         settled: Mapping[ObjectKey, DesiredObject] | None = None,
+        followed: bool = True,
     ) -> Plan:
-        """Plan on a thread when there is much to compare, so that the event loop stays free."""
+        """Plan on a thread when there is much to compare, so that the event loop stays free.
+
+        Of a target that is not `followed` yet, services are asked whether they can have what they
+        name: a revision that runs is kept as far as possible, one that is to come must fit.
+        """
         cold = everything and len(target.desired) > len(self._clean) + _MANY
         situation = self.situation(target, settled, copied=cold)
+        if not followed and not target.rollback:
+            situation = replace(situation, ranges=self._ranges)
         if cold:
             planned = await asyncio.to_thread(plan, situation, tuple(keys))
         else:

@@ -259,7 +259,7 @@ class Sync:
         self._declare()
         settled = self._target.desired if self._target is not None and not self._all else None
         planned = await self._comparison.plan(
-            candidate, everything=True, keys=self._suspects.keys, settled=settled
+            candidate, everything=True, keys=self._suspects.keys, settled=settled, followed=False
         )
         self._inventory.contest(planned.contested)
         if planned.refusals:

@@ -28,6 +28,7 @@ from reconciler.sync.actions import (
     Replace,
     Retire,
 )
+from reconciler.sync.allocation import ServiceRanges, unavailable
 from reconciler.sync.blame import owner_of
 from reconciler.sync.claims import urgent
 from reconciler.sync.ending import end_of, revival
@@ -84,7 +85,8 @@ class Situation:
     `rival` tells which other source keeps an object, `heir` which one it goes to when this one
     lets it go ("" for none). `prunes` says whether what is no longer declared is deleted at all;
     `ending` that the source itself is deleted, so that nothing declared is meant. `keep` is for
-    how many seconds objects rest that are declared no more.
+    how many seconds objects rest that are declared no more. `ranges` are what services are given
+    from: None asks of no service whether it can have what it names.
     """
 
     source: str
@@ -100,6 +102,7 @@ class Situation:
     prunes: bool = True
     ending: bool = False
     keep: float = 0.0
+    ranges: ServiceRanges | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +163,9 @@ def plan_keys(situation: Situation, keys: Iterable[ObjectKey]) -> Plan:
             _want(situation, wanted, live, found)
         elif live is not None and source_of(live) == situation.source:
             _unwant(situation, live, found)
+    if (ranges := situation.ranges) is not None:
+        asked = (found.actions, situation.desired, situation.live, situation.owned)
+        found.refusals.extend(unavailable(*asked, ranges))
     if found.refusals:
         refusals = tuple(sorted(found.refusals, key=place_of))
         return Plan(refusals=refusals, contested=found.contested)

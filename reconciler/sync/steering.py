@@ -16,6 +16,7 @@ from reconciler.model.meta import KubeObject
 from reconciler.model.node import Node
 from reconciler.model.pod import Pod
 from reconciler.model.streaming import NodeStreams
+from reconciler.sync.allocation import ServiceRanges
 from reconciler.sync.bounds import Bounds
 from reconciler.sync.hostaccess import Access
 from reconciler.sync.pulls import Takes
@@ -57,7 +58,8 @@ class SyncOptions:
     which nodes a pod may be bound to; `streams` reads the logs of what failed. `bounds` are the
     namespaces that it may write to (None: all);
     `access` is what it may ask of the host (None: everything). `ending` says that the source is
-    deleted: everything of it goes. `look` makes other sources look, by their names.
+    deleted: everything of it goes. `ranges` are what services are given from. `look` makes other
+    sources look, by their names.
     """
 
     spec: SourceSpec
@@ -70,6 +72,7 @@ class SyncOptions:
     bounds: Bounds = None
     access: Access = None
     ending: bool = False
+    ranges: ServiceRanges | None = None
     look: Callable[[Iterable[str]], None] = nobody_looks
 
 

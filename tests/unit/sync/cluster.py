@@ -30,6 +30,7 @@ from reconciler.model.streaming import NodeStreams
 from reconciler.source.snapshot import FileRef, Snapshot, SourceProblem
 from reconciler.store.memory import MemoryStore
 from reconciler.store.protocol import Store
+from reconciler.sync.allocation import ServiceRanges
 from reconciler.sync.live import Live, followed_kinds
 from reconciler.sync.loop import Sync
 from reconciler.sync.memory import Memory
@@ -128,6 +129,7 @@ class Cluster:
         self.memory = memory
         self.recorder: ComponentRecorder | None = None
         self.streams: NodeStreams | None = None
+        self.ranges: ServiceRanges | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Cluster]:
@@ -155,6 +157,7 @@ class Cluster:
                 care=self.care,
                 recorder=self.recorder,
                 streams=self.streams,
+                ranges=self.ranges,
             ),
             random=Random(2),
             memory=self.memory,

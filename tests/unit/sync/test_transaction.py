@@ -13,8 +13,10 @@ from reconciler.model.gitops import Revision, Source
 from reconciler.model.namespace import Namespace
 from reconciler.model.pod import Pod
 from reconciler.model.replication import ReplicationController
+from reconciler.model.service import Service
 from reconciler.model.streaming import StreamFailure
 from reconciler.model.time import format_time
+from reconciler.sync.allocation import ServiceRanges
 from reconciler.sync.care import APPROVE_ANNOTATION
 from reconciler.sync.steering import ON_FAILURE_ANNOTATION, Care
 from tests.unit.sync.cluster import Cluster, until
@@ -258,6 +260,33 @@ def test_what_the_api_refuses_is_rolled_back_too(run):
         await until(lambda: data(cluster, "a") == {"key": "1"})
 
     run(scenario)
+
+
+def test_a_service_that_cannot_have_its_port_keeps_the_whole_revision_out(virtual, clock):
+    ports = [{"port": 80, "targetPort": 80, "nodePort": 30001}]
+    spec = {"type": "NodePort", "ports": ports}
+    taken = manifest("Service", "taken", "default", spec=spec)
+
+    async def scenario(cluster):
+        await cluster.client.apply(taken, manager="hand")
+        await healthy(cluster, settings("a", key="1"))
+        mine = manifest("Service", "mine", spec=spec)
+        shown = cluster.feed.show(WEB, mine, settings("a", key="2"), settings("b"))
+        rejected = await cluster.revision(shown.revision, "Rejected")
+        (error,) = rejected.status.errors
+        assert error.message.endswith("is already allocated (by Service default/taken)")
+        assert data(cluster, "a") == {"key": "1"}
+        assert len(cluster.registry.list(ConfigMap, "web")) == 1
+        await cluster.client.delete(Service, "taken", "default")
+        await cluster.revision(shown.revision, "Healthy")
+
+    async def body():
+        cluster = Cluster(clock, care=CAREFUL)
+        cluster.ranges = ServiceRanges.of("10.96.0.0/16", (30000, 32767), "10.96.0.10")
+        async with cluster.running():
+            await scenario(cluster)
+
+    virtual.run_until_complete(body())
 
 
 def test_a_plan_that_deletes_much_waits_for_an_approval_of_this_very_plan(run):
