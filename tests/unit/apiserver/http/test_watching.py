@@ -148,7 +148,7 @@ def test_frames_are_bounded_and_channels_end_with_their_watchers():
     channel = frames.channel("asked")
     for revision in range(10_000):
         channel.keep(revision, b"frame")
-    assert len(frames._known) == 4096
+    assert len(frames._shelf.known) == 4096
     with pytest.raises(KeyError):
         channel[0]
     assert channel[9_999] == b"frame"
@@ -156,3 +156,13 @@ def test_frames_are_bounded_and_channels_end_with_their_watchers():
     del channel
     with pytest.raises(KeyError):
         frames.channel("asked")[9_999]
+
+
+def test_large_frames_are_few():
+    frames = Frames()
+    channel = frames.channel("asked")
+    for revision in range(100):
+        assert channel.keep(revision, b"x" * 1024 * 1024) is not None
+    assert len(frames._shelf.known) == 32
+    assert channel.keep(100, b"x" * 64 * 1024 * 1024) is not None
+    assert not frames._shelf.known
