@@ -12,6 +12,7 @@ import re
 import resource
 import signal
 import subprocess
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -51,6 +52,7 @@ MAX_BYTES = 4 * 1024**3
 """The largest file that git may write for a repository: its objects come in one."""
 
 _MAX_OUTPUT = 256 * 1024 * 1024
+_CHUNK = 1 << 16
 _NOT_ALONE = re.compile("not our ref|unadvertised object|not found in|does not allow")
 _OVERSIZED = re.compile("died of signal 25|File too large")
 
@@ -61,6 +63,7 @@ class GitRepository:
     def __init__(self, git_dir: Path, timeout: float, access: Access | None = None) -> None:
         self.git_dir = git_dir
         self._max_bytes = MAX_BYTES
+        self._starting = threading.Lock()
         self._timeout = timeout
         self._access = access or Access()
         # GitPython ends a process whose wrapper is collected: hold both.
@@ -197,8 +200,9 @@ class GitRepository:
 
     def kill(self) -> None:
         """End the git processes that run now; called from another thread to close."""
-        for process in tuple(self._running):
-            _kill(process)
+        with self._starting:  # one that was started is known by then
+            for process in tuple(self._running):
+                _kill(process)
 
     def is_whole(self) -> bool:
         """Return whether all that the refs need is there; reads every commit and tree."""
@@ -298,7 +302,8 @@ class GitRepository:
         stdin: bytes | None,
         environment: Mapping[str, str] | None = None,
     ) -> tuple[int, bytes, str]:
-        process = self._start(arguments, stdin is not None, environment or {})
+        with self._starting:
+            process = self._start(arguments, stdin is not None, environment or {})
         try:
             output, errors = exchange(process, stdin or b"", self._timeout, _MAX_OUTPUT)
         except TooLong as error:
@@ -363,6 +368,9 @@ def _highest(refs: Iterable[str], address: Address) -> str:
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End a git process and its helpers, and leave neither a zombie nor an open pipe."""
     _kill(process)
+    for pipe in (process.stdout, process.stderr):
+        while pipe is not None and not pipe.closed and pipe.read(_CHUNK):
+            pass  # it ends when the last helper has ended
     process.wait()
     for pipe in (process.stdin, process.stdout, process.stderr):
         if pipe is not None:

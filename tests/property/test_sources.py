@@ -60,16 +60,17 @@ async def follow(fleet, history):
 
 
 def check(fleet, known, name, *, wanted_before, wanted):
-    """Nothing lives that nobody wants, and what is wanted all the while is never made again.
+    """Nothing lives that nobody declares, and what is wanted all the while is never made again.
 
-    An object that is wanted need not live: the revision that wants it may be rejected for another.
+    A revision may be rejected for another object: then what it wants need not live, and what its
+    source followed before lives on.
     """
     live = fleet.live.objects.get(key(name))
     if live is None:
         assert not (name in known and wanted_before and wanted), f"{name} is gone"
         known.pop(name, None)
         return
-    assert wanted, f"{name} lives on"
+    assert fleet.live.declarations.of(key(name)), f"{name} lives on"
     if name in known and wanted_before:
         assert live.metadata.uid == known[name], f"{name} was made again"
     known[name] = live.metadata.uid

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import time
 from collections.abc import AsyncIterator
@@ -111,7 +112,8 @@ async def test_a_fetch_that_is_killed_is_made_good_by_the_next(tmp_path: Path) -
             await asyncio.sleep(0.001)
     running = remote.source._repository
     assert running is not None
-    running.kill()
+    for process in tuple(running._running):
+        os.killpg(process.pid, signal.SIGKILL)
     state = await looking
     assert isinstance(state, SourceProblem)
     assert read(await remote.snapshot()) == [b"a: 1\n"]
