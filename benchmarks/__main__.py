@@ -20,11 +20,12 @@ PARTS = {
     "dns": proxy_dns.main,
 }
 
-unknown = set(sys.argv[1:]) - set(PARTS)
+chosen, sys.argv[1:] = sys.argv[1:] or list(PARTS), []  # the parts read their own arguments
+unknown = set(chosen) - set(PARTS)
 if unknown:
     raise SystemExit(
         f"no such benchmark: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}"
     )
 for name, part in PARTS.items():
-    if name in (sys.argv[1:] or PARTS):
+    if name in chosen:
         part()
