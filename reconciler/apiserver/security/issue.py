@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime as dt
 import ipaddress
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -17,6 +16,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from reconciler.core import privatefile
 
 _BEFORE = dt.timedelta(minutes=5)  # clocks differ
 _CA_DAYS, _LEAF_DAYS = 3650, 365
@@ -32,14 +33,14 @@ def main() -> None:
     ca_key, ca = _authority(directory, now, renew=order["renew_ca"])
     key = ec.generate_private_key(ec.SECP256R1())
     leaf = _serving(key, ca_key, ca, order["names"], now)
-    _write(directory / "serving.key", _private(key))
-    _write(directory / "serving.crt", _pem(leaf))
+    privatefile.write(directory / "serving.key", _private(key))
+    privatefile.write(directory / "serving.crt", _pem(leaf))
     facts = {
         "names": order["names"],
         "expires": leaf.not_valid_after_utc.timestamp(),
         "ca_expires": ca.not_valid_after_utc.timestamp(),
     }
-    _write(directory / "serving.json", json.dumps(facts).encode())
+    privatefile.write(directory / "serving.json", json.dumps(facts).encode())
 
 
 def _authority(directory: Path, now: dt.datetime, *, renew: bool) -> tuple[Key, x509.Certificate]:
@@ -63,8 +64,8 @@ def _authority(directory: Path, now: dt.datetime, *, renew: bool) -> tuple[Key, 
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
-    _write(key_file, _private(key))
-    _write(file, _pem(certificate))
+    privatefile.write(key_file, _private(key))
+    privatefile.write(file, _pem(certificate))
     return key, certificate
 
 
@@ -118,15 +119,6 @@ def _private(key: Key) -> bytes:
 
 def _pem(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file that only root may read, all or nothing."""
-    fresh = path.with_suffix(f"{path.suffix}.new")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-    fresh.replace(path)
 
 
 if __name__ == "__main__":

@@ -9,12 +9,12 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import os
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from reconciler.core import privatefile
 from reconciler.core.errors import ReconcilerError
 
 LONGEST_TOKEN = 365 * 86400
@@ -93,14 +93,7 @@ class SigningKeys:
             {"id": key.id, "secret": base64.b64encode(key.secret).decode(), "created": key.created}
             for key in self._keys
         ]
-        fresh = self._file.with_suffix(".new")
         try:
-            self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "w") as file:
-                json.dump({"keys": rows}, file)
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(self._file)
+            privatefile.write(self._file, json.dumps({"keys": rows}).encode())
         except OSError as error:
             raise SigningKeyError(f"{self._file}: {error}") from error

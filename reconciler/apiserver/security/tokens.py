@@ -5,9 +5,10 @@ Called by the server, and by `reconciler kubeconfig`, which hands it to root.
 
 from __future__ import annotations
 
-import os
 import secrets
 from pathlib import Path
+
+from reconciler.core import privatefile
 
 _BYTES = 32
 
@@ -23,10 +24,5 @@ def admin_token(file: Path) -> str:
 
 def _fresh(file: Path) -> str:
     token = secrets.token_urlsafe(_BYTES)
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fresh = file.with_suffix(".new")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as written:
-        written.write(token + "\n")
-    fresh.replace(file)
+    privatefile.write(file, f"{token}\n".encode())
     return token
