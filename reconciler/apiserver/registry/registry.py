@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from reconciler.admission.decode import decode, identify
 from reconciler.admission.defaults import apply_defaults
@@ -20,8 +20,8 @@ from reconciler.admission.restated import validate_restated
 from reconciler.admission.update import validate_update
 from reconciler.admission.validate import validate
 from reconciler.apiserver.registry import (
+    birth,
     errors,
-    metadata,
     pods,
     preconditions,
     strategies,
@@ -36,10 +36,11 @@ from reconciler.apiserver.registry.namespaces import FIRST
 from reconciler.apiserver.registry.policies import Policies
 from reconciler.apiserver.registry.settings import RegistrySettings
 from reconciler.apiserver.registry.strategy import Strategy
+from reconciler.apiserver.registry.target import Target
 from reconciler.core.clock import Clock
 from reconciler.core.ids import Ids
 from reconciler.model import kinds, ownership
-from reconciler.model.meta import KubeObject
+from reconciler.model.meta import KubeObject, ObjectMeta
 from reconciler.model.namespace import Namespace
 from reconciler.model.ownership import ApplyConflict, Writer
 from reconciler.model.pod import Pod
@@ -55,22 +56,6 @@ Judge = Callable[[KubeObject, KubeObject | None], None]
 
 _NAME_ATTEMPTS = 8
 _WRITE_ATTEMPTS = 100  # an unconditional write loses against others this often before it gives up
-
-
-@dataclass(frozen=True, slots=True)
-class _Target(Generic[K]):
-    """The object that a write is about.
-
-    `retry` when it names no resourceVersion; `check` is False where a subresource has the right to
-    change what an update may not.
-    """
-
-    strategy: Strategy[K]
-    namespace: str
-    name: str
-    retry: bool = True
-    dry_run: bool = False
-    check: bool = True
 
 
 class Registry:
@@ -107,11 +92,9 @@ class Registry:
         for model, strategy in self._strategies.items():
             if type(strategy).adopt is not Strategy.adopt:
                 strategy.adopt(self.list(model))
-        for name in FIRST:
-            if self._access.find(kinds.of(Namespace), "", name) is None:
-                await self.create(Namespace.model_validate({"metadata": {"name": name}}))
-        for each in SYSTEM_CLASSES:
-            if self._access.find(kinds.of(PriorityClass), "", each.metadata.name) is None:
+        spaces = (Namespace(metadata=ObjectMeta(name=name)) for name in FIRST)
+        for each in (*spaces, *SYSTEM_CLASSES):
+            if self._access.find(kinds.of_object(each), "", each.metadata.name) is None:
                 await self.create(each)
 
     @property
@@ -185,7 +168,7 @@ class Registry:
         meta = obj.metadata
         pinned = meta.resource_version not in ("", "0")
         check = subresource not in strategy.self_checked
-        target = _Target(strategy, meta.namespace, meta.name, not pinned, dry_run, check)
+        target = Target(strategy, meta.namespace, meta.name, not pinned, dry_run, check)
         return await self._replace(target, successor)
 
     async def patch(
@@ -210,7 +193,7 @@ class Registry:
             return succession.updated(strategy, apply_defaults(change(record)), old, by)
 
         check = subresource not in strategy.self_checked
-        target = _Target(strategy, namespace, name, dry_run=dry_run, check=check)
+        target = Target(strategy, namespace, name, dry_run=dry_run, check=check)
         return await self._replace(target, successor)
 
     async def apply(
@@ -238,7 +221,7 @@ class Registry:
         wanted = {key: value for key, value in manifest.items() if key not in by.ignored}
         expected = preconditions.of_manifest(wanted)
         check = subresource not in strategy.self_checked
-        target = _Target(strategy, expected.namespace, expected.name, dry_run=dry_run, check=check)
+        target = Target(strategy, expected.namespace, expected.name, dry_run=dry_run, check=check)
         for _ in range(_WRITE_ATTEMPTS):
             there = self._access.find(resource, expected.namespace, expected.name) is not None
             try:
@@ -285,7 +268,7 @@ class Registry:
             return pods.disrupted(pod, now)
 
         if not options.dry_run:
-            await self._replace(_Target(strategy, namespace, name, check=False), marked)
+            await self._replace(Target(strategy, namespace, name, check=False), marked)
         await self.delete(Pod, name, namespace, replace(options, resource_version=""))
 
     async def bind(self, name: str, namespace: str, node: str, *, uid: str = "") -> Pod:
@@ -299,21 +282,21 @@ class Registry:
                 raise errors.conflict(strategy.resource, name, fault, suffix="/binding")
             return pods.bound(pod, node, now)
 
-        return await self._replace(_Target(strategy, namespace, name, check=False), assigned)
+        return await self._replace(Target(strategy, namespace, name, check=False), assigned)
 
     async def _create(
         self, strategy: Strategy[K], obj: K, *, dry_run: bool, valid: KubeObject | None = None
     ) -> K:
         """Make `obj`; `valid` is an object it was made from and that is known to be valid."""
-        born = self._born(strategy, obj)
-        self._check_place(strategy, born.metadata.namespace, born.metadata.name)
-        limited = await self._policies.with_defaults(born)
-        if limited is not born:
+        named = birth.born(strategy, obj, self._ids, self._timestamp())
+        birth.check_place(self._access, strategy, named)
+        limited = await self._policies.with_defaults(named)
+        if limited is not named:
             valid = None
         new, claim = strategy.claim(strategy.for_create(limited), None, dry_run=dry_run)
         try:
             _check(strategy, new, validate_restated(new, valid) if valid else validate(new))
-            self._check_absent(strategy, new)
+            birth.check_absent(self._access, strategy, new)
             if self._judge is not None:
                 self._judge(new, None)
             await self._policies.admit(new, dry_run=dry_run)
@@ -330,40 +313,8 @@ class Registry:
         claim.keep()
         return stored
 
-    def _born(self, strategy: Strategy[K], obj: K) -> K:
-        meta = obj.metadata
-        name = meta.name
-        if not name and meta.generate_name:
-            name = metadata.generated_name(meta.generate_name, self._ids.suffix())
-        fresh = metadata.for_create(
-            meta,
-            name=name,
-            uid=self._ids.uid(),
-            now=self._timestamp(),
-            generation=1 if strategy.generation else 0,
-        )
-        return obj.replace(metadata=fresh)
-
-    def _check_place(self, strategy: Strategy[Any], namespace: str, name: str) -> None:
-        """Refuse content in a namespace that is not there or going away (NamespaceLifecycle)."""
-        if not strategy.resource.namespaced:
-            return
-        if not namespace:
-            raise errors.bad_request("an empty namespace may not be set during creation")
-        home = self.get(Namespace, namespace)
-        if home.metadata.deletion_timestamp is not None:
-            raise errors.terminating(strategy.resource, name, namespace)
-
-    def _check_absent(self, strategy: Strategy[K], new: K) -> None:
-        name = new.metadata.name
-        record = self._access.find(strategy.resource, new.metadata.namespace, name)
-        if record is not None:
-            there = self.decode(strategy.model, record)
-            deleting = there.metadata.deletion_timestamp is not None
-            raise errors.already_exists(strategy.resource, name, deleting=deleting)
-
     async def _apply_existing(
-        self, target: _Target[Any], manifest: dict[str, Any], by: Writer, *, force: bool
+        self, target: Target[Any], manifest: dict[str, Any], by: Writer, *, force: bool
     ) -> Any:
         strategy = target.strategy
 
@@ -381,7 +332,7 @@ class Registry:
 
         return await self._replace(target, successor)
 
-    async def _replace(self, target: _Target[K], successor: Callable[[Record, K], K]) -> K:
+    async def _replace(self, target: Target[K], successor: Callable[[Record, K], K]) -> K:
         """Write what `successor` makes of the present object, again when others were faster."""
         strategy = target.strategy
         for _ in range(_WRITE_ATTEMPTS):
@@ -397,7 +348,7 @@ class Registry:
                     raise errors.conflict(strategy.resource, target.name) from error
         raise errors.conflict(strategy.resource, target.name)
 
-    async def _write(self, target: _Target[K], record: Record, old: K, new: K) -> K:
+    async def _write(self, target: Target[K], record: Record, old: K, new: K) -> K:
         strategy = target.strategy
         new, claim = strategy.claim(
             succession.counted(strategy, new, old), old, dry_run=target.dry_run
