@@ -46,13 +46,15 @@ class Translations:
             self._thread.join()
             listener.close()
 
-    def backend(self, destination: str, port: int, client_port: int, before: float) -> str:
+    def backend(
+        self, destination: str, port: int, client_port: int, since: float, before: float
+    ) -> str:
         """Return the address that the connection was sent to; empty when it was to none.
 
-        Of several connections of these ports it is the newest that was heard of before a moment.
+        Ports come again: it is the first that was heard of between the two moments.
         """
         heard = self._backends.get((destination, port, client_port), [])
-        return next((backend for at, backend in reversed(heard) if at < before), "")
+        return next((backend for at, backend in heard if since <= at < before), "")
 
     def _listen(self, listener: socket.socket) -> None:
         while self._socket is not None:

@@ -150,7 +150,7 @@ class Load:
 
     def _with_backend(self, failure: Failure, route: Route, port: int) -> Failure:
         before = failure.ended + _HEARD_WITHIN
-        backend = self._chosen.backend(route.address, route.port, port, before)
+        backend = self._chosen.backend(route.address, route.port, port, failure.began, before)
         return replace(failure, backend=backend)
 
 
