@@ -16,6 +16,7 @@ MUTATIONS = (
         "reconciler.kubelet.starter",
         "            await self._runtime.remove(spec.name)\n            made = ",
         "            made = ",
+        seeds=(9, 17, 22, 38),
     ),
     Mutation(
         "forget the addresses of sandboxes that were found",
@@ -25,27 +26,30 @@ MUTATIONS = (
     ),
     Mutation(
         "leave the folders of pods that are gone",
-        "reconciler.kubelet.kubelet",
-        "            await self._remove_rests(uid)\n",
-        "            continue\n",
+        "reconciler.kubelet.worker",
+        "            await self._volumes.teardown(key.uid, volumes_only=volumes_only)\n",
+        "            await asyncio.sleep(0)\n",
     ),
     Mutation(
         "drop the regular listing of containers",
         "reconciler.kubelet.kubelet",
         "            group.create_task(self._relist_regularly())\n",
         "",
+        seeds=(232, 546, 562, 1030),
     ),
     Mutation(
         "take no doubt from a listing",
         "reconciler.kubelet.cache",
         "        self._doubtful |= (known_before & self._pods.keys()) - listed.keys()\n",
         "",
+        seeds=(31, 39, 63, 188),
     ),
     Mutation(
         "believe what an event said of a container's end",
         "reconciler.kubelet.cache",
         "            elif self._by_pod[pod][state.id].state.phase != state.phase:\n",
         "            elif False:\n",
+        seeds=(232, 546, 562, 1030),
     ),
     Mutation(
         "never kill what ignores SIGTERM",
@@ -85,13 +89,6 @@ MUTATIONS = (
         "reconciler.kubelet.worker",
         "        if next_.wake is None:\n",
         "        if True:\n",
-    ),
-    Mutation(
-        "take a wall clock set back for a young container",
-        "reconciler.kubelet.prober",
-        "age = max(0.0, (self._clock.now() - target.begun).total_seconds())",
-        "age = (self._clock.now() - target.begun).total_seconds()",
-        seed=177,
     ),
     Mutation(
         "take ready pods off their services at a restart",
@@ -194,6 +191,7 @@ MUTATIONS = (
         "reconciler.source.branch",
         "        if not old or old == commit.id or free:\n",
         "        if True:\n",
+        seeds=(5, 16, 21, 31),
     ),
     Mutation(
         "plan on an informer that lags behind one's own writes",
@@ -266,5 +264,18 @@ MUTATIONS = (
         "reconciler.controllers.nodelifecycle.loop",
         "        if silence < GRACE:\n",
         "        if silence < 0.5:\n",
+    ),
+    Mutation(
+        "let a clock that is set prolong a pod's grace",
+        "reconciler.kubelet.memory",
+        "        if abs(jump) < _NOTICED:\n",
+        "        if True:\n",
+        seeds=(328, 969, 1268, 1827),
+    ),
+    Mutation(
+        "be surprised by an engine that is away where images are pulled early",
+        "reconciler.kubelet.prepull",
+        "        except (RuntimeFailure, ApiError) as error:\n",
+        "        except KeyError as error:\n",
     ),
 )

@@ -6,6 +6,7 @@ from datetime import timedelta
 from functools import singledispatchmethod
 
 from tests.sim import hands, manifests
+from tests.sim.engine import UNHEARD
 from tests.sim.history import (
     Arm,
     ClockJump,
@@ -103,6 +104,7 @@ class Deeds:
         if ours:
             victim = ours[what.pick % len(ours)]
             world.trouble(f"{victim.state.name}: {what.how}")
+            world.lossy |= what.how in UNHEARD
             engine.perish(victim.id, what.how)
 
     @perform.register

@@ -10,8 +10,12 @@ from tests.sim.history import SPAN, Commit
 from tests.sim.manifests import Manifest
 from tests.sim.world import World
 
-PATIENCE = 1500.0
-"""Virtual seconds after the last fault in which the declared state must be reached."""
+PATIENCE = 280.0
+"""Virtual seconds after the last fault in which the declared state must be reached: less than the
+shortest time after which the program looks at everything unasked."""
+
+LONG_PATIENCE = 1500.0
+"""The same where an event was lost: that costs the time until such a look."""
 
 _AFTERWARDS = SPAN / 4
 _SETTLED = 12.0
@@ -63,7 +67,7 @@ class Driver:
         began = asked = pushed = world.loop.time()
         while lacks := list(goal.missing(world, declared)):
             now = world.loop.time()
-            if now - began > PATIENCE:
+            if now - began > (LONG_PATIENCE if world.lossy else PATIENCE):
                 world.stop_broken(f"the declared state is reached: {'; '.join(lacks[:6])}")
             if now - pushed > _ASK_AGAIN and goal.given_up(world):
                 pushed = now

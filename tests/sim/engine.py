@@ -42,6 +42,9 @@ from tests.sim.loop import Process
 
 Watcher = Callable[[str, Container], None]
 _PATIENCE = 30.0
+UNHEARD = ("unheard", "vanish")
+"""Deaths of which no event tells."""
+
 _READ_ONLY = frozenset(
     {
         "disk_usage",
@@ -85,10 +88,13 @@ class Engine(FakeRuntime):
 
     def perish(self, container: str, how: str) -> None:
         """Let a container die by itself ("die"), be killed, or be removed by somebody else."""
+        listening = self.connections
+        self.connections = [] if how in UNHEARD else listening
         self.end(container, 1 if how == "die" else 137)
-        if how == "remove":
+        if how in ("remove", "vanish"):
             self._tell("destroy", container)
             del self._containers[container], self._specs[container]
+        self.connections = listening
 
     def containers(self) -> list[PodContainer]:
         """Return every container that there is, ours and foreign."""

@@ -70,7 +70,10 @@ class ClockJump:
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """A container dies by itself or by somebody's hand; `pick` chooses among those there are."""
+    """A container dies by itself or by somebody's hand; `pick` chooses among those there are.
+
+    The events of one that dies "unheard", or that somebody lets "vanish", are lost.
+    """
 
     node: int
     pick: int
@@ -186,14 +189,15 @@ def _misfortune(random: Random, nodes: int) -> What:
         GitAway(random.choice((5.0, 40.0))),
         DiskFull(random.choice((1.0, 10.0))),
         ClockJump(random.choice((-3600.0, -30.0, 30.0, 3600.0))),
-        Kill(node, random.randrange(8), random.choice(("die", "kill", "remove"))),
-        Kill(node, random.randrange(8), random.choice(("die", "kill", "remove"))),
+        Kill(node, random.randrange(8), random.choice(_DEATHS)),
+        Kill(node, random.randrange(8), random.choice(_DEATHS)),
         Hand(random.choice(_HANDS), random.randrange(6)),
         Hand(random.choice(_HANDS), random.randrange(6)),
     )
     return random.choice(rest)
 
 
+_DEATHS = ("die", "kill", "remove", "unheard", "vanish")
 _HANDS = (
     "delete-pod", "scale", "edit-config", "delete-service", "delete-controller", "make-config",
     "label-pod", "edit-image", "flush-rules", "delete-endpoints",

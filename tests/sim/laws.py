@@ -74,6 +74,7 @@ class Laws:
         self.cluster_ips: dict[tuple[str, str], str] = {}
         self.applied = ""
         self.asked = False
+        self.sound: Callable[[str], bool] = lambda _revision: True
         self.related: Callable[[str, str], bool] = lambda _old, _new: True
         self._changes: dict[str, list[int]] = {}
         self._watchers: dict[object, tuple[str, int]] = {}
@@ -155,6 +156,8 @@ class Laws:
         if not now or now == before:
             return
         self.applied = now
+        if not self.sound(now):
+            self.broken("a bad file rejects its revision whole", now[:12])
         if before and not self.asked and not self.related(before, now):
             self.broken("a rewritten history waits for a person", f"{now[:12]} after {before[:12]}")
 

@@ -12,6 +12,9 @@ import orjson
 SECRET = "xyzzy-hunter2-plugh"  # noqa: S105 - it is to be looked for
 """In every secret of a history, and nowhere else."""
 
+BROKEN = "broken.yaml"
+"""The file of a commit that cannot be read."""
+
 GOOD = ("app:1", "app:2", "app:3")
 NAMESPACES = ("default", "shop")
 Manifest = dict[str, Any]
@@ -125,7 +128,7 @@ def files(tree: Tree) -> Mapping[str, bytes]:
         path = f"{meta.get('namespace', '')}-{manifest['kind']}-{meta['name']}.json".lower()
         found[path] = orjson.dumps(manifest)
     if tree.broken:
-        found["broken.yaml"] = b"kind: [unclosed\n"
+        found[BROKEN] = b"kind: [unclosed\n"
     return found
 
 

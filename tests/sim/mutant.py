@@ -26,14 +26,14 @@ class Moved(Exception):
 class Mutation:
     """In `module`, `old` becomes `new`; `name` says what bug that is.
 
-    `seed` is a history that finds it, when one is known; others are tried in turn.
+    `seeds` are histories in which it is likely to show; others are tried after them.
     """
 
     name: str
     module: str
     old: str
     new: str
-    seed: int = 0
+    seeds: tuple[int, ...] = ()
 
     @property
     def path(self) -> Path:

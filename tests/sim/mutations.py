@@ -59,9 +59,7 @@ def _hunt_here(mutation: Mutation, most: int) -> dict[str, Any]:
 
 
 def _seeds(mutation: Mutation, most: int) -> Iterator[int]:
-    if mutation.seed:
-        yield mutation.seed
-    yield from range(most)
+    yield from (*mutation.seeds, *range(most))
 
 
 def main() -> int:

@@ -15,6 +15,7 @@ from reconciler.source.access import Access
 from reconciler.source.address import Address
 from reconciler.source.gitobjects import Commit, TreeEntry
 from reconciler.source.snapshot import SourceError
+from tests.sim import manifests
 from tests.sim.disk import Taker
 
 _MESSAGE = "words\n\nreconciler.dev/approve: prune\n"
@@ -56,6 +57,11 @@ class Remote:
         self.blobs |= {_hash(repr(data)): data for data in files.values()}
         self.head = made.id
         return made
+
+    def sound(self, revision: str) -> bool:
+        """Say whether every file of a commit can be read."""
+        found = self.commits.get(revision)
+        return found is None or manifests.BROKEN not in found.files
 
     def related(self, one: str, other: str) -> bool:
         """Say whether one of the two builds on the other."""

@@ -17,11 +17,8 @@ HISTORIES = int(os.environ.get("RECONCILER_SIM_HISTORIES", "40"))
 _FIRST = 1_000
 
 FOUND = {
-    2: "the start of a container whose answer was lost made it be removed and made again",
-    84: "the same, after a crash half-way through its making",
-    20: "an engine that did not answer made the puller of images meet an unexpected error",
-    301: "a clock that was set back kept a pod that ended for as long",
-    177: "a clock that was set back kept the readiness probes waiting as long",
+    1: "a restart of the kubelet took ready pods off their services",
+    2: "a container whose start was answered into nothing was removed and made again",
 }
 """Seeds that broke a law once, and by what."""
 

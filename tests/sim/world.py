@@ -97,10 +97,12 @@ class World:
         self.hosts = [self._host(number) for number in range(history.nodes)]
         self.laws.hosts = self.hosts
         self.laws.related = self.remote.related
+        self.laws.sound = self.remote.sound
         self.running: dict[int, Process] = {}
         self.down: set[int] = set()
         self.plane: ControlPlane | None = None
         self.effects = 0
+        self.lossy = False
         self.started = 0.0
         self._stop: asyncio.Event | None = None
         self._starts = 0
@@ -141,6 +143,7 @@ class World:
         self.laws.written(event)
 
     def _fault_taken(self, fault: Fault, point: str) -> None:
+        self.lossy |= fault.effect == "lose"
         self.trouble(f"fault {point} {fault.effect} node{fault.node}")
 
     def trouble(self, text: str) -> None:
@@ -272,6 +275,7 @@ class World:
             run_dir=folder / "run",
             node_name=f"node{number}",
             pod_cidr=f"10.244.{number}.0/24",
+            service_cidr="10.96.0.0/28",  # so few that one given twice is soon seen
             prune_threshold=100,
             prune_keep_seconds=0,
         )
