@@ -34,10 +34,12 @@ def endpoints(number: int) -> tuple[str, ...]:
 @contextmanager
 def one_rule(lab: Lab, port: int) -> Iterator[tuple[str, int]]:
     """Load the least that can be: one rule that leads one address to one endpoint."""
-    table = f"""table ip bare {{ chain prerouting {{
+    table = f"""table ip bare {{
+    chain prerouting {{
         type nat hook prerouting priority dstnat;
         ip daddr {_OTHER_ADDRESS} tcp dport {port} dnat to {ENDPOINTS[0]}:{port}
-    }} }}"""
+    }}
+}}"""
     nft = ("ip", "netns", "exec", lab.host, "nft")
     subprocess.run((*nft, "-f", "-"), input=table, text=True, check=True)
     run("ip", "netns", "exec", lab.host, "ip", "route", "replace", _ROUTE, "dev", "reconciler0")
