@@ -160,16 +160,13 @@ class Journal:
         execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _stale(self, keys: KeyRing) -> list[tuple[ObjectKey, int, bytes]]:
-        places = ",".join("?" * len(keys.kinds))
         rows = self._connection.execute(
-            "SELECT kind, namespace, name, revision, value FROM changes"  # noqa: S608 - placeholders only
-            f" WHERE kind IN ({places})",
-            tuple(keys.kinds),
+            "SELECT kind, namespace, name, revision, value FROM changes"
         )
         return [
             (ObjectKey(kind, namespace, name), revision, value)
             for kind, namespace, name, revision, value in rows
-            if not keys.current(value)
+            if not keys.current(value) and (not plain(value) or keys.covers(kind, value))
         ]
 
     def _opened(self, key: ObjectKey, revision: int, written: bytes) -> bytes:

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 SEALED_KINDS = frozenset(("Secret",))
 """The kinds whose values never lie on a disk in plain text (law 9)."""
 
+SEALED_MARK = b'"reconciler.dev/secret-fields"'
+"""What an object of another kind holds when some of its fields came from a Secret (law 9)."""
+
 _MARK = b"\x00sealed:"  # no JSON begins so
 _KEY_SIZE, _NONCE_SIZE = 32, 12
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -52,7 +55,7 @@ class _Key:
 
 
 class KeyRing:
-    """Seals and opens the values of `kinds`; every other value stays as it is."""
+    """Seals and opens the values of `kinds`, and those that hold `SEALED_MARK`; no other ones."""
 
     def __init__(
         self, keys: dict[str, bytes], origin: Path, kinds: Collection[str] = SEALED_KINDS
@@ -64,11 +67,15 @@ class KeyRing:
 
     def seal(self, key: ObjectKey, revision: int, value: bytes) -> bytes:
         """Return the value as it is written."""
-        if key.kind not in self.kinds:
+        if not self.covers(key.kind, value):
             return value
         head = _MARK + self._first.name.encode() + b":"
         nonce = os.urandom(_NONCE_SIZE)
         return head + nonce + self._first.cipher.encrypt(nonce, value, _context(key, revision))
+
+    def covers(self, kind: str, value: bytes) -> bool:
+        """Return whether a value of that kind may not lie on a disk in plain text."""
+        return kind in self.kinds or SEALED_MARK in value
 
     def open(self, key: ObjectKey, revision: int, written: bytes) -> bytes:
         """Return the value; raises `StoreUnavailable` without its key, or when it was changed.

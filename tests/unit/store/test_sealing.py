@@ -69,6 +69,17 @@ async def test_other_kinds_stay_readable_for_people(tmp_path: Path) -> None:
     assert b"horse" in on_disk(tmp_path)
 
 
+async def test_an_object_with_fields_of_a_secret_is_sealed_whatever_its_kind(
+    tmp_path: Path,
+) -> None:
+    value = PLAIN[:-1] + b',"metadata":{"annotations":{"reconciler.dev/secret-fields":"data.a"}}}'
+    await write(tmp_path, None, put(SETTINGS, value=value))
+    await write(tmp_path, ring(tmp_path, line("k1", 1)), put(SETTINGS, 1, value))
+    assert b"horse" not in on_disk(tmp_path)
+    await write(tmp_path, ring(tmp_path, line("k2", 2), line("k1", 1)))
+    assert read(tmp_path, ring(tmp_path, line("k2", 2))) == {SETTINGS: value}
+
+
 async def test_a_restart_and_the_history_open_what_was_sealed(tmp_path: Path) -> None:
     keys = ring(tmp_path, line("k1", 1))
     await write(
