@@ -12,13 +12,6 @@ MUTATIONS = (
         "            raise\n",
     ),
     Mutation(
-        "leave a half-made container in the way of the next try",
-        "reconciler.kubelet.starter",
-        "            await self._runtime.remove(spec.name)\n            made = ",
-        "            made = ",
-        seeds=(9, 17, 22, 38),
-    ),
-    Mutation(
         "forget the addresses of sandboxes that were found",
         "reconciler.kubelet.kubelet",
         "                    self._starter.adopt(container)\n",
@@ -173,6 +166,7 @@ MUTATIONS = (
         "reconciler.sync.loop",
         "        if desired.problems:\n",
         "        if False:\n",
+        seeds=(9, 13),
     ),
     Mutation(
         "skip the inventory",
@@ -216,6 +210,7 @@ MUTATIONS = (
         "reconciler.controllers.replication.count",
         '    return tuple(DeletePod(pod, "surplus") for pod in order[:surplus])\n',
         "    return ()\n",
+        seeds=(50, 77, 99, 141),
     ),
     Mutation(
         "keep the pods of a controller that is gone",
@@ -230,34 +225,32 @@ MUTATIONS = (
         "                    return\n",
     ),
     Mutation(
-        "keep endpoints that failed to be written once",
+        "let endpoints stand that somebody else changed",
         "reconciler.controllers.endpoints.loop",
         "        self._written.pop(key, None)\n        self._controller.queue.add(key)\n",
         "        self._written.pop(key, None)\n",
+        seeds=(255,),
     ),
     Mutation(
         "go on after a kernel that refused a change",
         "reconciler.proxy.loop",
         "            await self._replace()\n            return\n",
         "            return\n",
+        seeds=(1986, 2839),
     ),
     Mutation(
         "let others' changes of the rules stand",
         "reconciler.proxy.loop",
         "                await self._replace()\n        except (OSError, ReconcilerError)",
         "                pass\n        except (OSError, ReconcilerError)",
+        seeds=(269,),
     ),
     Mutation(
         "start with the rules as they were left",
         "reconciler.proxy.loop",
         "        await self._program(self._replace)\n",
         "        await self._program(self._apply)\n",
-    ),
-    Mutation(
-        "hand secrets to the engine as variables",
-        "reconciler.kubelet.env",
-        "    def hidden(self) -> bytes:\n",
-        "    def hidden(self) -> bytes:\n        return b''\n\n    def _hidden(self) -> bytes:\n",
+        seeds=(53,),
     ),
     Mutation(
         "bind pods to a node that is silent",
