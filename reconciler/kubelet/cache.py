@@ -26,6 +26,7 @@ class ContainerCache:
         self._by_pod: dict[PodKey, dict[str, PodContainer]] = {}
         self._pods: dict[str, PodKey] = {}
         self._doubtful: set[str] = set()
+        self._died_early: set[str] = set()
 
     def pods(self) -> frozenset[PodKey]:
         """Return the pods that have containers."""
@@ -50,6 +51,9 @@ class ContainerCache:
         self._by_pod.setdefault(container.pod, {})[state.id] = container
         self._pods[state.id] = container.pod
         self._doubtful.discard(state.id)
+        if container.running and state.id in self._died_early:
+            self._doubtful.add(state.id)
+        self._died_early.discard(state.id)
         return container.pod
 
     def clock_set(self, pod: PodKey) -> None:
@@ -61,6 +65,7 @@ class ContainerCache:
     def drop(self, container: str) -> None:
         """Forget a container that was removed on purpose."""
         self._doubtful.discard(container)
+        self._died_early.discard(container)
         pod = self._pods.pop(container, None)
         if pod is not None:
             self._by_pod[pod].pop(container, None)
@@ -85,6 +90,8 @@ class ContainerCache:
         if pod is None:
             return None
         known = self._by_pod[pod][event.id]
+        if event.what == "die" and known.state.phase == "created":
+            self._died_early.add(event.id)  # before the answer to its start came
         if event.what == "die" and known.running:
             self._end(known, event.exit_code, event.at or known.state.created)
             self._doubtful.add(event.id)

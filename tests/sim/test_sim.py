@@ -18,6 +18,7 @@ _FIRST = 1_000
 
 FOUND = {
     1: "a restart of the kubelet took ready pods off their services",
+    7290: "a container that died before its start was answered counted as running",
     2: "a container whose start was answered into nothing was removed and made again",
 }
 """Seeds that broke a law once, and by what."""
