@@ -330,7 +330,13 @@ async def _serve(settings: Settings) -> int:
             plane.tokens,
         )
         inside = {"apiservice": _api_service(settings, plane, api)}
-        parts = {"api": api.run, **inside, **_host_parts(settings, plane, clock), **plane.parts()}
+        parts = {
+            "store": store.run,
+            "api": api.run,
+            **inside,
+            **_host_parts(settings, plane, clock),
+            **plane.parts(),
+        }
         sources = [each.source for each in settings.named_sources.values()]
         logger.info("daemon.started", sources=sources, node=settings.node_name)
         await supervise(parts, _stop_on_signals(plane.trigger))

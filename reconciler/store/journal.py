@@ -17,7 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.model.meta import ObjectKey
-from reconciler.store.protocol import Change, Event, Record, StoreFull, StoreUnavailable
+from reconciler.store.protocol import (
+    Change,
+    Event,
+    Record,
+    StoreBroken,
+    StoreFull,
+    StoreUnavailable,
+)
 from reconciler.store.sealing import KeyRing, plain
 
 SCHEMA_VERSION = 1
@@ -90,10 +97,11 @@ class Journal:
     def append(self, events: Sequence[Event], forgotten: Forgotten | None) -> None:
         """Make `events` durable in one transaction; then delete what is `forgotten`.
 
-        Raises `StoreFull` or `StoreUnavailable`; then nothing of it happened.
+        Raises `StoreFull` or `StoreUnavailable`; then nothing of it happened. After `StoreBroken`
+        nobody knows, and nothing is written any more.
         """
         if self.broken:
-            raise StoreUnavailable("the store failed earlier; it must be opened again")
+            raise StoreBroken("the store failed earlier; it must be opened again")
         try:
             if forgotten is None:
                 self._insert(events)
@@ -197,7 +205,8 @@ class Journal:
             return StoreFull(f"the disk refused the write: {error}")
         # After these nobody knows what is on the disk: only a new start, which reads it, does.
         self.broken = self.broken or name.startswith(_FATAL)
-        return StoreUnavailable(f"the store cannot be written: {error}")
+        kind = StoreBroken if self.broken else StoreUnavailable
+        return kind(f"the store cannot be written: {error}")
 
 
 def open_journal(path: Path, keys: KeyRing | None = None) -> Journal:

@@ -46,6 +46,10 @@ class StoreFull(StoreUnavailable):
     """The disk refused the write; nothing of the transaction happened."""
 
 
+class StoreBroken(StoreUnavailable):
+    """Nobody knows what is on the disk any more: the store has to be opened again."""
+
+
 class Record:
     """One object at one revision: encoded bytes, and a place for the registry's decoded form."""
 

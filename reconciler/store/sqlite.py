@@ -21,6 +21,7 @@ from reconciler.store.protocol import (
     Feed,
     Operation,
     Record,
+    StoreBroken,
     StoreUnavailable,
 )
 from reconciler.store.sealing import KeyRing
@@ -67,6 +68,7 @@ class SqliteStore:
         self._dropped: list[Event] = self._state.history.trim()
         self._loop = asyncio.get_running_loop()
         self._epoch = 1
+        self._broken: asyncio.Future[None] = self._loop.create_future()
         self._writer: Durability | None = writer(journal, self._loop, self._finish)
 
     @property
@@ -110,6 +112,10 @@ class SqliteStore:
         """Return the changes after `since`, to be read in batches; raises `Compacted`."""
         return self._state.feed(kind, namespace, since)
 
+    async def run(self) -> None:
+        """Go on until the disk fails; then raise `StoreBroken`: a new start has to open it."""
+        await asyncio.shield(self._broken)
+
     def compact(self) -> None:
         """Drop the history up to now: watchers that lag must list again."""
         self._dropped += self._state.history.compact()
@@ -128,6 +134,9 @@ class SqliteStore:
 
     def _finish(self, group: Sequence[Write], error: StoreUnavailable | None) -> None:
         """Publish a durable group, or fail it. Runs on the loop, in order."""
+        if isinstance(error, StoreBroken) and not self._broken.done():
+            self._broken.set_exception(error)
+            self._broken.exception()  # it is no fault that nobody waits for it
         for write in group:
             if error is None:
                 self._dropped += self._state.publish(write.transaction)

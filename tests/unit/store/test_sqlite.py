@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 
 from reconciler.model.meta import ObjectKey
 from reconciler.store.history import HistoryLimit
+from reconciler.store.journal import open_journal
 from reconciler.store.protocol import (
     Compacted,
     Conflict,
     Put,
     Remove,
+    StoreBroken,
     StoreFull,
     StoreUnavailable,
 )
@@ -338,4 +340,50 @@ async def _replay(path: Path, steps: list[tuple[str, str]], limit: HistoryLimit)
             assert action == "remove"
             assert name not in model
         assert {name: revision for name, revision, _ in contents(store)} == model
+    await store.close()
+
+
+class BrokenDisk:
+    """A connection whose disk gives an I/O error on every write."""
+
+    in_transaction = False
+
+    def execute(self, *_: object) -> None:
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorname = "SQLITE_IOERR_WRITE"  # type: ignore[misc]
+        raise error
+
+    def close(self) -> None: ...
+
+
+async def test_after_an_io_error_nothing_is_written_and_the_daemon_is_told_to_end(
+    tmp_path: Path,
+) -> None:
+    journal = open_journal(tmp_path / "state.db")
+    store = SqliteStore(journal, HistoryLimit())
+    running = asyncio.ensure_future(store.run())
+    await store.commit([put("a")])
+    real, journal._connection = journal._connection, BrokenDisk()  # type: ignore[assignment]
+    with pytest.raises(StoreBroken, match="disk I/O error"):
+        await store.commit([put("b")])
+    with pytest.raises(StoreBroken, match="disk I/O error"):
+        await running
+    journal._connection = real
+    with pytest.raises(StoreBroken, match="must be opened again"):
+        await store.commit([put("c")])
+    await store.close()
+    again = await open_store(tmp_path / "state.db")
+    assert [record.key.name for record in again.list("ConfigMap")] == ["a"]
+    await again.close()
+
+
+async def test_a_full_disk_is_no_reason_to_end(tmp_path: Path) -> None:
+    journal = open_journal(tmp_path / "state.db")
+    journal._connection.execute("PRAGMA max_page_count = 8")
+    store = SqliteStore(journal, HistoryLimit())
+    running = asyncio.ensure_future(store.run())
+    with pytest.raises(StoreFull):
+        await store.commit([put("a", size=100_000)])
+    assert not running.done()
+    running.cancel()
     await store.close()
