@@ -57,6 +57,7 @@ class EngineProxy:
         async with server:
             await self._ended.wait()
             await self._turn("open")
+        await asyncio.sleep(0.05)  # transports close on the next turns of their loop
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

@@ -128,18 +128,6 @@ def test_an_engine_that_is_stopped_and_started_under_load(world: World) -> None:
     world.settled(10)
 
 
-def test_an_engine_that_is_killed(world: World) -> None:
-    world.scale(6)
-    world.daemon.start()
-    world.settled(6)
-    assert world.host.engine is not None
-    world.host.engine.kill()
-    world.host.engine.wait(30)
-    world.scale(8)
-    world.host.start_engine()
-    world.settled(8)
-
-
 def test_containers_that_are_removed_in_every_phase(world: World) -> None:
     world.daemon.start()
     with saboteur(world) as seen:

@@ -74,6 +74,7 @@ spec:
     args:
     - |
       cat /kept/old
+      rm -f /kept/new
       echo new >/kept/new
       test "$(busybox stat -c %g /kept/new)" = 2000
       mkdir -m 0700 /scratch/closed; touch /scratch/closed/file
@@ -123,7 +124,8 @@ class Container:
             del command[at - 1 : at + 1]
         kept = self._folder / "kept"
         at = command.index(IMAGE)
-        command[at:at] = ["--volume", f"{kept}:{kept}"]
+        keep = ["--env", "RECONCILER_PRUNE_KEEP_SECONDS=0"]
+        command[at:at] = ["--volume", f"{kept}:{kept}", *keep]
         subprocess.run(command, check=True, capture_output=True)
 
     def down(self) -> None:

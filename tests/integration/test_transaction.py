@@ -69,9 +69,10 @@ def test_a_crashing_commit_is_undone_and_the_old_pods_never_stop(
     manifests.commit("Break it")
     wait_for(lambda: phase(daemon) == "RolledBack", "a roll back", 90)
     wait_for(lambda: ids(engine) == before, "the pods that ran before, and no other")
+    assert "RolledBack" in daemon.command("history").stdout
+    told = "last with exit code 7"
+    wait_for(lambda: told in daemon.command("history").stdout, "what became of the container")
     history = daemon.command("history").stdout
-    assert "RolledBack" in history
-    assert "last with exit code 7" in history
     assert "4 restarts: broken\n" in history or "3 restarts: broken\n" in history
     assert "  | its last line" in history
     daemon.stop()

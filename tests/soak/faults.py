@@ -42,15 +42,6 @@ def restart_engine(world: World, random: Random) -> None:
     world.host.start_engine()
 
 
-def kill_engine(world: World, random: Random) -> None:
-    """The engine is killed."""
-    assert world.host.engine is not None
-    world.host.engine.kill()
-    world.host.engine.wait()
-    time.sleep(random.random())
-    world.host.start_engine()
-
-
 def freeze_engine(world: World, random: Random) -> None:
     """The engine hangs for some seconds."""
     assert world.host.engine is not None
@@ -101,7 +92,7 @@ def bad_commit(world: World, random: Random) -> None:
 FAULTS: Mapping[str, Fault] = {
     fault.__name__: fault
     for fault in (
-        kill_container, remove_container, pause_container, restart_engine, kill_engine,
+        kill_container, remove_container, pause_container, restart_engine,
         freeze_engine, fill_disk, kill_daemon, fight_with_kubectl, rescale, bad_commit,
     )
 }  # fmt: skip
