@@ -7,7 +7,7 @@ their logs are read from the node that has them, as `kubectl logs` would. It wri
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from reconciler.model.gitops import RevisionCasualty
 from reconciler.model.meta import KubeObject, ObjectKey
@@ -28,9 +28,12 @@ class LastWords:
         self._live = live
         self._streams = streams
 
-    async def of(self, target: Target) -> tuple[RevisionCasualty, ...]:
-        """Return the casualties of what failed of a target."""
-        pods = pods_behind(self._live.values(), target.failed)
+    def behind(self, target: Target) -> list[Pod]:
+        """Return the pods of what failed of a target, as they are now."""
+        return pods_behind(self._live.values(), target.failed)
+
+    async def of(self, pods: Sequence[Pod]) -> tuple[RevisionCasualty, ...]:
+        """Return the casualties among pods."""
         lost = casualties(pods)
         named = {pod.key: pod for pod in pods}
         return tuple(await asyncio.gather(*(self._with_log(each, named) for each in lost)))

@@ -302,7 +302,7 @@ class Sync:
         if begun and target.failed and await self._rolled_back(target):
             return RequeueAfter(0.01)
         fails = target.failed and self._journal.phase(target.record) not in ("Failed", "Healthy")
-        lost = await self._last_words.of(target) if fails else ()
+        lost = await self._last_words.of(self._last_words.behind(target)) if fails else ()
         later = self._verdict.judge(target, lost)
         if target.applied and not target.unhealthy:
             self._back.keep(target)
@@ -320,11 +320,13 @@ class Sync:
         """Turn back to the last good revision when this one failed before it was ever Healthy."""
         if not rolls_back(self._own_source(), self._care):
             return False
+        # Why, as it is now: a container that is tried again meanwhile looks well for a moment.
+        failed, pods = dict(target.failed), self._last_words.behind(target)
         back = await self._back.undo(target)
         if back is None:
             return False
-        lost = await self._last_words.of(target)
-        self._verdict.rolled_back(target, back.revision, lost)
+        lost = await self._last_words.of(pods)
+        self._verdict.rolled_back(target, failed, back.revision, lost)
         self._candidate = back
         return True
 

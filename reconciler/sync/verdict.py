@@ -18,6 +18,7 @@ from reconciler.model.gitops import RevisionCasualty, RevisionError, RevisionPha
 from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.source.snapshot import Snapshot
 from reconciler.sync.execute import Failure
+from reconciler.sync.health import Health
 from reconciler.sync.journal import Journal
 from reconciler.sync.lifecycle import Particulars
 from reconciler.sync.narration import Narrator
@@ -115,10 +116,14 @@ class Verdict:
         self._journal.judged("Held", message)
 
     def rolled_back(
-        self, target: Target, to: str, casualties: Sequence[RevisionCasualty] = ()
+        self,
+        target: Target,
+        failed: Mapping[ObjectKey, Health],
+        to: str,
+        casualties: Sequence[RevisionCasualty],
     ) -> None:
         """The revision failed and is undone; the source holds that against it until it moves."""
-        reason = summary(target.failed) or "the API refused a write"
+        reason = summary(failed) or "the API refused a write"
         message = f"rolled back to {to[:12]}: {reason}"
         self._journal.reach(
             target.record, "RolledBack", message, Particulars(casualties=casualties)
