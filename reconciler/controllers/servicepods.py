@@ -7,32 +7,16 @@ label, and changes of a pod that no endpoint shows wake nobody.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from reconciler.client.informer import Informer
 from reconciler.client.protocol import EventType
 from reconciler.controllers.podstate import is_ready, is_terminal, matches
+from reconciler.model.meta import NamespacedName
 from reconciler.model.pod import Pod
 from reconciler.model.service import Service
 
 _BY_LABEL = "services-label"
 _BY_SELECTOR = "services-selector"
-
-
-@dataclass(frozen=True, slots=True)
-class ServiceKey:
-    """A service, and what its endpoints are kept in."""
-
-    namespace: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.namespace}/{self.name}"
-
-
-def key_of(service: Service) -> ServiceKey:
-    """Return the key of a service."""
-    return ServiceKey(service.metadata.namespace, service.metadata.name)
 
 
 class ServicePods:
@@ -42,7 +26,7 @@ class ServicePods:
         self,
         services: Informer[Service],
         pods: Informer[Pod],
-        wake: Callable[[ServiceKey], None],
+        wake: Callable[[NamespacedName], None],
     ) -> None:
         self._services = services
         self._pods = pods
@@ -70,7 +54,7 @@ class ServicePods:
         for label in _labels(pod):
             for service in self._services.by_index(_BY_SELECTOR, label):
                 if matches(service.spec.selector, pod.metadata.labels):
-                    self._wake(key_of(service))
+                    self._wake(NamespacedName.of(service))
 
 
 def _labels(pod: Pod) -> list[str]:

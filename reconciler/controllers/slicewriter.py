@@ -16,7 +16,6 @@ from reconciler.client.informer import Informer
 from reconciler.client.protocol import ApiError, Client, EventType, NotFound
 from reconciler.controllers.ownwrites import OwnWrites, revision
 from reconciler.controllers.refusals import namespace_ends
-from reconciler.controllers.servicepods import ServiceKey
 from reconciler.controllers.slices import Action, CreateSlice, DeleteSlice, UpdateSlice
 from reconciler.core.clock import Clock
 from reconciler.core.errors import Retryable
@@ -28,6 +27,7 @@ from reconciler.model.endpointslice import (
     EndpointSlice,
     service_of,
 )
+from reconciler.model.meta import NamespacedName
 
 _VERIFY_AFTER = 30.0
 """Seconds after which a write that the informer does not show is looked up at the API."""
@@ -41,7 +41,7 @@ class SliceWriter:
         client: Client,
         slices: Informer[EndpointSlice],
         manager: str,
-        wake: Callable[[ServiceKey], None],
+        wake: Callable[[NamespacedName], None],
         clock: Clock,
     ) -> None:
         self._client = client
@@ -55,12 +55,12 @@ class SliceWriter:
         slices.subscribe(self._changed)
         self._own: OwnWrites[EndpointSlice] = OwnWrites(slices)
 
-    def of(self, key: ServiceKey) -> Sequence[EndpointSlice]:
+    def of(self, key: NamespacedName) -> Sequence[EndpointSlice]:
         """Return the slices for a service's name as they are after all that was written here."""
         shown = self._informer.by_index(BY_SERVICE, str(key))
         return self._own.over(str(key), filter(self._is_mine, shown))
 
-    async def carry_out(self, key: ServiceKey, actions: Sequence[Action]) -> None:
+    async def carry_out(self, key: NamespacedName, actions: Sequence[Action]) -> None:
         """Do what a plan says; raises `Retryable` at the first refusal."""
         for action in actions:
             try:
@@ -70,19 +70,19 @@ class SliceWriter:
                     return
                 raise Retryable(f"slices of {key}: {error}") from error
 
-    async def verify(self, key: ServiceKey) -> None:
+    async def verify(self, key: NamespacedName) -> None:
         """Ask the API about writes that the informer should long have shown."""
         deadline = self._clock.monotonic() - _VERIFY_AFTER
         while (write := self._own.oldest(str(key))) is not None and write.at <= deadline:
             live = await self._live(write.object)
             self._own.verified(str(key), write, live, self._clock.monotonic())
 
-    def outcome(self, key: ServiceKey) -> Outcome:
+    def outcome(self, key: NamespacedName) -> Outcome:
         """Return when to look again: when something written is not shown yet."""
         waits = self._own.oldest(str(key)) is not None
         return RequeueAfter(_VERIFY_AFTER) if waits else Done()
 
-    async def _do(self, key: ServiceKey, action: Action) -> None:
+    async def _do(self, key: NamespacedName, action: Action) -> None:
         match action:
             case CreateSlice(wanted):
                 self._wrote(key, await self._client.create(wanted), "endpointslice.created")
@@ -93,11 +93,11 @@ class SliceWriter:
             case _:
                 assert_never(action)
 
-    def _wrote(self, key: ServiceKey, stored: EndpointSlice, event: str) -> None:
+    def _wrote(self, key: NamespacedName, stored: EndpointSlice, event: str) -> None:
         self._own.wrote(str(key), stored, self._clock.monotonic())
         self._tell(event, stored)
 
-    async def _delete(self, key: ServiceKey, obj: EndpointSlice) -> None:
+    async def _delete(self, key: NamespacedName, obj: EndpointSlice) -> None:
         meta = obj.metadata
         with suppress(NotFound):
             await self._client.delete(EndpointSlice, meta.name, meta.namespace, uid=meta.uid)
@@ -119,7 +119,7 @@ class SliceWriter:
         for obj in (old, new):
             if obj is not None and self._is_mine(obj) and not self._is_echo(event, obj):
                 labels = obj.metadata.labels
-                self._wake(ServiceKey(obj.metadata.namespace, labels.get(SERVICE_NAME, "")))
+                self._wake(NamespacedName(obj.metadata.namespace, labels.get(SERVICE_NAME, "")))
 
     def _is_echo(self, event: EventType, shown: EndpointSlice) -> bool:
         """Say whether this is what we wrote, or older."""

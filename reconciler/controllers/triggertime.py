@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from reconciler.controllers.podstate import condition
-from reconciler.controllers.servicepods import ServiceKey, key_of
+from reconciler.model.meta import NamespacedName
 from reconciler.model.pod import Pod
 from reconciler.model.service import Service
 
@@ -28,7 +28,7 @@ class TriggerTimes:
     """What was seen of each service at its last reconcile. Times are RFC 3339 in UTC."""
 
     def __init__(self) -> None:
-        self._seen: dict[ServiceKey, _Seen] = {}
+        self._seen: dict[NamespacedName, _Seen] = {}
 
     def changed(self, service: Service, pods: Iterable[Pod]) -> str:
         """Return the earliest moment of those that are new since the last call; empty for none.
@@ -37,7 +37,7 @@ class TriggerTimes:
         """
         created = service.metadata.creation_timestamp or ""
         ready = {pod.metadata.name: since for pod in pods if (since := _ready_since(pod))}
-        key = key_of(service)
+        key = NamespacedName.of(service)
         before = self._seen.get(key)
         self._seen[key] = _Seen(created, ready)
         if before is None:
@@ -47,7 +47,7 @@ class TriggerTimes:
             fresh.append(created)
         return min(fresh, default="")
 
-    def forget(self, key: ServiceKey) -> None:
+    def forget(self, key: NamespacedName) -> None:
         """Forget a service that is gone."""
         self._seen.pop(key, None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, NamedTuple
 
 from pydantic import Field
@@ -10,8 +11,16 @@ from reconciler.model.base import EMPTY, Atomic, ListMap, ListSet, Model, always
 from reconciler.model.scalar import Int64, MicroTime, Time
 
 __all__ = [
-    "Condition", "KubeObject", "ListMeta", "ManagedFieldsEntry", "MicroTime", "ObjectKey",
-    "ObjectMeta", "OwnerReference", "Time",
+    "Condition",
+    "KubeObject",
+    "ListMeta",
+    "ManagedFieldsEntry",
+    "MicroTime",
+    "NamespacedName",
+    "ObjectKey",
+    "ObjectMeta",
+    "OwnerReference",
+    "Time",
 ]  # fmt: skip
 
 
@@ -28,6 +37,25 @@ class ObjectKey(NamedTuple):
     def __str__(self) -> str:
         path = f"{self.namespace}/{self.name}" if self.namespace else self.name
         return f"{self.kind} {path}"
+
+
+@dataclass(frozen=True, slots=True)
+class NamespacedName:
+    """An object of a kind that is known: what the queue of a loop for that kind holds.
+
+    The namespace is empty for what has none.
+    """
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+    @classmethod
+    def of(cls, obj: KubeObject) -> NamespacedName:
+        """Return the name of an object."""
+        return cls(obj.metadata.namespace, obj.metadata.name)
 
 
 class OwnerReference(Model):

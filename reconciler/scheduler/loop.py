@@ -10,7 +10,6 @@ pod changes in a way that could help it.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from random import Random
 from typing import Any, assert_never
 
@@ -22,6 +21,7 @@ from reconciler.client.protocol import ApiError, Client, EventType, NotFound
 from reconciler.core.clock import Clock
 from reconciler.core.errors import Retryable
 from reconciler.core.queue import Controller, Done, Outcome
+from reconciler.model.meta import NamespacedName
 from reconciler.model.namespace import Namespace
 from reconciler.model.node import Node
 from reconciler.model.pod import Pod
@@ -40,17 +40,6 @@ from reconciler.scheduler.waiting import Waiting, waiting_of
 SCHEDULER_NAME = "default-scheduler"
 _PARALLEL_BINDINGS = 64
 _TERMINAL = frozenset({"Succeeded", "Failed"})
-
-
-@dataclass(frozen=True, slots=True)
-class PodKey:
-    """A pod to place."""
-
-    namespace: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.namespace}/{self.name}"
 
 
 class Scheduler:
@@ -77,9 +66,9 @@ class Scheduler:
         self._seed = seed
         self._storage, self._namespaces = storage, namespaces
         self._snapshot = Snapshot()
-        self._waiting: dict[PodKey, Waiting] = {}
+        self._waiting: dict[NamespacedName, Waiting] = {}
         self._log = structlog.get_logger(component="scheduler")
-        self._controller: Controller[PodKey] = Controller(
+        self._controller: Controller[NamespacedName] = Controller(
             "scheduler", self._reconcile, workers=_PARALLEL_BINDINGS, random=random
         )
         nodes.subscribe(self._node_changed)
@@ -124,7 +113,7 @@ class Scheduler:
         if pod is None:
             gone = old if old is not None else new
             if gone is not None:
-                self._waiting.pop(_key(gone), None)
+                self._waiting.pop(NamespacedName.of(gone), None)
                 self._freed(gone)
         elif pod.status.phase in _TERMINAL or is_stopped(pod):
             self._freed(pod)
@@ -138,7 +127,7 @@ class Scheduler:
             if pod.status.nominated_node_name and old is None:
                 self._snapshot.nominate(pod, pod.status.nominated_node_name)
             if old is None or old.spec != pod.spec or _looks(old) != _looks(pod):
-                self._controller.queue.add(_key(pod))
+                self._controller.queue.add(NamespacedName.of(pod))
 
     def _place(self, pod: Pod, node: str) -> None:
         """Count the pod on the node, and try again whom its company may help."""
@@ -158,7 +147,7 @@ class Scheduler:
         for key, _ in sorted(self._waiting.items(), key=lambda item: -item[1].priority):
             self._controller.queue.add(key)
 
-    async def _reconcile(self, key: PodKey) -> Outcome:
+    async def _reconcile(self, key: NamespacedName) -> Outcome:
         pod = self._pods.get(key.name, key.namespace)
         if pod is None or not is_ours(pod) or self._snapshot.placed_on(pod.metadata.uid):
             self._waiting.pop(key, None)
@@ -207,32 +196,34 @@ class Scheduler:
             if other is not None:
                 await withdraw(self._client, other)
         now = format_time(self._clock.now())
-        self._waiting[_key(pod)] = waiting_of(pod, "")
+        self._waiting[NamespacedName.of(pod)] = waiting_of(pod, "")
         for victim in found.victims:
             known = self._pods.get(victim.name, victim.profile.namespace)
             if known is None or known.metadata.uid != victim.uid:
                 continue
             space = known.metadata.namespace
-            self._log.info("pod.preempted", namespace=space, name=victim.name,
-                           node=found.node, reason=f"makes room for {_key(pod)}")  # fmt: skip
+            reason = f"makes room for {NamespacedName.of(pod)}"
+            self._log.info(
+                "pod.preempted", namespace=space, name=victim.name, node=found.node, reason=reason
+            )
             try:
                 await evict(self._client, known, pod, found.node, self._events, now)
             except ApiError as error:
-                raise Retryable(f"preempting {_key(known)}: {error}") from error
+                raise Retryable(f"preempting {NamespacedName.of(known)}: {error}") from error
 
     async def _reserve(self, pod: Pod, volumes: PodVolumes, node: str) -> None:
         """Have the pod's claims bound on the node; it is bound itself when they are."""
-        self._waiting.setdefault(_key(pod), waiting_of(pod, ""))
+        self._waiting.setdefault(NamespacedName.of(pod), waiting_of(pod, ""))
         known = self._nodes.get(node)
         found = reservations(volumes, known) if known is not None else None
         try:
             await reserve(self._client, found or (), node)
         except ApiError as error:
-            raise Retryable(f"volumes of {_key(pod)}: {error}") from error
+            raise Retryable(f"volumes of {NamespacedName.of(pod)}: {error}") from error
 
     async def _bind(self, pod: Pod, node: str) -> None:
         meta = pod.metadata
-        self._waiting.pop(_key(pod), None)
+        self._waiting.pop(NamespacedName.of(pod), None)
         self._place(pod, node)
         try:
             await self._client.bind(meta.name, meta.namespace, node, uid=meta.uid)
@@ -241,13 +232,13 @@ class Scheduler:
         except ApiError as error:
             # Replaced, being deleted or bound by somebody else: by then the informer says which.
             self._unplace(pod)
-            raise Retryable(f"binding {_key(pod)} to {node}: {error}") from error
+            raise Retryable(f"binding {NamespacedName.of(pod)} to {node}: {error}") from error
         except BaseException:
             self._unplace(pod)
             raise
         else:
             self._log.debug("pod.bound", namespace=meta.namespace, name=meta.name, node=node)
-            message = f"Successfully assigned {_key(pod)} to {node}"
+            message = f"Successfully assigned {NamespacedName.of(pod)} to {node}"
             self._events.event(pod, "Normal", "Scheduled", message)
 
     def _unplace(self, pod: Pod) -> None:
@@ -257,7 +248,7 @@ class Scheduler:
 
     async def _refuse(self, pod: Pod, message: str, nominated: str = "") -> None:
         """Say why the pod waits, and on which node room is being made for it."""
-        key = _key(pod)
+        key = NamespacedName.of(pod)
         known = self._waiting.get(key)
         self._waiting[key] = waiting_of(pod, message)
         if known is not None and known.message == message:
@@ -278,12 +269,8 @@ class Scheduler:
         except NotFound:
             return
         except ApiError as error:
-            self._waiting[_key(pod)] = waiting_of(pod, "")
-            raise Retryable(f"status of {_key(pod)}: {error}") from error
-
-
-def _key(pod: Pod) -> PodKey:
-    return PodKey(pod.metadata.namespace, pod.metadata.name)
+            self._waiting[NamespacedName.of(pod)] = waiting_of(pod, "")
+            raise Retryable(f"status of {NamespacedName.of(pod)}: {error}") from error
 
 
 def is_ours(pod: Pod) -> bool:

@@ -18,10 +18,11 @@ from reconciler.client.protocol import ApiError, Client, EventType, NotFound
 from reconciler.controllers.endpoints.plan import plan, wants_endpoints
 from reconciler.controllers.ownwrites import revision
 from reconciler.controllers.refusals import namespace_ends
-from reconciler.controllers.servicepods import ServiceKey, ServicePods, key_of
+from reconciler.controllers.servicepods import ServicePods
 from reconciler.controllers.triggertime import TriggerTimes
 from reconciler.core.errors import Retryable
 from reconciler.core.queue import Controller, Done, Outcome
+from reconciler.model.meta import NamespacedName
 from reconciler.model.pod import Pod
 from reconciler.model.service import Endpoints, Service
 
@@ -45,10 +46,10 @@ class EndpointsController:
         self._services = services
         self._triggers = TriggerTimes()
         self._endpoints = endpoints
-        self._written: dict[ServiceKey, Endpoints] = {}
-        self._orphaned: set[ServiceKey] = set()
+        self._written: dict[NamespacedName, Endpoints] = {}
+        self._orphaned: set[NamespacedName] = set()
         self._log = structlog.get_logger(component="endpoints")
-        self._controller: Controller[ServiceKey] = Controller(
+        self._controller: Controller[NamespacedName] = Controller(
             "endpoints", self._reconcile, workers=_WORKERS, random=random
         )
         services.subscribe(self._service_changed)
@@ -68,13 +69,13 @@ class EndpointsController:
         """
         for item in self._endpoints.items():
             if self._services.get(item.metadata.name, item.metadata.namespace) is None:
-                self._orphaned.add(ServiceKey(item.metadata.namespace, item.metadata.name))
+                self._orphaned.add(NamespacedName.of(item))
 
     def _service_changed(self, event: EventType, old: Service | None, new: Service | None) -> None:
         service = new if new is not None else old
         if service is None:
             return
-        key = key_of(service)
+        key = NamespacedName.of(service)
         if event == "DELETED":
             self._orphaned.add(key)
             self._triggers.forget(key)
@@ -86,7 +87,7 @@ class EndpointsController:
         shown = new if new is not None else old
         if shown is None:
             return
-        key = ServiceKey(shown.metadata.namespace, shown.metadata.name)
+        key = NamespacedName.of(shown)
         written = self._written.get(key)
         if written is not None and event != "DELETED" and revision(shown) <= revision(written):
             if revision(shown) == revision(written):
@@ -95,7 +96,7 @@ class EndpointsController:
         self._written.pop(key, None)
         self._controller.queue.add(key)
 
-    async def _reconcile(self, key: ServiceKey) -> Outcome:
+    async def _reconcile(self, key: NamespacedName) -> Outcome:
         service = self._services.get(key.name, key.namespace)
         current = self._current(key)
         if service is None:
@@ -112,14 +113,14 @@ class EndpointsController:
                 await self._write(key, wanted, new=current is None)
         return Done()
 
-    def _current(self, key: ServiceKey) -> Endpoints | None:
+    def _current(self, key: NamespacedName) -> Endpoints | None:
         shown = self._endpoints.get(key.name, key.namespace)
         written = self._written.get(key)
         if shown is None or (written is not None and revision(written) > revision(shown)):
             return written
         return shown
 
-    async def _write(self, key: ServiceKey, wanted: Endpoints, *, new: bool) -> None:
+    async def _write(self, key: NamespacedName, wanted: Endpoints, *, new: bool) -> None:
         try:
             if new:
                 stored = await self._client.create(wanted)
@@ -133,12 +134,12 @@ class EndpointsController:
         self._remember(key, stored)
         self._log.debug("endpoints.written", namespace=key.namespace, name=key.name)
 
-    def _remember(self, key: ServiceKey, stored: Endpoints) -> None:
+    def _remember(self, key: NamespacedName, stored: Endpoints) -> None:
         shown = self._endpoints.get(key.name, key.namespace)
         if shown is None or revision(shown) < revision(stored):
             self._written[key] = stored
 
-    async def _delete(self, key: ServiceKey, current: Endpoints) -> None:
+    async def _delete(self, key: NamespacedName, current: Endpoints) -> None:
         self._written.pop(key, None)
         try:
             await self._client.delete(Endpoints, key.name, key.namespace, uid=current.metadata.uid)

@@ -17,12 +17,13 @@ from reconciler.client.informer import Informer
 from reconciler.client.protocol import Client, EventType
 from reconciler.controllers.endpoints.plan import wants_endpoints
 from reconciler.controllers.endpointslice.plan import MANAGER, plan
-from reconciler.controllers.servicepods import ServiceKey, ServicePods, key_of
+from reconciler.controllers.servicepods import ServicePods
 from reconciler.controllers.slicewriter import SliceWriter
 from reconciler.controllers.triggertime import TriggerTimes
 from reconciler.core.clock import Clock
 from reconciler.core.queue import Controller, Outcome
 from reconciler.model.endpointslice import EndpointSlice
+from reconciler.model.meta import NamespacedName
 from reconciler.model.node import ZONE, Node
 from reconciler.model.pod import Pod
 from reconciler.model.service import Service
@@ -49,7 +50,7 @@ class EndpointSliceController:
         self._informers = (services, pods, slices, nodes)
         self._triggers = TriggerTimes()
         self._log = structlog.get_logger(component="endpointslice")
-        self._controller: Controller[ServiceKey] = Controller(
+        self._controller: Controller[NamespacedName] = Controller(
             "endpointslice", self._reconcile, workers=_WORKERS, random=random
         )
         self._slices = SliceWriter(client, slices, MANAGER, self._controller.queue.add, clock)
@@ -67,15 +68,15 @@ class EndpointSliceController:
         if service is None:
             return
         if event == "DELETED":
-            self._triggers.forget(key_of(service))
-        self._controller.queue.add(key_of(service))
+            self._triggers.forget(NamespacedName.of(service))
+        self._controller.queue.add(NamespacedName.of(service))
 
     def _node_changed(self, _event: EventType, old: Node | None, new: Node | None) -> None:
         if _zone(old) != _zone(new):
             for service in self._services.items():
-                self._controller.queue.add(key_of(service))
+                self._controller.queue.add(NamespacedName.of(service))
 
-    async def _reconcile(self, key: ServiceKey) -> Outcome:
+    async def _reconcile(self, key: NamespacedName) -> Outcome:
         service = self._services.get(key.name, key.namespace)
         if service is None or service.metadata.deletion_timestamp is not None:
             return self._slices.outcome(key)

@@ -18,11 +18,11 @@ from reconciler.controllers.endpointslicemirroring.plan import (
     skipped,
     wants_mirror,
 )
-from reconciler.controllers.servicepods import ServiceKey
 from reconciler.controllers.slicewriter import SliceWriter
 from reconciler.core.clock import Clock
 from reconciler.core.queue import Controller, Outcome
 from reconciler.model.endpointslice import EndpointSlice
+from reconciler.model.meta import NamespacedName
 from reconciler.model.service import Endpoints, Service
 
 _WORKERS = 4
@@ -46,7 +46,7 @@ class EndpointSliceMirroring:
         self._endpoints = endpoints
         self._informers = (services, endpoints, slices)
         self._events = events.speaker("endpoint-slice-mirroring-controller")
-        self._controller: Controller[ServiceKey] = Controller(
+        self._controller: Controller[NamespacedName] = Controller(
             "endpointslicemirroring", self._reconcile, workers=_WORKERS, random=random
         )
         self._slices = SliceWriter(client, slices, MANAGER, self._controller.queue.add, clock)
@@ -75,9 +75,9 @@ class EndpointSliceMirroring:
 
     def _wake(self, obj: Service | Endpoints | None) -> None:
         if obj is not None:
-            self._controller.queue.add(ServiceKey(obj.metadata.namespace, obj.metadata.name))
+            self._controller.queue.add(NamespacedName.of(obj))
 
-    async def _reconcile(self, key: ServiceKey) -> Outcome:
+    async def _reconcile(self, key: NamespacedName) -> Outcome:
         service = self._services.get(key.name, key.namespace)
         endpoints = self._endpoints.get(key.name, key.namespace)
         await self._slices.verify(key)

@@ -39,6 +39,7 @@ from reconciler.core.queue import Controller, Done, Outcome, RequeueAfter
 from reconciler.model.claim import PersistentVolumeClaim
 from reconciler.model.exclusive import exclusive
 from reconciler.model.inplace import asks_in_place, shape_of
+from reconciler.model.meta import NamespacedName
 from reconciler.model.pod import Pod
 from reconciler.model.replication import ReplicationController
 from reconciler.model.retirement import is_retired
@@ -50,17 +51,6 @@ _BY_SELECTOR = "replication-selector"
 
 _VERIFY_AFTER = 5.0
 """Seconds after which a write that the informer does not show is asked for at the API."""
-
-
-@dataclass(frozen=True, slots=True)
-class RcKey:
-    """A ReplicationController."""
-
-    namespace: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.namespace}/{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +84,10 @@ class ReplicationLoop:
         self._events = events.speaker("replication-controller")
         self._clock = clock
         self._own: OwnWrites[Pod] = OwnWrites(pods)
-        self._written: dict[RcKey, ReplicationController] = {}
+        self._written: dict[NamespacedName, ReplicationController] = {}
         self._effects = Effects(client, self._events, self._own, clock)
         self._since = clock.now()
-        self._controller: Controller[RcKey] = Controller(
+        self._controller: Controller[NamespacedName] = Controller(
             "replication", self._reconcile, workers=_WORKERS, random=random
         )
         pods.add_index(_BY_OWNER, _owner)
@@ -122,7 +112,7 @@ class ReplicationLoop:
         shown = new if new is not None else old
         if shown is None:
             return
-        key = RcKey(shown.metadata.namespace, shown.metadata.name)
+        key = NamespacedName.of(shown)
         written = self._written.get(key)
         if written is not None and revision(shown) >= revision(written):
             del self._written[key]
@@ -143,14 +133,14 @@ class ReplicationLoop:
         namespace = pod.metadata.namespace
         if owner is not None:
             if owner.kind == "ReplicationController":
-                self._controller.queue.add(RcKey(namespace, owner.name))
+                self._controller.queue.add(NamespacedName(namespace, owner.name))
             return
         for label in _orphan_labels(pod):
             for rc in self._controllers.by_index(_BY_SELECTOR, label):
                 if matches(rc.spec.selector, pod.metadata.labels):
-                    self._controller.queue.add(RcKey(namespace, rc.metadata.name))
+                    self._controller.queue.add(NamespacedName(namespace, rc.metadata.name))
 
-    async def _reconcile(self, key: RcKey) -> Outcome:
+    async def _reconcile(self, key: NamespacedName) -> Outcome:
         rc = self._newest(key)
         if rc is None:
             self._written.pop(key, None)
@@ -168,7 +158,7 @@ class ReplicationLoop:
             raise Retryable(failure.message)
         return self._next(rc, owned, plan, now)
 
-    def _newest(self, key: RcKey) -> ReplicationController | None:
+    def _newest(self, key: NamespacedName) -> ReplicationController | None:
         shown = self._controllers.get(key.name, key.namespace)
         written = self._written.get(key)
         if shown is None or written is None or revision(shown) >= revision(written):
@@ -235,7 +225,7 @@ class ReplicationLoop:
 
     async def _tell(
         self,
-        key: RcKey,
+        key: NamespacedName,
         rc: ReplicationController,
         owned: Sequence[Pod],
         plan: _Plan,

@@ -23,6 +23,7 @@ from reconciler.controllers.volumes.volumeplan import plan_volume
 from reconciler.core.errors import Retryable
 from reconciler.core.queue import Controller, Done, Outcome
 from reconciler.model.claim import PersistentVolumeClaim
+from reconciler.model.meta import NamespacedName
 from reconciler.model.node import Node
 from reconciler.model.storage import PersistentVolume
 from reconciler.model.storageclass import DEFAULT_CLASS, StorageClass, default_class
@@ -30,17 +31,6 @@ from reconciler.model.volumebinding import SELECTED_NODE, class_of_claim
 
 _UNBOUND = "unbound"
 _WORKERS = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """A claim, or with an empty namespace a volume."""
-
-    namespace: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.namespace}/{self.name}" if self.namespace else self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +59,7 @@ class VolumeBinder:
         self._events = events.speaker("persistentvolume-controller")
         self._told: dict[str, str] = {}
         self._log = structlog.get_logger(component="volumes")
-        self._controller: Controller[Key] = Controller(
+        self._controller: Controller[NamespacedName] = Controller(
             "volumes", self._reconcile, workers=_WORKERS, random=random
         )
         informers.claims.add_index(_UNBOUND, lambda c: [] if c.spec.volume_name else [_UNBOUND])
@@ -105,18 +95,18 @@ class VolumeBinder:
         if claim is None:
             return
         meta = claim.metadata
-        self._controller.queue.add(Key(meta.namespace, meta.name))
+        self._controller.queue.add(NamespacedName(meta.namespace, meta.name))
         if claim.spec.volume_name:
-            self._controller.queue.add(Key("", claim.spec.volume_name))
+            self._controller.queue.add(NamespacedName("", claim.spec.volume_name))
         if new is None:
             self._told.pop(meta.uid, None)
-            self._volumes_of(Key(meta.namespace, meta.name))
+            self._volumes_of(NamespacedName(meta.namespace, meta.name))
 
-    def _volumes_of(self, claim: Key) -> None:
+    def _volumes_of(self, claim: NamespacedName) -> None:
         for volume in self._on.volumes.items():
             ref = volume.spec.claim_ref
             if ref is not None and (ref.namespace, ref.name) == (claim.namespace, claim.name):
-                self._controller.queue.add(Key("", volume.metadata.name))
+                self._controller.queue.add(NamespacedName("", volume.metadata.name))
 
     def _volume_changed(
         self, event: EventType, old: PersistentVolume | None, new: PersistentVolume | None
@@ -124,10 +114,10 @@ class VolumeBinder:
         volume = new or old
         if volume is None:
             return
-        self._controller.queue.add(Key("", volume.metadata.name))
+        self._controller.queue.add(NamespacedName("", volume.metadata.name))
         ref = volume.spec.claim_ref
         if ref is not None:
-            self._controller.queue.add(Key(ref.namespace, ref.name))
+            self._controller.queue.add(NamespacedName(ref.namespace, ref.name))
         elif event != "DELETED":
             self._retry_unbound()
 
@@ -142,9 +132,9 @@ class VolumeBinder:
 
     def _retry_unbound(self) -> None:
         for claim in self._on.claims.by_index(_UNBOUND, _UNBOUND):
-            self._controller.queue.add(Key(claim.metadata.namespace, claim.metadata.name))
+            self._controller.queue.add(NamespacedName.of(claim))
 
-    async def _reconcile(self, key: Key) -> Outcome:
+    async def _reconcile(self, key: NamespacedName) -> Outcome:
         try:
             if key.namespace:
                 await self._sync_claim(key)
@@ -156,7 +146,7 @@ class VolumeBinder:
             raise Retryable(f"{key}: {error}") from error
         return Done()
 
-    async def _sync_claim(self, key: Key) -> None:
+    async def _sync_claim(self, key: NamespacedName) -> None:
         claim = await self._client.get(PersistentVolumeClaim, key.name, key.namespace)
         if claim.metadata.deletion_timestamp is not None:
             return

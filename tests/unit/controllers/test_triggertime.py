@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from reconciler.controllers.servicepods import key_of
 from reconciler.controllers.triggertime import TriggerTimes
-from reconciler.model.meta import ObjectMeta
+from reconciler.model.meta import NamespacedName, ObjectMeta
 from reconciler.model.pod import Pod
 from reconciler.model.service import Service
 from tests.unit.controllers.builders import make_pod
@@ -33,5 +32,5 @@ def test_the_earliest_of_the_new_moments_counts() -> None:
 def test_a_service_that_is_made_again_begins_anew() -> None:
     times = TriggerTimes()
     times.changed(SERVICE, [])
-    times.forget(key_of(SERVICE))
+    times.forget(NamespacedName.of(SERVICE))
     assert times.changed(SERVICE, []) == BORN
