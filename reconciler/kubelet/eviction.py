@@ -25,7 +25,7 @@ from reconciler.kubelet.runtime import ContainerRuntime, RuntimeFailure
 from reconciler.kubelet.storagelimits import excess, is_limited
 from reconciler.kubelet.volumes.usage import disk_usage, folder_usage, size_limits
 from reconciler.model.pod import Pod
-from reconciler.model.podstatus import PodCondition, PodStatus, with_condition
+from reconciler.model.podstatus import PodStatus, disrupted
 from reconciler.model.time import format_time
 
 # Kubernetes' period of the eviction manager.
@@ -119,11 +119,5 @@ class Evictor:
 
 def evicted_status(status: PodStatus, message: str, now: str) -> PodStatus:
     """Return the status of a pod that is evicted, with Kubernetes' DisruptionTarget. Pure."""
-    target = PodCondition(
-        type="DisruptionTarget",
-        status="True",
-        reason="TerminationByKubelet",
-        message=message,
-        last_transition_time=now,
-    )
-    return with_condition(status, target).replace(phase="Failed", reason=EVICTED, message=message)
+    target = disrupted(status, "TerminationByKubelet", message, now)
+    return target.replace(phase="Failed", reason=EVICTED, message=message)

@@ -121,6 +121,18 @@ class PodStatus(Model):
     ] = ()
 
 
+def disrupted(status: PodStatus, reason: str, message: str, now: str) -> PodStatus:
+    """Return the status with Kubernetes' condition that somebody is about to end the pod."""
+    condition = PodCondition(
+        type="DisruptionTarget",
+        status="True",
+        last_transition_time=now,
+        reason=reason,
+        message=message,
+    )
+    return with_condition(status, condition)
+
+
 def with_condition(status: PodStatus, condition: PodCondition) -> PodStatus:
     """Return the status with the condition in place of what it said of its type before."""
     others = tuple(each for each in status.conditions if each.type != condition.type)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from reconciler.client.events import ComponentRecorder
 from reconciler.client.protocol import Client, ConflictError, NotFound
 from reconciler.model.pod import Pod
-from reconciler.model.podstatus import PodCondition, with_condition
+from reconciler.model.podstatus import disrupted
 
 _MESSAGE = "default-scheduler: preempting to accommodate a higher priority pod"
 
@@ -22,7 +22,8 @@ async def evict(
     if meta.deletion_timestamp is not None:
         return
     try:
-        await client.update(_marked(victim, now), subresource="status")
+        status = disrupted(victim.status, "PreemptionByScheduler", _MESSAGE, now)
+        await client.update(victim.replace(status=status), subresource="status")
         await client.delete(Pod, meta.name, meta.namespace, uid=meta.uid)
     except NotFound:
         return
@@ -39,14 +40,3 @@ async def withdraw(client: Client, pod: Pod) -> None:
         await client.update(changed, subresource="status")
     except (NotFound, ConflictError):
         return
-
-
-def _marked(victim: Pod, now: str) -> Pod:
-    condition = PodCondition(
-        type="DisruptionTarget",
-        status="True",
-        last_transition_time=now,
-        reason="PreemptionByScheduler",
-        message=_MESSAGE,
-    )
-    return victim.replace(status=with_condition(victim.status, condition))

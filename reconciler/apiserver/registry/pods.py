@@ -11,7 +11,7 @@ from reconciler.apiserver.registry.podadmission import NotAdmitted
 from reconciler.apiserver.registry.priorityclasses import Priorities
 from reconciler.apiserver.registry.strategy import Strategy
 from reconciler.model.pod import Pod
-from reconciler.model.podstatus import PodCondition, PodStatus, with_condition
+from reconciler.model.podstatus import PodCondition, PodStatus, disrupted, with_condition
 from reconciler.model.qos import qos_class
 
 EPHEMERAL = "ephemeralcontainers"
@@ -78,16 +78,10 @@ def bound(pod: Pod, node: str, now: str) -> Pod:
     )
 
 
-def disrupted(pod: Pod, now: str) -> Pod:
+def evicted(pod: Pod, now: str) -> Pod:
     """Return `pod` with the condition that says it is about to be evicted."""
-    condition = PodCondition(
-        type="DisruptionTarget",
-        status="True",
-        last_transition_time=now,
-        reason="EvictionByEvictionAPI",
-        message="Eviction API: evicting",
-    )
-    return pod.replace(status=with_condition(pod.status, condition))
+    status = disrupted(pod.status, "EvictionByEvictionAPI", "Eviction API: evicting", now)
+    return pod.replace(status=status)
 
 
 def _gated(now: str | None) -> PodCondition:

@@ -265,7 +265,7 @@ class Registry:
 
         def marked(_record: Record, pod: Pod) -> Pod:
             preconditions.check_delete(strategy.resource, pod, options)
-            return pods.disrupted(pod, now)
+            return pods.evicted(pod, now)
 
         if not options.dry_run:
             await self._replace(Target(strategy, namespace, name, check=False), marked)
