@@ -68,6 +68,7 @@ class Journal:
     def __init__(self, connection: sqlite3.Connection, keys: KeyRing | None = None) -> None:
         self._connection = connection
         self._keys = keys
+        self._stale: list[tuple[ObjectKey, int, bytes]] = []
         self.broken = False
 
     def compacted(self) -> int:
@@ -146,16 +147,22 @@ class Journal:
         execute("COMMIT")
 
     def reseal(self) -> None:
-        """Encrypt with the first key what is in plain text or under another.
+        """Encrypt with the first key what `load` found in plain text, or under another.
 
         What was in plain text is overwritten wherever the file still held it. Raises
-        `StoreUnavailable` when something does not open.
+        `StoreUnavailable`; then it is as it was.
         """
-        if self._keys is None:
+        keys, stale = self._keys, self._stale
+        self._stale = []
+        if keys is None or not stale:
             return
-        keys, stale = self._keys, self._stale(self._keys)
-        if not stale:
-            return
+        try:
+            self._rewrite(keys, stale)
+        except sqlite3.Error as error:
+            self._roll_back()
+            raise self._explain(error) from error
+
+    def _rewrite(self, keys: KeyRing, stale: Sequence[tuple[ObjectKey, int, bytes]]) -> None:
         execute = self._connection.execute
         execute("PRAGMA secure_delete = ON")
         execute("BEGIN IMMEDIATE")
@@ -167,18 +174,10 @@ class Journal:
             execute("VACUUM")
         execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    def _stale(self, keys: KeyRing) -> list[tuple[ObjectKey, int, bytes]]:
-        rows = self._connection.execute(
-            "SELECT kind, namespace, name, revision, value FROM changes"
-        )
-        return [
-            (ObjectKey(kind, namespace, name), revision, value)
-            for kind, namespace, name, revision, value in rows
-            if not keys.current(value) and (not plain(value) or keys.covers(kind, value))
-        ]
-
     def _opened(self, key: ObjectKey, revision: int, written: bytes) -> bytes:
         if self._keys is not None:
+            if self._keys.is_stale(key.kind, written):
+                self._stale.append((key, revision, written))
             return self._keys.open(key, revision, written)
         if plain(written):
             return written
@@ -212,8 +211,7 @@ class Journal:
 def open_journal(path: Path, keys: KeyRing | None = None) -> Journal:
     """Open or make the database at `path`, readable by its owner only.
 
-    What it holds under older keys, or in plain text, is encrypted with the first of `keys`. Raises
-    `StoreUnavailable` when it cannot be used or a newer version of the program made it.
+    Raises `StoreUnavailable` when it cannot be used or a newer version of the program made it.
     """
     try:
         os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
@@ -223,14 +221,12 @@ def open_journal(path: Path, keys: KeyRing | None = None) -> Journal:
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute(f"PRAGMA journal_size_limit = {_WAL_BOUND}")
             _migrate(connection, path)
-            journal = Journal(connection, keys)
-            journal.reseal()
         except BaseException:
             connection.close()
             raise
     except (OSError, sqlite3.Error) as error:
         raise StoreUnavailable(f"{path}: the store cannot be opened: {error}") from error
-    return journal
+    return Journal(connection, keys)
 
 
 def open_journal_readonly(path: Path, keys: KeyRing | None = None) -> Journal:

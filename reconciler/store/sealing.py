@@ -93,9 +93,11 @@ class KeyRing:
             )
         return self._opened(known, key, revision, sealed)
 
-    def current(self, written: bytes) -> bool:
-        """Return whether a value of a sealed kind is encrypted with the key that encrypts now."""
-        return written.startswith(_MARK + self._first.name.encode() + b":")
+    def is_stale(self, kind: str, written: bytes) -> bool:
+        """Return whether a value of that kind is to be encrypted, or encrypted anew."""
+        if plain(written):
+            return self.covers(kind, written)
+        return not written.startswith(_MARK + self._first.name.encode() + b":")
 
     def _opened(self, known: _Key, key: ObjectKey, revision: int, sealed: bytes) -> bytes:
         from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - see `_Key`

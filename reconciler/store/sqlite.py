@@ -43,6 +43,10 @@ class History(Log, Protocol):
         """Return all the changes, in order."""
         ...
 
+    def reseal(self) -> None:
+        """Encrypt anew what `load` found that is not encrypted as it should be."""
+        ...
+
 
 class Durability(Protocol):
     """What makes writes durable beside the event loop; `Writer` is the real one."""
@@ -65,6 +69,7 @@ class SqliteStore:
     def __init__(self, journal: History, limit: HistoryLimit, *, writer: WriterOf = Writer) -> None:
         self._state = State(limit, compacted=journal.compacted())
         self._state.restore(journal.load())
+        journal.reseal()
         self._dropped: list[Event] = self._state.history.trim()
         self._loop = asyncio.get_running_loop()
         self._epoch = 1
@@ -196,10 +201,15 @@ async def open_store(
 ) -> SqliteStore:
     """Open or make the store at `path`; raises `StoreUnavailable`.
 
-    The caller makes sure that no other process has it open for writing. `keys` encrypt what of it
-    is secret.
+    The caller makes sure that no other process has it open for writing. The first of `keys`
+    encrypts what of it is secret, and anew what an older key encrypted, or none.
     """
-    return SqliteStore(open_journal(path, keys), limit or HistoryLimit())
+    journal = open_journal(path, keys)
+    try:
+        return SqliteStore(journal, limit or HistoryLimit())
+    except BaseException:
+        journal.close()
+        raise
 
 
 def open_readonly(path: Path, *, keys: KeyRing | None = None) -> ReadonlyStore:

@@ -50,6 +50,10 @@ class Disk:
         """See `Journal`."""
         return self.journal.load()
 
+    def reseal(self) -> None:
+        """See `Journal`."""
+        self.journal.reseal()
+
     def append(self, events: Sequence[Event], forgotten: Forgotten | None) -> None:
         """See `Journal`."""
         self.journal.append(events, forgotten)
