@@ -57,7 +57,6 @@ class EngineProxy:
         async with server:
             await self._ended.wait()
             await self._turn("open")
-        await asyncio.sleep(0.05)  # transports close on the next turns of their loop
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -69,7 +68,7 @@ class EngineProxy:
             pass
         finally:
             self._open.discard(task)
-            writer.close()
+            await _closed(writer)
 
     async def _treat(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._mode == "open":
@@ -88,7 +87,13 @@ class EngineProxy:
                 group.create_task(_copy(reader, outer))
                 group.create_task(_copy(inner, writer))
         finally:
-            outer.close()
+            await _closed(outer)
+
+
+async def _closed(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -89,16 +89,25 @@ class PrivateHost:
 
     def close(self) -> None:
         """End everything that runs here; the namespaces go with their last process."""
-        left = [line for daemon in self.daemons for line in daemon.clean()]
-        if self.engine is None:
-            self.start_engine()
-        for container in self.run("docker", "ps", "--all", "--quiet").split():
-            self.run("docker", "rm", "--force", container)
-        self.stop_engine()
+        try:
+            left = [line for daemon in self.daemons for line in daemon.clean()]
+            if self.engine is None:
+                self.start_engine()
+            for container in self.run("docker", "ps", "--all", "--quiet").split():
+                self.run("docker", "rm", "--force", container)
+            self.stop_engine()
+        finally:
+            self._end()
+        assert left == []
+
+    def _end(self) -> None:
+        """End what is left when something has gone wrong, too."""
+        if self.engine is not None:
+            self.engine.kill()
+            self.engine.wait(30)
         self.keeper.kill()
         self.keeper.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
-        assert left == []
 
 
 @contextmanager
