@@ -28,9 +28,6 @@ class Disk:
         self.full = False
         self._take, self._crash, self._written = take, crash, written
 
-    def reseal(self) -> None:
-        """Nothing is encrypted on this disk."""
-
     def append(self, events: Sequence[Event], forgotten: Forgotten | None) -> None:
         fault = self._take("store.write")
         effect = fault.effect if fault else ""
@@ -69,6 +66,9 @@ class Journal:
             if row.change is not Change.DELETED:
                 live[revision] = record
             yield Event(row.change, record, previous)
+
+    def reseal(self) -> None:
+        """Nothing is encrypted on this disk."""
 
     def append(self, events: Sequence[Event], forgotten: Forgotten | None) -> None:
         fault = self._take("store.device")
