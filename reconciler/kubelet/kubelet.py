@@ -79,61 +79,12 @@ class Kubelet:
         self._listed = asyncio.Event()
         self._strays: tuple[str, ...] = ()
         self._cache = ContainerCache(clock.now)
-        host = host_of(options)
-        allocatable = host.allocatable or {}
-        drivers, scope = options.volume_drivers, options.scope
-        engine = EngineVolumes(files.offload, runtime, client, drivers, scope)
-        tokens = AccountTokens(client, clock)
-        own = kinds(
-            files.offload, client, tokens, allocatable, options.git, self._spawn, self._retry
-        )
-        self._volumes = Volumes(files, (*own, *storage_kinds(files.offload, client, engine)))
         narrator = Narrator(recorder)
         self._images = Images(runtime, clock, self._spawn)
-        lookup = Lookup(client, informers.services, host.ip, allocatable, narrator.no_pull_secrets)
-        self._starter = Starter(
-            lookup=lookup,
-            preparer=Preparer(
-                lookup,
-                runtime,
-                files,
-                self._cache,
-                host.ip,
-                options.scope,
-                options.seccomp_profiles,
-                narrator.variables_skipped,
-            ),
-            runtime=runtime,
-            network=network,
-            addresses=AddressPool(options.pod_cidr),
-            files=files,
-            volumes=self._volumes,
-            images=self._images,
-            cache=self._cache,
-            clock=clock,
-            host=host,
-            pulling=narrator.pulling,
-            image_ready=self._image_ready,
-        )
+        self._volumes = self._make_volumes(client)
+        self._starter = self._make_starter(client, narrator)
         self._prober = Prober(runtime, clock, self._spawn, self._again, narrator.unhealthy)
-        self._worker = PodWorker(
-            client=client,
-            pods=informers.pods,
-            runtime=runtime,
-            cache=self._cache,
-            files=files,
-            volumes=self._volumes,
-            images=self._images,
-            starter=self._starter,
-            prober=self._prober,
-            hooks=Hooks(runtime, self._spawn, self._again, narrator.hook_failed),
-            let_go=LetGo(informers.slices, informers.proxies, self._leave),
-            narrator=narrator,
-            clock=clock,
-            node_name=options.node_name,
-            host_ip=options.host_ip,
-            let_go_timeout=options.let_go_timeout,
-        )
+        self._worker = self._make_worker(client, narrator)
         self._controller = Controller[PodKey](
             "kubelet", self._worker.reconcile, workers=options.parallel
         )
@@ -152,6 +103,78 @@ class Kubelet:
             self._own_pods,
             self._retry,
             interval=options.eviction_interval,
+        )
+
+    def _make_volumes(self, client: Client) -> Volumes:
+        options, offload = self._options, self._files.offload
+        engine = EngineVolumes(
+            offload, self._runtime, client, options.volume_drivers, options.scope
+        )
+        own = kinds(
+            offload,
+            client,
+            AccountTokens(client, self._clock),
+            host_of(options).allocatable or {},
+            options.git,
+            self._spawn,
+            self._retry,
+        )
+        return Volumes(self._files, (*own, *storage_kinds(offload, client, engine)))
+
+    def _make_starter(self, client: Client, narrator: Narrator) -> Starter:
+        options, host = self._options, host_of(self._options)
+        lookup = Lookup(
+            client,
+            self._informers.services,
+            host.ip,
+            host.allocatable or {},
+            narrator.no_pull_secrets,
+        )
+        preparer = Preparer(
+            lookup,
+            self._runtime,
+            self._files,
+            self._cache,
+            host.ip,
+            options.scope,
+            options.seccomp_profiles,
+            narrator.variables_skipped,
+        )
+        return Starter(
+            lookup=lookup,
+            preparer=preparer,
+            runtime=self._runtime,
+            network=self._network,
+            addresses=AddressPool(options.pod_cidr),
+            files=self._files,
+            volumes=self._volumes,
+            images=self._images,
+            cache=self._cache,
+            clock=self._clock,
+            host=host,
+            pulling=narrator.pulling,
+            image_ready=self._image_ready,
+        )
+
+    def _make_worker(self, client: Client, narrator: Narrator) -> PodWorker:
+        informers, options = self._informers, self._options
+        return PodWorker(
+            client=client,
+            pods=informers.pods,
+            runtime=self._runtime,
+            cache=self._cache,
+            files=self._files,
+            volumes=self._volumes,
+            images=self._images,
+            starter=self._starter,
+            prober=self._prober,
+            hooks=Hooks(self._runtime, self._spawn, self._again, narrator.hook_failed),
+            let_go=LetGo(informers.slices, informers.proxies, self._leave),
+            narrator=narrator,
+            clock=self._clock,
+            node_name=options.node_name,
+            host_ip=options.host_ip,
+            let_go_timeout=options.let_go_timeout,
         )
 
     async def run(self) -> None:

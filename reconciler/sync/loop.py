@@ -79,7 +79,6 @@ class Sync:
         self._load = load
         self._clock = clock
         self._options = options
-        self._care = options.care
         self.ended = asyncio.Event()
         self._live = live
         self._own_key = source_key(name)
@@ -318,7 +317,7 @@ class Sync:
 
     async def _rolled_back(self, target: Target) -> bool:
         """Turn back to the last good revision when this one failed before it was ever Healthy."""
-        if not rolls_back(self._own_source(), self._care):
+        if not rolls_back(self._own_source(), self._options.care):
             return False
         # Why, as it is now: a container that is tried again meanwhile looks well for a moment.
         failed, pods = dict(target.failed), self._last_words.behind(target)
