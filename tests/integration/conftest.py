@@ -12,7 +12,8 @@ import yaml
 
 from scripts.leftovers import find_leftovers
 from tests.integration.controlplane import Cluster
-from tests.integration.harness import GUESTBOOK, Daemon, Engine, Manifests
+from tests.integration.harness import GUESTBOOK, Daemon, Engine, Manifests, namespace_manifest
+from tests.integration.images import ensure_busybox
 from tests.integration.kubectls import Kubectl, kubectls
 from tests.integration.realnode import Line, RealNode, joined_line, real_node
 from tests.integration.registries import Registry, running_registry
@@ -40,6 +41,19 @@ def engine(host: None) -> Iterator[Engine]:
 def manifests(tmp_path: Path) -> Manifests:
     """A Git repository, empty so far."""
     return Manifests(tmp_path / "repository")
+
+
+@pytest.fixture
+def busybox(host: None) -> str:
+    """The image of the tests, by its name."""
+    return ensure_busybox()
+
+
+@pytest.fixture
+def git(manifests: Manifests) -> Manifests:
+    """A Git repository with the namespace `test`, not committed yet."""
+    manifests.write("namespace.yaml", namespace_manifest("test"))
+    return manifests
 
 
 @pytest.fixture

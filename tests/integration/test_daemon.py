@@ -14,14 +14,8 @@ from tests.integration.harness import (
     sleepers,
     wait_for,
 )
-from tests.integration.images import ensure_busybox
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
-
-
-@pytest.fixture
-def busybox(host: None) -> str:
-    return ensure_busybox()
 
 
 @pytest.fixture

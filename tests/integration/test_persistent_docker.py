@@ -16,10 +16,8 @@ from tests.integration.harness import (
     Daemon,
     Engine,
     Manifests,
-    namespace_manifest,
     wait_for,
 )
-from tests.integration.images import ensure_busybox
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(200)]
 
@@ -54,17 +52,6 @@ def pod(name: str, image: str, script: str, source: dict[str, Any], **spec: Any)
 
 
 CLAIM = {"persistentVolumeClaim": {"claimName": "data"}}
-
-
-@pytest.fixture
-def busybox(host: None) -> str:
-    return ensure_busybox()
-
-
-@pytest.fixture
-def git(manifests: Manifests) -> Manifests:
-    manifests.write("namespace.yaml", namespace_manifest("test"))
-    return manifests
 
 
 def volumes() -> set[str]:

@@ -16,24 +16,12 @@ from typing import Any
 import pytest
 
 from tests.integration.conftest import Launch
-from tests.integration.harness import Engine, Manifests, namespace_manifest, wait_for
-from tests.integration.images import ensure_busybox
+from tests.integration.harness import Engine, Manifests, wait_for
 from tests.integration.test_persistent_docker import APPROVED, messages, pod, shown
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(200)]
 
 PLUGIN = "reconcilertest"
-
-
-@pytest.fixture
-def busybox(host: None) -> str:
-    return ensure_busybox()
-
-
-@pytest.fixture
-def git(manifests: Manifests) -> Manifests:
-    manifests.write("namespace.yaml", namespace_manifest("test"))
-    return manifests
 
 
 class Plugin:
