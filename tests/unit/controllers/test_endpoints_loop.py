@@ -9,21 +9,18 @@ import pytest
 
 from reconciler.client.protocol import NotFound
 from reconciler.controllers.endpoints.loop import EndpointsController
-from reconciler.model.container import Container
 from reconciler.model.meta import ObjectMeta
-from reconciler.model.pod import Pod, PodSpec
+from reconciler.model.pod import Pod
 from reconciler.model.service import (
     EndpointAddress,
     Endpoints,
     EndpointSubset,
     Service,
-    ServicePort,
-    ServiceSpec,
 )
-from tests.unit.controllers.world import ObedientKubelet, World
+from tests.unit.controllers.world import ObedientKubelet, ServiceWorld
 
 
-class Net(World):
+class Net(ServiceWorld):
     async def begin(self, lag: float = 0.0) -> None:
         self.client.lag = lag
         self.kubelet = ObedientKubelet(self.client, self.informer(Pod), self.clock)
@@ -35,19 +32,6 @@ class Net(World):
             self.client, self.informer(Service), self.informer(Pod), self.informer(Endpoints)
         )
         self.start(loop.run)
-
-    async def service(self, name: str = "web", **selector: str) -> Service:
-        spec = ServiceSpec(selector=selector, ports=(ServicePort(port=80, protocol="TCP"),))
-        meta = ObjectMeta(name=name, namespace="default")
-        return await self.client.create(Service(metadata=meta, spec=spec))
-
-    async def pod(self, name: str, *, ready: bool = True, **labels: str) -> Pod:
-        meta = ObjectMeta(name=name, namespace="default", labels=labels)
-        spec = PodSpec(containers=(Container(name="c", image="i"),))
-        pod = await self.client.create(Pod(metadata=meta, spec=spec))
-        await self.client.bind(name, "default", "n1", uid=pod.metadata.uid)
-        await self.kubelet.report(pod, ready=ready)
-        return self.registry.get(Pod, name, "default")
 
     def endpoints(self, name: str = "web") -> Endpoints | None:
         found = [e for e in self.registry.list(Endpoints) if e.metadata.name == name]

@@ -12,25 +12,22 @@ from reconciler.controllers.endpointslice.plan import MANAGER
 from reconciler.controllers.endpointslicemirroring.loop import EndpointSliceMirroring
 from reconciler.controllers.endpointslicemirroring.plan import MANAGER as MIRROR
 from reconciler.controllers.garbage.loop import GarbageCollector
-from reconciler.model.container import Container
 from reconciler.model.endpointslice import MANAGED_BY, SERVICE_NAME, SKIP_MIRROR, EndpointSlice
 from reconciler.model.event import Event
 from reconciler.model.meta import ObjectMeta
 from reconciler.model.node import ZONE, Node
-from reconciler.model.pod import Pod, PodSpec
+from reconciler.model.pod import Pod
 from reconciler.model.service import (
     EndpointAddress,
     EndpointPort,
     Endpoints,
     EndpointSubset,
     Service,
-    ServicePort,
-    ServiceSpec,
 )
-from tests.unit.controllers.world import ObedientKubelet, World
+from tests.unit.controllers.world import ObedientKubelet, ServiceWorld
 
 
-class Net(World):
+class Net(ServiceWorld):
     async def begin(self, lag: float = 0.0) -> None:
         self.client.lag = lag
         self.kubelet = ObedientKubelet(self.client, self.informer(Pod), self.clock)
@@ -49,19 +46,6 @@ class Net(World):
         followed = {Service: services, EndpointSlice: slices, Endpoints: endpoints}
         self.start(GarbageCollector(self.client, followed).run)
         await self.settle(0.01 + 3 * lag)
-
-    async def service(self, **selector: str) -> Service:
-        spec = ServiceSpec(selector=selector, ports=(ServicePort(port=80, protocol="TCP"),))
-        meta = ObjectMeta(name="web", namespace="default")
-        return await self.client.create(Service(metadata=meta, spec=spec))
-
-    async def pod(self, name: str, *, ready: bool = True) -> Pod:
-        meta = ObjectMeta(name=name, namespace="default", labels={"app": "web"})
-        spec = PodSpec(containers=(Container(name="c", image="i"),))
-        pod = await self.client.create(Pod(metadata=meta, spec=spec))
-        await self.client.bind(name, "default", "n1", uid=pod.metadata.uid)
-        await self.kubelet.report(pod, ready=ready)
-        return self.registry.get(Pod, name, "default")
 
     async def by_hand(self, count: int, **meta: Any) -> Endpoints:
         addresses = tuple(
@@ -114,8 +98,8 @@ def test_endpoints_follow_the_pods(run: Run) -> None:
         await world.begin()
         service = await world.service(app="web")
         await world.until(lambda: len(world.slices()) == 1)
-        first = await world.pod("a")
-        second = await world.pod("b", ready=False)
+        first = await world.pod("a", app="web")
+        second = await world.pod("b", ready=False, app="web")
         a, b = first.status.pod_ip, second.status.pod_ip
         await world.until(lambda: world.found() == {a: "rs", b: ""}, 0.1)
         await world.kubelet.report(second, ready=True)
@@ -136,7 +120,7 @@ def test_a_burst_of_pods_behind_a_lagging_watch_ends_right(run: Run) -> None:
         await world.begin(lag=0.05)
         await world.service(app="web")
         for number in range(20):
-            await world.pod(f"p{number:02}")
+            await world.pod(f"p{number:02}", app="web")
         await world.until(lambda: len(world.found()) == 20, 60)
         await world.settle(60)
         assert len(world.slices()) == 1
@@ -148,7 +132,7 @@ def test_nothing_is_written_for_changes_that_cannot_be_seen(run: Run) -> None:
     async def scenario(world: Net) -> None:
         await world.begin()
         await world.service(app="web")
-        pod = await world.pod("a")
+        pod = await world.pod("a", app="web")
         await world.until(lambda: world.found() == {pod.status.pod_ip: "rs"})
         live = world.registry.get(Pod, "a", "default")
         status = live.status.replace(message="busy")
@@ -164,7 +148,7 @@ def test_the_zone_of_a_node_is_told_when_it_is_known(run: Run) -> None:
     async def scenario(world: Net) -> None:
         await world.begin()
         await world.service(app="web")
-        await world.pod("a")
+        await world.pod("a", app="web")
         await world.until(lambda: len(world.found()) == 1)
         meta = ObjectMeta(name="n1", labels={ZONE: "east"})
         await world.client.create(Node(metadata=meta))
@@ -177,7 +161,7 @@ def test_a_foreign_change_is_put_right_and_foreign_slices_stay(run: Run) -> None
     async def scenario(world: Net) -> None:
         await world.begin()
         await world.service(app="web")
-        pod = await world.pod("a")
+        pod = await world.pod("a", app="web")
         wanted = {pod.status.pod_ip: "rs"}
         await world.until(lambda: world.found() == wanted)
         labels = {SERVICE_NAME: "web", MANAGED_BY: "me"}

@@ -19,11 +19,13 @@ from reconciler.client.local import LocalClient
 from reconciler.client.protocol import ApiError, Client, EventType, NotFound, WatchEvent
 from reconciler.core.clock import Clock
 from reconciler.core.ids import Ids
+from reconciler.model.container import Container
 from reconciler.model.event import Event
 from reconciler.model.meta import KubeObject, ObjectMeta
 from reconciler.model.node import Node, NodeCondition, NodeStatus
-from reconciler.model.pod import Pod
+from reconciler.model.pod import Pod, PodSpec
 from reconciler.model.podstatus import PodCondition, PodIP
+from reconciler.model.service import Service, ServicePort, ServiceSpec
 from reconciler.model.time import format_time
 from reconciler.store.memory import MemoryStore
 
@@ -180,3 +182,22 @@ class ObedientKubelet:
             )
         except NotFound:
             return
+
+
+class ServiceWorld(World):
+    """A world with an obedient kubelet, and words for services and the pods behind them."""
+
+    kubelet: ObedientKubelet
+
+    async def service(self, name: str = "web", **selector: str) -> Service:
+        spec = ServiceSpec(selector=selector, ports=(ServicePort(port=80, protocol="TCP"),))
+        meta = ObjectMeta(name=name, namespace="default")
+        return await self.client.create(Service(metadata=meta, spec=spec))
+
+    async def pod(self, name: str, *, ready: bool = True, **labels: str) -> Pod:
+        meta = ObjectMeta(name=name, namespace="default", labels=labels)
+        spec = PodSpec(containers=(Container(name="c", image="i"),))
+        pod = await self.client.create(Pod(metadata=meta, spec=spec))
+        await self.client.bind(name, "default", "n1", uid=pod.metadata.uid)
+        await self.kubelet.report(pod, ready=ready)
+        return self.registry.get(Pod, name, "default")
