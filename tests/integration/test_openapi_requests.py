@@ -27,9 +27,17 @@ EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "3"))
 _ENDLESS = ("watch", "sendInitialEvents", "timeoutSeconds")
 
 
+# kube-apiserver answers a resourceVersion that is no number with 500, too (its issue 139485):
+# clients know that answer, so ours is the same.
+_ODD_REVISION = (
+    b'{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure",'
+    b'"message":"resourceVersion: Invalid value: '
+)
+
+
 def _no_crash(context: Any, response: Any, case: Any) -> Any:
     """A server error is a crash, but for the one by which Kubernetes refuses a resourceVersion."""
-    if b"strconv.ParseUint" in response.content:
+    if response.status_code == 500 and response.content.startswith(_ODD_REVISION):
         return None
     return not_a_server_error(context, response, case)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from reconciler.admission.errors import FieldError, Reason, forbidden, invalid, required
+from reconciler.admission.errors import FieldError, Reason, forbidden, go_quote, invalid, required
 from reconciler.admission.errors import not_supported as unsupported
 from reconciler.apiserver.http import status
 from reconciler.apiserver.http.message import Request
@@ -21,6 +21,7 @@ _VALIDATIONS: dict[str, Validation] = {
     "": "Warn", "Ignore": "Ignore", "Strict": "Strict", "Warn": "Warn",
 }  # fmt: skip
 _LONGEST_MANAGER = 128
+_REVISION_DIGITS, _REVISION_END = 20, 1 << 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,16 +166,23 @@ def _watch_faults(request: Request, options: ListOptions) -> Iterator[FieldError
 
 def revision(text: str) -> int:
     """Return a resourceVersion as a number, 0 for none; raises `StatusError`."""
-    try:
-        value = int(text or 0)
-    except ValueError:
-        value = -1
-    if value < 0:
-        raise status.plain_error(
-            f'resourceVersion: Invalid value: "{text}": '
-            f'strconv.ParseUint: parsing "{text}": invalid syntax'
-        )
+    if not text:
+        return 0
+    # Unlike int(), ParseUint takes no sign, space, underscore or digit of another script.
+    if not (text.isascii() and text.isdigit()):
+        raise _odd_revision(text, "invalid syntax")
+    value = int(text) if len(text.lstrip("0")) <= _REVISION_DIGITS else _REVISION_END
+    if value >= _REVISION_END:
+        raise _odd_revision(text, "value out of range")
     return value
+
+
+def _odd_revision(text: str, why: str) -> StatusError:
+    """Return Kubernetes' answer, a 500 (its issue 139485), to what is no resourceVersion."""
+    shown = go_quote(text)
+    return status.plain_error(
+        f"resourceVersion: Invalid value: {shown}: strconv.ParseUint: parsing {shown}: {why}"
+    )
 
 
 def future(wanted: int, current: int) -> StatusError:
