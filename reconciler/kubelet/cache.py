@@ -7,12 +7,12 @@ has dealt with it, so that restarts are counted and the last state is known.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
 
 from reconciler.kubelet.labels import MANAGED, PodContainer, PodKey
-from reconciler.kubelet.runtime import Container, Happened
+from reconciler.kubelet.runtime import Container, Happened, NoSuchContainer
 
 # What a shell reports for a death by SIGKILL; Kubernetes says the same of a lost container.
 _KILLED = 137
@@ -36,9 +36,16 @@ class ContainerCache:
         """Return a pod's containers, sandboxes included, in order of attempts."""
         return tuple(sorted(self._by_pod.get(pod, {}).values(), key=lambda c: (c.attempt, c.id)))
 
-    def doubtful(self, pod: PodKey) -> tuple[str, ...]:
-        """Return the ids of the pod's containers whose state is only known from an event."""
-        return tuple(sorted(self._doubtful & self._by_pod.get(pod, {}).keys()))
+    async def settle(self, pod: PodKey, inspect: Callable[[str], Awaitable[Container]]) -> None:
+        """Have the engine say what became of those of the pod's containers that are in doubt.
+
+        Raises what `inspect` raises, but for `NoSuchContainer`, which is an answer.
+        """
+        for container in sorted(self._doubtful & self._by_pod.get(pod, {}).keys()):
+            try:
+                self.put(await inspect(container))
+            except NoSuchContainer:
+                self._lose(container, self._now())
 
     def put(self, state: Container) -> PodKey:
         """Take in a container as the engine described it; return its pod.
@@ -77,7 +84,7 @@ class ContainerCache:
         if container in self._pods:
             self._doubtful.add(container)
 
-    def lose(self, container: str, now: datetime) -> None:
+    def _lose(self, container: str, now: datetime) -> None:
         """Note that a container is not there: if it ran, it was killed at some time until now."""
         self._doubtful.discard(container)
         pod = self._pods.get(container)

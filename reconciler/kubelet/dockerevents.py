@@ -28,14 +28,16 @@ class EventStream:
 
     async def run(self) -> AsyncIterator[Happened]:
         """Yield events for ever; "resync" after each connection that was made."""
-        failures = 0
+        failures, told = 0, ""
         while True:
             try:
                 async for event in self._once():
-                    failures = 0
+                    failures, told = 0, ""
                     yield event
             except RuntimeUnavailable as error:
-                self._log.warning("docker.events.lost", reason=str(error))
+                if str(error) != told:  # once, not with every try of a long outage
+                    told = str(error)
+                    self._log.warning("docker.events.lost", reason=told)
             await asyncio.sleep(_RECONNECT[min(failures, len(_RECONNECT) - 1)])
             failures += 1
 

@@ -25,8 +25,9 @@ class Memory:
     `written`: the object as we wrote it last. `stopping` and `messages` (last words) go by
     container id; `waiting`, `held` (not before) and `failures` (in a row) by container name.
     `let_go_by`: the end of the wait for the proxies. `files`, `volumes`: the pod may have folders.
-    `deleted`: its object is deleted, though the informer may not have heard. `offset`: the wall
-    clock's to the monotonic one.
+    `deleted`: its object is deleted, though the informer may not have heard. `unsettled`: why the
+    engine could not say what became of the containers; "" when it could. `offset`: the wall clock's
+    to the monotonic one.
     """
 
     written: Pod | None = None
@@ -39,6 +40,7 @@ class Memory:
     files: bool = True
     volumes: bool = True
     deleted: bool = False
+    unsettled: str = ""
     offset: timedelta | None = None
 
     def follow(self, clock: Clock) -> bool:

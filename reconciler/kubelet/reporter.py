@@ -10,7 +10,7 @@ from reconciler.client.protocol import Client, ConflictError, NotFound
 from reconciler.core.clock import Clock
 from reconciler.core.errors import Retryable
 from reconciler.kubelet import roster
-from reconciler.kubelet.containerstatus import Facts
+from reconciler.kubelet.containerstatus import Facts, Waiting
 from reconciler.kubelet.files import PodFiles
 from reconciler.kubelet.images import Images
 from reconciler.kubelet.labels import PodKey
@@ -82,7 +82,7 @@ class Reporter:
         facts = Facts(
             host_ip=self._host_ip,
             ready=results.ready,
-            waiting=memory.waiting,
+            waiting=_waiting(pod, memory),
             messages=memory.messages,
             image_ids=self._images.ids(),
         )
@@ -113,6 +113,14 @@ class Reporter:
         for status in _statuses(after.status):
             if _in_crash_loop(status) and status.name not in known:
                 self._narrator.backing_off(after, status.name)
+
+
+def _waiting(pod: Pod, memory: Memory) -> dict[str, Waiting]:
+    """Return why containers wait: the engine's silence where nothing nearer is known."""
+    if not memory.unsettled:
+        return memory.waiting
+    members = roster.members(pod)
+    return {each.name: Waiting("", memory.unsettled) for each in members} | memory.waiting
 
 
 def _is_urgent(before: PodStatus, after: PodStatus) -> bool:

@@ -51,7 +51,7 @@ from reconciler.kubelet.podnetwork import NetworkFailure
 from reconciler.kubelet.podspec import pod_key
 from reconciler.kubelet.prober import Prober
 from reconciler.kubelet.reporter import Reporter
-from reconciler.kubelet.runtime import ContainerRuntime, NoSuchContainer, RuntimeFailure
+from reconciler.kubelet.runtime import ContainerRuntime, RuntimeFailure
 from reconciler.kubelet.starter import Starter, StartFailed
 from reconciler.kubelet.stopper import Stopper
 from reconciler.kubelet.volumes.protocol import VolumeError
@@ -118,7 +118,7 @@ class PodWorker:
         return RequeueAfter(0)
 
     async def _round(self, key: PodKey, memory: Memory) -> Plan:
-        await self._settle_doubts(key)
+        await self._settle_doubts(key, memory)
         pod = self._pod(key, memory)
         observed = self._observe(key, pod, memory)
         self._watch_probes(key, pod, observed)
@@ -145,12 +145,17 @@ class PodWorker:
         self._starter.release(key)
         self._memory.pop(key, None)
 
-    async def _settle_doubts(self, key: PodKey) -> None:
-        for container in self._cache.doubtful(key):
-            try:
-                self._cache.put(await self._runtime.inspect(container))
-            except NoSuchContainer:
-                self._cache.lose(container, self._clock.now())
+    async def _settle_doubts(self, key: PodKey, memory: Memory) -> None:
+        """Ask the engine what became of the containers; when it does not tell, the pod says why."""
+        memory.unsettled = ""
+        try:
+            await self._cache.settle(key, self._runtime.inspect)
+        except RuntimeFailure as error:
+            memory.unsettled = str(error)
+            if pod := self._pod(key, memory):
+                observed = self._observe(key, pod, memory)
+                await self._reporter.report(key, pod, observed, memory, busy=False)
+            raise
 
     def _pod(self, key: PodKey, memory: Memory) -> Pod | None:
         """Return the pod's object, ours if newer than the informer's; None when it is gone."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import subprocess
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -71,15 +71,19 @@ class World:
 
     def settled(self, replicas: int) -> None:
         """Wait until the world is as declared, and the source says so."""
+        self.wait(lambda: self.whole(replicas), f"{replicas} whole pods", 90)
+        self.wait(lambda: "Healthy" in self.status(), "health")
+        assert self.whole(replicas)
+
+    def wait(self, condition: Callable[[], object], what: str, deadline: float = 60.0) -> None:
+        """Wait for a condition; when it does not come, tell all that is known of the world."""
         try:
-            wait_for(lambda: self.whole(replicas), f"{replicas} whole pods", 90)
-            wait_for(lambda: "Healthy" in self.status(), "health", 60)
+            wait_for(condition, what, deadline)
         except AssertionError as error:
             found = [(one.name, one.running) for one in self.engine.containers("test")]
             raise AssertionError(
                 f"{error}\n{found}\n{self.status()}\n{self.daemon.tail()}"
             ) from None
-        assert self.whole(replicas)
 
     def status(self) -> str:
         """Return what `status` says, on one line."""
@@ -121,9 +125,9 @@ def a_world(host: PrivateHost, folder: Path) -> Iterator[World]:
 def test_an_engine_that_is_stopped_and_started_under_load(world: World) -> None:
     world.daemon.start()
     world.scale(10)
-    wait_for(lambda: world.running() >= 3, "some of the pods")
+    world.wait(lambda: world.running() >= 3, "some of the pods")
     world.host.stop_engine()
-    wait_for(lambda: said(world.daemon, "docker.events.lost"), "the loss to be told")
+    world.wait(lambda: said(world.daemon, "docker.events.lost"), "the loss to be told")
     world.host.start_engine()
     world.settled(10)
 
@@ -132,7 +136,7 @@ def test_containers_that_are_removed_in_every_phase(world: World) -> None:
     world.daemon.start()
     with saboteur(world) as seen:
         world.scale(8)
-        wait_for(
+        world.wait(
             lambda: {"created", "running", "exited"} <= {phase for phase, _ in seen}, "all", 60
         )
     assert {sandbox for _, sandbox in seen} == {True, False}
@@ -184,7 +188,7 @@ def test_an_image_that_is_deleted_under_its_pods(world: World) -> None:
     world.host.run("docker", "image", "rm", "--force", BUSYBOX)
     victim = victim_of(world)
     world.engine.remove(victim)
-    wait_for(lambda: "ErrImageNeverPull" in world.status(), "the reason")
+    world.wait(lambda: "ErrImageNeverPull" in world.status(), "the reason")
     world.host.run("docker", "tag", "kept:1", BUSYBOX)
     world.settled(2)
 
@@ -202,7 +206,7 @@ def test_a_disk_that_is_full(tmp_path: Path) -> None:
         filler = f"{host.folder}/data/filler"
         host.answers("dd", "if=/dev/zero", f"of={filler}", "bs=64k")
         world.scale(5)
-        wait_for(lambda: "no space left" in world.status(), "the reason")
+        world.wait(lambda: "no space left" in world.status(), "the reason")
         assert before <= {one.id for one in world.engine.containers("test") if one.running}
         host.run("rm", filler)
         world.settled(5)
@@ -215,12 +219,12 @@ def test_an_engine_that_answers_with_failures_or_not_at_all(world: World, mode: 
     with EngineProxy(door, world.host.folder / "docker.sock") as proxy:
         world.daemon.start("--docker-socket", str(door))
         world.scale(8)
-        wait_for(lambda: world.running() >= 2, "some of the pods")
+        world.wait(lambda: world.running() >= 2, "some of the pods")
         proxy.turn(mode)  # type: ignore[arg-type]
         if mode == "failing":
-            wait_for(lambda: WORDS in world.status() or world.running() == 8, "the reason")
+            world.wait(lambda: WORDS in world.status() or world.running() == 8, "the reason")
         else:
-            wait_for(lambda: said(world.daemon, "docker.events.lost"), "the loss to be told")
+            world.wait(lambda: said(world.daemon, "docker.events.lost"), "the loss to be told")
         proxy.turn("open")
         world.settled(8)
         assert world.daemon.clean() == []

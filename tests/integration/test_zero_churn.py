@@ -46,8 +46,8 @@ def sealed(identity: pyrage.x25519.Identity) -> bytes:
 
 
 def settled(daemon: Daemon, commit: str) -> bool:
-    head, revision = daemon.command("status").stdout.splitlines()[:2]
-    return commit[:12] in revision and head.split()[-1] == "Healthy"
+    head, *more = daemon.command("status").stdout.splitlines()
+    return bool(more) and commit[:12] in more[0] and head.split()[-1] == "Healthy"
 
 
 def ids(engine: Engine) -> dict[str, str]:

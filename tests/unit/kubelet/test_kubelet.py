@@ -387,6 +387,38 @@ def test_the_wait_for_the_proxies_has_an_end(node: Node, play: Any) -> None:
     play(scene())
 
 
+def test_a_pod_whose_start_the_engine_left_open_says_why_it_waits(node: Node, play: Any) -> None:
+    """The engine went away in the middle of a start: whether the container runs is not known."""
+
+    async def scene() -> None:
+        start = node.runtime.start
+        node.runtime.start = _gone_in_the_second(node)
+        await node.create()
+        pod = await node.until(lambda p: _waits(p) and _why(p))
+        assert (_waits(pod), _why(pod)) == ("ContainerCreating", "Docker does not answer: refused")
+        node.runtime.start = start
+        node.runtime.away = False
+        await node.until(ready)
+        assert len(await node.containers()) == 2
+
+    play(scene())
+
+
+def _gone_in_the_second(node: Node) -> Any:
+    begun, original = list[str](), node.runtime.start
+
+    async def start(container: str) -> None:
+        begun.append(container)
+        node.runtime.away = len(begun) == 2
+        await original(container)
+
+    return start
+
+
+def _why(pod: Any) -> str:
+    return pod.status.container_statuses[0].state.waiting.message
+
+
 def test_what_an_absent_engine_holds_up_is_done_when_it_is_back(node: Node, play: Any) -> None:
     async def scene() -> None:
         node.runtime.away = True
