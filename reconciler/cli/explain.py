@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from reconciler.cli.place import Place, Unreadable, followed, objects_of, read_source
+from reconciler.cli.place import Place, Unreadable, followed, objects_of, reading
 from reconciler.cli.reading import World, open_world
 from reconciler.core.errors import ReconcilerError
 from reconciler.model.gitops import Revision
-from reconciler.model.meta import KubeObject, ObjectKey
+from reconciler.model.meta import KubeObject
 from reconciler.model.pod import Pod
 from reconciler.model.replication import ReplicationController
 from reconciler.settings import Settings
@@ -51,7 +51,9 @@ def run_explain(settings: Settings, console: Console, wanted: str) -> int:
     lines += [f"container {found.container}: {_image(found)}"] if found.container else []
     if declared is not found.pod:
         lines.append(f"made by {declared.key}")
-    lines += _origin(declared, source, place, settings)
+    if place is not None:
+        field = _image_field(found, declared)
+        lines += asyncio.run(_origin(declared, field, source, place, settings))
     lines.append(_commit(asked) if source else "no source declares it: it was made by hand")
     for line in lines:
         console.print(line, soft_wrap=True, highlight=False, markup=False)
@@ -123,20 +125,28 @@ def asked_by(obj: KubeObject, revisions: Iterable[Revision]) -> Revision | None:
     return max(planned, key=lambda each: each[:2])[2] if planned else None
 
 
-def _origin(
-    declared: KubeObject, source: str, place: Place | None, settings: Settings
+async def _origin(
+    declared: KubeObject, field: str, source: str, place: Place, settings: Settings
 ) -> list[str]:
-    if place is None:
-        return []
+    """Return where the object, and one field of it, is asked for."""
     try:
-        desired = asyncio.run(read_source(place, settings))
+        async with reading(place, settings) as read:
+            found = read.desired.objects.get(declared.key)
+            if found is None:
+                return [f"declared in source {source}, but no longer at its newest revision"]
+            lines = [f"declared at {found.place} in source {source} ({place.spec.location})"]
+            return [*lines, f"its image at {read.asked.spot(found, field)}"] if field else lines
     except (Unreadable, ReconcilerError) as error:
         return [f"declared in source {source}, which cannot be read now: {error}"]
-    key: ObjectKey = declared.key
-    found = desired.objects.get(key)
-    if found is None:
-        return [f"declared in source {source}, but no longer at its newest revision"]
-    return [f"declared at {found.place} in source {source} ({place.spec.location})"]
+
+
+def _image_field(found: Found, declared: KubeObject) -> str:
+    """Return the field of the declared object that has the container's image, "" without one."""
+    if not found.container:
+        return ""
+    spec = "spec" if declared is found.pod else "spec.template.spec"
+    first = any(each.name == found.container for each in found.pod.spec.init_containers)
+    return f"{spec}.{'initContainers' if first else 'containers'}[{found.container}].image"
 
 
 def _commit(revision: Revision | None) -> str:

@@ -6,8 +6,8 @@ Called by `plan` and `explain`. It reads the daemon's store and the source, and 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +16,7 @@ from reconciler.cli.reading import World
 from reconciler.core.clock import SystemClock
 from reconciler.core.errors import ReconcilerError
 from reconciler.desired.age import AgeKeys
+from reconciler.desired.asked import Asked
 from reconciler.desired.load import Loader
 from reconciler.desired.objects import Desired
 from reconciler.desired.variables import Variables
@@ -99,8 +100,20 @@ def _access(
     return replace(access, secret=lambda: credentials_of(spec, live), run_dir=settings.run_dir)
 
 
-async def read_source(place: Place, settings: Settings) -> Desired:
-    """Read the source once, with a mirror of its own where it needs one. Raises `Unreadable`."""
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a source declares now, and where in its files each field is asked for."""
+
+    desired: Desired
+    asked: Asked
+
+
+@asynccontextmanager
+async def reading(place: Place, settings: Settings) -> AsyncIterator[Reading]:
+    """Read the source once, with a mirror of its own where it needs one. Raises `Unreadable`.
+
+    Its bytes are at hand until the context ends.
+    """
     spec = place.spec
     with TemporaryDirectory(prefix="reconciler-plan-") as scratch:
         source = open_source(
@@ -121,6 +134,7 @@ async def read_source(place: Place, settings: Settings) -> Desired:
                 seen: Snapshot | SourceProblem = await anext(snapshots)
             if isinstance(seen, SourceProblem):
                 raise Unreadable(f"{seen.reason}: {seen.message}")
-            return await asyncio.to_thread(loader.load, seen, place.variables)
+            desired = await asyncio.to_thread(loader.load, seen, place.variables)
+            yield Reading(desired, Asked(loader.text))
         finally:
             await source.close()

@@ -13,10 +13,13 @@ from rich.console import Console
 from rich.text import Text
 
 from reconciler.cli.fit import fit
-from reconciler.cli.place import NoSource, Place, finder, followed, given, objects_of, read_source
+from reconciler.cli.place import NoSource, Place, finder, followed, given, objects_of, reading
+from reconciler.cli.planlines import Lines
+from reconciler.cli.planpulls import lacking
 from reconciler.cli.planview import Warnings, as_json, as_text, errors_as_json
 from reconciler.cli.reading import NoStore, open_world
 from reconciler.core.clock import SystemClock
+from reconciler.desired.objects import DesiredObject
 from reconciler.model.gitops import RevisionError, SourceSpec
 from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.model.node import Node
@@ -41,18 +44,54 @@ def run_plan(settings: Settings, console: Console, *, output: str = "text") -> i
 
     `output` is "text" or "json". Raises `NoSource`, `Unreadable`, `StoreUnavailable`.
     """
+    return asyncio.run(_print_plan(settings, console, output))
+
+
+async def _print_plan(settings: Settings, console: Console, output: str) -> int:
     live, nodes, place = _live(settings)
-    desired = asyncio.run(read_source(place, settings))
-    if desired.problems:
-        _refuse(console, problem_errors(desired.problems), output)
-        return INVALID
-    owned = [key for key, obj in live.items() if source_of(obj) == settings.source_name]
-    objects = marked(desired.objects)
-    situation = Situation(
+    async with reading(place, settings) as read:
+        desired = read.desired
+        if desired.problems:
+            _refuse(console, problem_errors(desired.problems), output)
+            return INVALID
+        situation = _situation(settings, place, marked(desired.objects), live)
+        objects, planned = situation.desired, plan(situation)
+        lines = Lines(read.asked, objects)
+        refusals = (
+            *out_of_bounds(settings.source_name, objects, place.bounds, finder(live)),
+            *order_refusals(objects, order_of(objects)),
+            *planned.refusals,
+        )
+        if refusals:
+            _refuse(console, refusal_errors(map(lines.placed, refusals)), output)
+            return INVALID
+        effects = pod_effects(planned, situation)
+        warnings = Warnings(
+            held=hold_reason(planned, situation, settings.prune_threshold),
+            data=data_effects(planned, situation),
+            fit=fit(effects, objects, live.values(), nodes),
+            digest=plan_hash(planned),
+            pulls=lacking(planned, situation, nodes),
+        )
+        if output == "json":
+            console.out(as_json(planned, effects, lines, warnings), highlight=False)
+        else:
+            text = as_text(planned, effects, len(objects), lines, warnings)
+            console.print(text, soft_wrap=True)
+    return CHANGES if planned.actions else DONE
+
+
+def _situation(
+    settings: Settings,
+    place: Place,
+    objects: Mapping[ObjectKey, DesiredObject],
+    live: Mapping[ObjectKey, KubeObject],
+) -> Situation:
+    return Situation(
         settings.source_name,
         objects,
         live,
-        owned,
+        [key for key, obj in live.items() if source_of(obj) == settings.source_name],
         predict,
         now=SystemClock().now(),
         keep=settings.prune_keep_seconds,
@@ -63,27 +102,6 @@ def run_plan(settings: Settings, console: Console, *, output: str = "text") -> i
             settings.cluster_dns,
         ),
     )
-    planned = plan(situation)
-    refusals = (
-        *out_of_bounds(settings.source_name, objects, place.bounds, finder(live)),
-        *order_refusals(objects, order_of(objects)),
-        *planned.refusals,
-    )
-    if refusals:
-        _refuse(console, refusal_errors(refusals), output)
-        return INVALID
-    effects = pod_effects(planned, situation)
-    warnings = Warnings(
-        held=hold_reason(planned, situation, settings.prune_threshold),
-        data=data_effects(planned, situation),
-        fit=fit(effects, objects, live.values(), nodes),
-        digest=plan_hash(planned),
-    )
-    if output == "json":
-        console.out(as_json(planned, effects, warnings), highlight=False)
-    else:
-        console.print(as_text(planned, effects, len(desired.objects), warnings), soft_wrap=True)
-    return CHANGES if planned.actions else DONE
 
 
 def _refuse(console: Console, errors: Sequence[RevisionError], output: str) -> None:

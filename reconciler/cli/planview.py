@@ -10,6 +10,9 @@ from typing import Any, assert_never
 from rich.text import Text
 
 from reconciler.cli.fit import Fit
+from reconciler.cli.planlines import Lines
+from reconciler.cli.planpulls import Lacking
+from reconciler.desired.asked import Spot
 from reconciler.model.gitops import RevisionError
 from reconciler.model.time import format_time
 from reconciler.sync.actions import (
@@ -36,13 +39,15 @@ class Warnings:
     """What a person should know of a plan before it is followed.
 
     `held` says why it would wait for approval, "" when it would not; `data` says what becomes of
-    volumes' data, `fit` which pods find no room or make others leave; `digest` is the plan's hash.
+    volumes' data, `fit` which pods find no room or make others leave, `pulls` which images come to
+    which nodes first; `digest` is the plan's hash.
     """
 
     held: str = ""
     data: tuple[DataEffect, ...] = ()
     fit: Fit = field(default_factory=Fit)
     digest: str = ""
+    pulls: tuple[Lacking, ...] = ()
 
 
 _QUIET = Warnings()
@@ -77,16 +82,25 @@ _FATES = {
 
 
 def as_text(
-    plan: Plan, effects: Sequence[PodEffect], objects: int, warnings: Warnings = _QUIET
+    plan: Plan,
+    effects: Sequence[PodEffect],
+    objects: int,
+    lines: Lines,
+    warnings: Warnings = _QUIET,
 ) -> Text:
     """Return the plan as lines: objects with their fields, pods, warnings, then a sum."""
     text = Text()
     for action in plan.actions:
-        _action_lines(text, action)
+        _action_lines(text, action, lines)
+    for each in warnings.pulls:
+        sign, style = ("!", "bold red") if each.never else ("+", "green")
+        text.append(f"{sign} pull    ", style).append(each.image, "bold").append(
+            f"  {each}\n", "dim"
+        )
     if effects:
         text.append("pods\n", "bold")
     for effect in effects:
-        _effect_line(text, effect)
+        _effect_line(text, effect, lines)
     for loss in warnings.data:
         _data_line(text, loss)
     for sentence in warnings.fit.preempted:
@@ -103,12 +117,18 @@ def as_text(
     return text
 
 
-def as_json(plan: Plan, effects: Sequence[PodEffect], warnings: Warnings = _QUIET) -> str:
+def as_json(
+    plan: Plan, effects: Sequence[PodEffect], lines: Lines, warnings: Warnings = _QUIET
+) -> str:
     """Return the plan as one JSON document: `actions`, `pods`, and what to know before."""
     document = {
-        "actions": [_action_json(action) for action in plan.actions],
-        "pods": [_effect_json(effect) for effect in effects],
+        "actions": [_action_json(action, lines) for action in plan.actions],
+        "pods": [_effect_json(effect, lines) for effect in effects],
         "data": [_data_json(each) for each in warnings.data],
+        "pulls": [
+            {"image": p.image, "node": p.node, "never": p.never, "unsure": p.unsure}
+            for p in warnings.pulls
+        ],
         "preempted": list(warnings.fit.preempted),
         "misfits": list(warnings.fit.misfits),
         "held": warnings.held,
@@ -138,14 +158,15 @@ def verb_of(action: Action) -> str:
     return _VERBS[type(action)]
 
 
-def _action_lines(text: Text, action: Action) -> None:
+def _action_lines(text: Text, action: Action, lines: Lines) -> None:
     verb = verb_of(action)
     sign, style = _SIGNS[verb]
     text.append(f"{sign} {verb:8}", style).append(f"{action.key}", "bold")
     text.append(f"  {_why(action)}\n", "dim")
     for change in _changes(action):
         text.append(f"    {change.path}: {_value(change.old)} → {_value(change.new)}")
-        text.append(f"  (set by {change.owner})\n" if change.owner else "\n", "dim")
+        by = f" (was set by {change.owner})" if change.owner else ""
+        text.append(f"  {lines.of(action.key, change)}{by}\n", "dim")
 
 
 def _why(action: Action) -> str:
@@ -178,13 +199,15 @@ def _value(value: Any) -> str:
     return text if len(text) <= _VALUE_LENGTH else text[: _VALUE_LENGTH - 1] + "…"
 
 
-def _effect_line(text: Text, effect: PodEffect) -> None:
+def _effect_line(text: Text, effect: PodEffect, lines: Lines) -> None:
     sign, style = _FATES[effect.fate]
     many = f" x{effect.count}" if effect.count > 1 else ""
     text.append(f"{sign} {effect.fate:8}", style)
     text.append(f"{effect.namespace}/{effect.pod}{many}", "bold")
     text.append(f" [{', '.join(effect.containers)}]" if effect.containers else "")
-    text.append(f"  {effect.cause}{' (with a gap)' if effect.gap else ''}\n", "dim")
+    text.append(f"  {effect.cause}{' (with a gap)' if effect.gap else ''}", "dim")
+    spot = lines.at(effect.of, effect.cause)
+    text.append(f"  {spot}\n" if spot else "\n", "dim")
 
 
 def _data_line(text: Text, effect: DataEffect) -> None:
@@ -204,7 +227,7 @@ def _data_json(effect: DataEffect) -> dict[str, str]:
     }
 
 
-def _action_json(action: Action) -> dict[str, Any]:
+def _action_json(action: Action, lines: Lines) -> dict[str, Any]:
     key = action.key
     body: dict[str, Any] = {
         "action": verb_of(action),
@@ -219,12 +242,23 @@ def _action_json(action: Action) -> dict[str, Any]:
         body |= {"file": action.origin.path, "line": action.origin.line}
     if isinstance(action, Apply | Adopt | Replace):
         body["fields"] = [
-            {"path": c.path, "old": c.old, "new": c.new, "owner": c.owner} for c in action.changes
+            {
+                "path": c.path,
+                "old": c.old,
+                "new": c.new,
+                "owner": c.owner,
+                **_place_json(lines.of(key, c)),
+            }
+            for c in action.changes
         ]
     return body
 
 
-def _effect_json(effect: PodEffect) -> dict[str, Any]:
+def _place_json(spot: Spot | None) -> dict[str, Any]:
+    return {"file": spot.path, "line": spot.line} if spot is not None else {}
+
+
+def _effect_json(effect: PodEffect, lines: Lines) -> dict[str, Any]:
     return {
         "fate": effect.fate,
         "namespace": effect.namespace,
@@ -233,4 +267,5 @@ def _effect_json(effect: PodEffect) -> dict[str, Any]:
         "containers": list(effect.containers),
         "cause": effect.cause,
         "gap": effect.gap,
+        **_place_json(lines.at(effect.of, effect.cause)),
     }

@@ -175,7 +175,9 @@ class _Declarer:
         declared = reader.declare(item)
         found, reader.problems = reader.problems, []
         self._problems += [self._placed(problem, each) for problem in found]
-        return declared
+        if declared is None or not each.patches:
+            return declared
+        return replace(declared, layers=tuple(each.patches))
 
     def _reader(self, path: str) -> ManifestReader:
         if path not in self._readers:

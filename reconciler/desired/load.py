@@ -19,8 +19,9 @@ from reconciler.desired.manifest import FileResult, read_file
 from reconciler.desired.objects import Desired, DesiredObject
 from reconciler.desired.problem import Problem
 from reconciler.desired.variables import Variables
+from reconciler.desired.written import plain_text
 from reconciler.model.meta import ObjectKey
-from reconciler.source.snapshot import FileRef, Snapshot
+from reconciler.source.snapshot import FileRef, Snapshot, SourceError
 
 _BULK = 500
 _JSON = ".json"
@@ -53,6 +54,7 @@ class Loader:
         self._kept = KeptResults(self._memory if variables is None else None)
         self._builds = Builds(self._namespace, self._limits, self._keys, variables)
         self._built: dict[str, FileResult] = {}
+        self._snapshot: Snapshot | None = None
         self._files: Mapping[str, FileRef] = {}
         self._results: dict[str, FileResult] = {}
         self._by_content: dict[tuple[str, bool, bool], FileResult] = {}
@@ -69,6 +71,7 @@ class Loader:
         """
         if variables != self._variables:
             self._start(variables)
+        self._snapshot = snapshot
         if variables is not None and variables.missing:
             missing = [_missing(each) for each in variables.missing]
             return Desired(snapshot.revision, {}, tuple(missing))
@@ -91,6 +94,17 @@ class Loader:
             tuple(sorted((*problems, *self._duplicates))),
             _rendered(len(built), len(self._sealed)),
         )
+
+    def text(self, path: str) -> bytes:
+        """Return a file of the snapshot that was loaded last, decrypted when it is all encrypted.
+
+        Raises `SourceError` when its bytes cannot be had.
+        """
+        seen = self._snapshot
+        ref = ((seen.tree or seen.files).get(path) or seen.files.get(path)) if seen else None
+        if seen is None or ref is None:
+            raise SourceError("FileMissing", f"{path} is not in the revision")
+        return plain_text(path, next(seen.contents.read([ref])), self._keys)
 
     def _read_new(self, snapshot: Snapshot, changed: Iterable[FileRef]) -> None:
         """Parse the contents that were not seen yet."""

@@ -10,6 +10,7 @@ import orjson
 
 from reconciler.admission.decode import decode
 from reconciler.admission.defaults import apply_defaults
+from reconciler.desired.kustomize.resource import Place
 from reconciler.desired.problem import Problem
 from reconciler.model.meta import KubeObject, ObjectKey
 
@@ -23,6 +24,7 @@ class DesiredObject:
     admitted, with defaults. `content` is a hash of `manifest`: equal for equal meaning, whatever
     the file's order, comments and form. `line` and `column` count from 1, `document` from 0;
     `within` is the path of the object in its document ("items[2]" in a List), mostly empty.
+    `layers` are the places in kustomizations and patches that changed it since, the last one last.
     `annotated` says that it has annotations, the one question that each commit asks of each object.
     """
 
@@ -35,6 +37,7 @@ class DesiredObject:
     column: int
     document: int
     within: str = ""
+    layers: tuple[Place, ...] = ()
     annotated: bool = field(init=False)
 
     def __post_init__(self) -> None:
@@ -77,7 +80,8 @@ class Recalled(DesiredObject):
         for name, value in (
             ("key", key), ("content", content), ("path", path), ("line", line),
             ("column", column), ("document", document), ("within", within),
-            ("_encoded", encoded), ("annotated", annotated), ("_manifest", None), ("_obj", None),
+            ("layers", ()), ("_encoded", encoded), ("annotated", annotated), ("_manifest", None),
+            ("_obj", None),
         ):  # fmt: skip
             object.__setattr__(self, name, value)
 

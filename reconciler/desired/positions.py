@@ -16,6 +16,11 @@ from yaml.events import CollectionEndEvent, CollectionStartEvent, DocumentEndEve
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 Place = tuple[int, int]
+ITEM_KEYS = (
+    "name", "containerPort", "port", "mountPath", "devicePath", "ip", "key", "type", "uid",
+)  # fmt: skip
+"""What tells the items of a list apart: the first of these that they have."""
+
 _DEEPEST = 64
 _STEP = re.compile(r"\[(?P<index>[^\]]*)\]|(?P<name>[^.\[]+)")
 
@@ -30,7 +35,10 @@ class _Entry:
 
 
 class Positions:
-    """Places in the text of one file."""
+    """Places in the text of one file.
+
+    An item of a list is told by its index, or as in a plan by its key: `spec.ports[http].port`.
+    """
 
     def __init__(self, data: bytes) -> None:
         self._nodes = _documents(data)
@@ -47,18 +55,18 @@ class Positions:
         node = self._document(document)
         if node is None:
             return None
-        place = node
-        rest = path
-        while rest:
-            entry, rest = _follow(node, rest)
-            if entry is None:
-                break
-            node = entry.value
-            scalar = not isinstance(node, MappingNode | SequenceNode)
-            place = node if scalar or entry.key is None else entry.key
-        else:
-            place = _member(node, value) or place
+        place, last, there = _nearest(node, path)
+        if there:
+            place = _member(last, value) or place
         return place.start_mark.line + 1, place.start_mark.column + 1
+
+    def nearest(self, document: int, path: str) -> tuple[Place, bool] | None:
+        """Return what `of` does, and whether the field itself is there."""
+        node = self._document(document)
+        if node is None:
+            return None
+        place, _, there = _nearest(node, path)
+        return (place.start_mark.line + 1, place.start_mark.column + 1), there
 
     def exact(self, document: int, path: str) -> Place | None:
         """Return the place of the field at `path`, or `None` when it is not there."""
@@ -164,6 +172,19 @@ def _entries(node: Node) -> Iterator[_Entry]:
             yield _Entry(str(index), None, item)
 
 
+def _nearest(node: Node, path: str) -> tuple[Node, Node, bool]:
+    """Return where the field or what is around it is placed, its value, and whether it is there."""
+    place, rest = node, path
+    while rest:
+        entry, rest = _follow(node, rest)
+        if entry is None:
+            return place, node, False
+        node = entry.value
+        scalar = not isinstance(node, MappingNode | SequenceNode)
+        place = node if scalar or entry.key is None else entry.key
+    return place, node, True
+
+
 def _member(node: Node, text: object) -> Node | None:
     """Return the key or value of a mapping that is `text`."""
     if not isinstance(node, MappingNode) or not isinstance(text, str):
@@ -187,8 +208,18 @@ def _follow(node: Node, path: str) -> tuple[_Entry | None, str]:
     else:
         wanted = found["index"] if found["index"] is not None else found["name"]
         entry = next((each for each in _entries(node) if each.step == wanted), None)
+        if entry is None and isinstance(node, SequenceNode):
+            entry = next((each for each in _entries(node) if _key(each.value) == wanted), None)
         taken = found.end()
     return entry, path[taken:].removeprefix(".")
+
+
+def _key(item: Node) -> str | None:
+    """Return the text by which a plan tells an item of a list from its neighbours."""
+    if not isinstance(item, MappingNode):
+        return None
+    known = {e.step: e.value.value for e in _entries(item) if isinstance(e.value, ScalarNode)}
+    return next((known[name] for name in ITEM_KEYS if name in known), None)
 
 
 def _leads(key: str, path: str) -> bool:

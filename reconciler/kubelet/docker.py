@@ -33,6 +33,7 @@ from reconciler.kubelet.runtime import (
     ExecResult,
     Happened,
     Image,
+    LocalImage,
     NoSuchContainer,
     NoSuchImage,
     Progress,
@@ -205,6 +206,12 @@ class DockerRuntime:
         """See `ContainerRuntime.images`."""
         rows: Any = await self._call(partial(self._client.images, repository))
         return tuple(sorted(tag for row in rows for tag in row.get("RepoTags") or ()))
+
+    async def all_images(self) -> tuple[LocalImage, ...]:
+        """See `ContainerRuntime.all_images`."""
+        rows: Any = await self._call(self._client.images)
+        found = [image for row in rows if (image := dockerapi.local_image(row)).names]
+        return tuple(sorted(found, key=lambda each: (-each.size, each.names)))
 
     async def create_volume(self, volume: EngineVolume) -> str:
         """See `ContainerRuntime.create_volume`."""

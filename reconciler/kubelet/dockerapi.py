@@ -19,6 +19,7 @@ from reconciler.kubelet.runtime import (
     EngineVolume,
     Happened,
     Image,
+    LocalImage,
     Mount,
     Phase,
     Resources,
@@ -201,6 +202,13 @@ def volume(row: Mapping[str, Any]) -> EngineVolume:
     """Read one row of `GET /volumes`."""
     options = tuple(sorted((row.get("Options") or {}).items()))
     return EngineVolume(row["Name"], row["Driver"], options, row.get("Labels") or {})
+
+
+@_reads("of an image")
+def local_image(row: Mapping[str, Any]) -> LocalImage:
+    """Read one row of `GET /images/json`; where a name is missing the engine says <none>."""
+    names = (*(row.get("RepoTags") or ()), *(row.get("RepoDigests") or ()))
+    return LocalImage(tuple(name for name in names if "<none>" not in name), row.get("Size", 0))
 
 
 @_reads("of an image")

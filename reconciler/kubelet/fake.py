@@ -25,6 +25,7 @@ from reconciler.kubelet.runtime import (
     ExecResult,
     Happened,
     Image,
+    LocalImage,
     NoSuchContainer,
     NoSuchImage,
     Progress,
@@ -244,6 +245,10 @@ class FakeRuntime:
     async def images(self, repository: str) -> tuple[str, ...]:
         """See `ContainerRuntime.images`."""
         return tuple(sorted(n for n in self._images if n.rpartition(":")[0] == repository))
+
+    async def all_images(self) -> tuple[LocalImage, ...]:
+        """See `ContainerRuntime.all_images`."""
+        return tuple(LocalImage((name,)) for name in sorted(self._images))
 
     async def create_volume(self, volume: EngineVolume) -> str:
         """See `ContainerRuntime.create_volume`."""

@@ -7,17 +7,20 @@ object itself only when what it says is missing or different. It evicts nobody.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import islice
 
 import structlog
 
 from reconciler.client.protocol import AlreadyExists, ApiError, Client, NotFound
 from reconciler.core.clock import Clock
 from reconciler.kubelet.hostfacts import HostFacts
-from reconciler.kubelet.runtime import ContainerRuntime, RuntimeFailure, RuntimeVersion
+from reconciler.kubelet.runtime import ContainerRuntime, LocalImage, RuntimeFailure, RuntimeVersion
 from reconciler.model.meta import ObjectMeta
 from reconciler.model.node import (
+    ContainerImage,
     Node,
     NodeAddress,
     NodeCondition,
@@ -29,6 +32,11 @@ from reconciler.model.quantity import from_bytes
 from reconciler.model.time import format_time
 
 HEARTBEAT = 10.0
+MOST_IMAGES = 50
+"""Kubernetes' nodeStatusMaxImages: how many images a status names, the largest first."""
+
+_MOST_NAMES = 5  # Kubernetes' maxNamesPerImageInNodeStatus
+_IMAGES_EVERY = 30.0
 _RETRY = 2.0
 _KUBELET = "kubelet"
 
@@ -58,6 +66,8 @@ class NodeAgent:
         self._client, self._runtime, self._clock = client, runtime, clock
         self._facts, self._options = facts, options
         self._engine: RuntimeVersion | None = None
+        self._images: tuple[LocalImage, ...] = ()
+        self._looked: float | None = None
         self._log = structlog.get_logger(component="node")
 
     async def run(self) -> None:
@@ -74,9 +84,9 @@ class NodeAgent:
     async def _beat(self) -> None:
         trouble = await self._trouble()
         node = await self._registered()
-        status = node_status(
-            node, self._facts, self._engine, self._options, format_time(self._clock.now()), trouble
-        )
+        now = format_time(self._clock.now())
+        status = node_status(node, self._facts, self._engine, self._options, now, trouble)
+        status = status.replace(images=_named(self._images))
         await self._client.update(
             node.replace(status=status), subresource="status", manager=_KUBELET
         )
@@ -87,10 +97,17 @@ class NodeAgent:
             if self._engine is None:
                 self._engine = await self._runtime.version()
             await self._runtime.ping()
+            await self._look_at_images()
         except RuntimeFailure as error:
             self._engine = None  # it may come back as another version
             return f"container runtime is down: {error}"
         return ""
+
+    async def _look_at_images(self) -> None:
+        now = self._clock.monotonic()
+        if self._looked is None or now - self._looked >= _IMAGES_EVERY:
+            self._images = await self._runtime.all_images()
+            self._looked = now
 
     async def _registered(self) -> Node:
         """Return the node's object; make it, or mend what it must say."""
@@ -159,6 +176,13 @@ def node_status(
             NodeAddress(type="Hostname", address=facts.hostname),
         ),
         node_info=_system_info(facts, engine),
+    )
+
+
+def _named(images: Iterable[LocalImage]) -> tuple[ContainerImage, ...]:
+    return tuple(
+        ContainerImage(names=each.names[:_MOST_NAMES], size_bytes=each.size)
+        for each in islice(images, MOST_IMAGES)
     )
 
 

@@ -182,6 +182,14 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
+class LocalImage:
+    """An image of the host: all its names, tags before digests, and its size in bytes."""
+
+    names: tuple[str, ...]
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Credentials:
     """For one registry."""
 
@@ -304,6 +312,10 @@ class ContainerRuntime(Protocol):
 
     async def images(self, repository: str) -> tuple[str, ...]:
         """Return the local names ("repository:tag") of a repository."""
+        ...
+
+    async def all_images(self) -> tuple[LocalImage, ...]:
+        """Return every image of the host that has a name, the largest first."""
         ...
 
     async def create_volume(self, volume: EngineVolume) -> str:

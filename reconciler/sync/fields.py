@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from reconciler.desired.positions import ITEM_KEYS
 from reconciler.desired.redact import Names, is_secret, names_of, secret_fields
 from reconciler.model.meta import KubeObject
 
@@ -22,7 +23,6 @@ REDACTED = "(redacted)"
 _SERVER_FIELDS = frozenset(
     ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink")
 )
-_KEYS = ("name", "containerPort", "port", "mountPath", "devicePath", "ip", "key", "type", "uid")
 _SECRET_FIELDS = frozenset(("data", "stringData"))
 
 
@@ -93,7 +93,7 @@ def path_of(steps: Sequence[Step]) -> str:
 
 def item_name(item: Mapping[str, Json]) -> str:
     """Return what tells a list item from its neighbours: its name, or its first key field."""
-    return str(next((item[key] for key in _KEYS if key in item), "?"))
+    return str(next((item[key] for key in ITEM_KEYS if key in item), "?"))
 
 
 def without_values(errors: Iterable[tuple[str, str]], obj: KubeObject) -> list[tuple[str, str]]:
@@ -140,7 +140,7 @@ def _differ_lists(
 
 
 def _common_key(old: list[Json], new: list[Json]) -> str | None:
-    for key in _KEYS:
+    for key in ITEM_KEYS:
         if _unique(old, key) and _unique(new, key):
             return key
     return None

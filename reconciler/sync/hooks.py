@@ -60,7 +60,7 @@ def hooked(wanted: DesiredObject, run: str) -> DesiredObject:
     )
     return DesiredObject(
         wanted.key, body, obj, wanted.content + run, wanted.path, wanted.line, wanted.column,
-        wanted.document, wanted.within,
+        wanted.document, wanted.within, wanted.layers,
     )  # fmt: skip
 
 

@@ -7,17 +7,18 @@ are asked for as copies, for nothing of the revision may be applied yet.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from reconciler.desired.objects import DesiredObject
 from reconciler.model import kinds
+from reconciler.model.account import ServiceAccount
 from reconciler.model.config import Secret
 from reconciler.model.imagepull import ImagePull, ImagePullSpec, WantedImage
 from reconciler.model.meta import KubeObject, ObjectKey, ObjectMeta
 from reconciler.model.node import Node
 from reconciler.model.pod import Pod
-from reconciler.model.reference import SecretReference
+from reconciler.model.reference import LocalObjectReference, SecretReference
 from reconciler.model.replication import ReplicationController
 from reconciler.sync.actions import Action, Adopt, Apply, Create, Replace
 from reconciler.sync.fields import FieldChange
@@ -159,10 +160,22 @@ def _images(
             ObjectKey("Secret", pod.metadata.namespace, each.name),
             situation, source, record, copies,
         )
-        for each in pod.spec.image_pull_secrets
+        for each in pod.spec.image_pull_secrets or _account_secrets(pod, situation)
     )  # fmt: skip
     for container in (*pod.spec.init_containers, *pod.spec.containers):
         yield container.image, container.image_pull_policy, secrets
+
+
+def _account_secrets(pod: Pod, situation: Situation) -> Sequence[LocalObjectReference]:
+    """Return the pull secrets that a pod without any gets from its account, once it is made.
+
+    The account is as the plan makes it: Kubernetes' ServiceAccount admission comes after.
+    """
+    name = pod.spec.service_account_name or "default"
+    key = ObjectKey("ServiceAccount", pod.metadata.namespace, name)
+    wanted = situation.desired.get(key)
+    account = wanted.obj if wanted is not None else situation.live.get(key)
+    return account.image_pull_secrets if isinstance(account, ServiceAccount) else ()
 
 
 def _secret(

@@ -7,7 +7,7 @@ objects that the plan writes; it decides nothing for them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from reconciler.desired.objects import DesiredObject
@@ -39,7 +39,8 @@ class PodEffect:
 
     `pod` is the pod's name, or its controller's with "-*" when which ones is not known yet;
     `containers` are the names of the containers concerned; `cause` is the one field, or the
-    object, that causes it. `gap`: nothing serves in between.
+    object, that causes it. `gap`: nothing serves in between. `of` is the object whose action it
+    is: the field is one of its own.
     """
 
     fate: Fate
@@ -49,12 +50,17 @@ class PodEffect:
     containers: tuple[str, ...]
     cause: str
     gap: bool = False
+    of: ObjectKey = field(default=ObjectKey("", "", ""), compare=False)
 
 
 def pod_effects(plan: Plan, situation: Situation) -> tuple[PodEffect, ...]:
     """Return what the plan does to pods, in the order of its actions."""
     pods = _by_owner(situation.live.values())
-    return tuple(effect for action in plan.actions for effect in _effects(action, situation, pods))
+    return tuple(
+        replace(effect, of=action.key)
+        for action in plan.actions
+        for effect in _effects(action, situation, pods)
+    )
 
 
 def _effects(
@@ -127,10 +133,12 @@ def _updated(
     gap = wanted_replicas(live) == 1 and bool(images)
     for pod in pods:
         meta = pod.metadata
-        rests = STOPPED in meta.annotations
-        names = _containers(pod.spec) if rests else tuple(images)
-        cause = next(iter(images.values()), causes[0])
-        yield PodEffect("in-place", meta.namespace, meta.name, 1, names, cause, gap=gap)
+        if STOPPED in meta.annotations:
+            touched = {_containers(pod.spec): next(iter(images.values()), causes[0])}
+        else:
+            touched = {(name,): path for name, path in images.items()} or {(): causes[0]}
+        for names, cause in touched.items():
+            yield PodEffect("in-place", meta.namespace, meta.name, 1, names, cause, gap=gap)
     yield from _rolled(live, [c for c in changes if c.path == "spec.replicas"], pods, gap=gap)
 
 

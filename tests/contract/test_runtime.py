@@ -260,6 +260,7 @@ async def test_the_sandbox_image_is_made_without_a_registry(
     await runtime.import_image(name, root_tar())
     try:
         assert name in await runtime.images("reconciler-test/pause")
+        assert any(name in each.names for each in await runtime.all_images())
         wanted = spec(label)
         key, _, value = label.partition("=")
         made = await runtime.create(

@@ -31,6 +31,7 @@ from reconciler.kubelet.runtime import (
     ExecResult,
     Happened,
     Image,
+    LocalImage,
     Progress,
     RuntimeFailure,
     RuntimeUnavailable,
@@ -283,6 +284,9 @@ class EngineFace:
 
     async def images(self, repository: str) -> tuple[str, ...]:
         return await self._call("docker", "images", lambda: self._host.engine.images(repository))
+
+    async def all_images(self) -> tuple[LocalImage, ...]:
+        return await self._call("docker", "images", self._host.engine.all_images)
 
     async def create_volume(self, volume: EngineVolume) -> str:
         return await self._call(

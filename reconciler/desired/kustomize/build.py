@@ -8,7 +8,7 @@ anything behind a URL are refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 from reconciler.desired.kustomize import names, transform
@@ -193,19 +193,23 @@ class _Build:
             transform.set_namespace(resources, file.text("namespace"))
         names.add_affixes(resources, file.text("namePrefix"), file.text("nameSuffix"))
         transform.set_pairs(resources, file.mapping("commonLabels"), transform.SELECTOR_LABELS)
+        _note(resources, file, "commonLabels")
         for entry in file.entries("labels"):
             transform.set_labels(resources, entry.value)
+            _note(resources, file, entry.field)
         transform.set_pairs(resources, file.mapping("commonAnnotations"), transform.ANNOTATIONS)
+        _note(resources, file, "commonAnnotations")
         for patch in self._patches(file, "patchesJson6902"):
             resources = apply(resources, patch)
         for entry in file.entries("replicas"):
-            if not transform.set_replicas(
-                resources, entry.value["name"], entry.value.get("count", 0)
-            ):
-                name = entry.value["name"]
+            name = entry.value["name"]
+            scaled = transform.set_replicas(resources, name, entry.value.get("count", 0))
+            if not scaled:
                 raise file.bad(entry.field, f"there is no ReplicationController {name}")
+            _note(scaled, file, entry.field)
         for entry in file.entries("images"):
             transform.set_images(resources, entry.value)
+            _note(resources, file, entry.field)
         _check_unique(resources, file)
         return resources
 
@@ -241,6 +245,15 @@ class _Build:
                 yield Patch(each.value, own if inline else each.place, target, options)
         except Bad as error:
             raise (file.bad(field, error.problem.message) if inline else error) from error
+
+
+def _note(changed: Iterable[Resource], file: Kustomization, field: str) -> None:
+    """Remember that the field of the kustomization had a say in these objects."""
+    if not file.value.get(field.partition("[")[0]):
+        return
+    place = file.place(field)._replace(within=field)
+    for each in changed:
+        each.patches.append(place)
 
 
 class _Gathered:

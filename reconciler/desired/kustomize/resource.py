@@ -58,7 +58,8 @@ class Resource:
     """An object, where it comes from, and what it was called before.
 
     `value` is this build's own copy and may be changed. `patches` are the places that changed it,
-    the last one last. `prefixes` and `suffixes` are those that its name got, in order.
+    patches and entries of kustomizations, the last one last. `prefixes` and `suffixes` are those
+    that its name got, in order.
     """
 
     value: Json

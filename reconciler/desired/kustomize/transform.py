@@ -55,13 +55,15 @@ def _mapping(value: Any) -> Json:
     return value if isinstance(value, dict) else {}
 
 
-def set_replicas(resources: Iterable[Resource], name: str, count: int) -> bool:
-    """Set the replicas of every controller called `name`; return whether there is one."""
-    found = False
-    for each in resources:
-        if each.kind == "ReplicationController" and any(i.name == name for i in each.ids()):
-            change(each.value, FieldSpec("spec/replicas", create=True), lambda _: count)
-            found = True
+def set_replicas(resources: Iterable[Resource], name: str, count: int) -> list[Resource]:
+    """Set the replicas of every controller called `name`; return those."""
+    found = [
+        each
+        for each in resources
+        if each.kind == "ReplicationController" and any(i.name == name for i in each.ids())
+    ]
+    for each in found:
+        change(each.value, FieldSpec("spec/replicas", create=True), lambda _: count)
     return found
 
 

@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from reconciler.cli.explain import NotFound, asked_by, find, run_explain
+from reconciler.cli.reading import open_world
 from reconciler.model.gitops import Revision, RevisionSpec, RevisionStatus, RevisionStep
 from reconciler.model.meta import ManagedFieldsEntry, ObjectMeta
 from reconciler.model.pod import Pod
@@ -77,13 +78,17 @@ def test_a_pod_that_a_source_declares_is_traced_to_its_line(tmp_path):
     options = Settings(state_dir=tmp_path / "s", run_dir=tmp_path / "r", source=str(tree))
     followed = Revision(metadata=ObjectMeta(name="main-1"), spec=RevisionSpec(source="main"))
     asyncio.run(daemon_wrote(options, WEB, pod("p"), objects=(source(tree), followed)))
-    (tree / "p.yaml").write_text("# first\n" + json.dumps(pod("p")))
+    (tree / "p.yaml").write_text("# first\n" + json.dumps(pod("p"), indent=1))
     Path(tree, "n.yaml").write_text(json.dumps(WEB))
     console = Console(file=StringIO(), width=200)
     assert run_explain(options, console, "p") == 0
     text = console.file.getvalue()
     assert "declared at p.yaml:2:1 in source main" in text
     assert "no longer remembered" in text
+    with open_world(options) as world:
+        (uid,) = [each.metadata.uid for each in world.all(Pod)]
+    assert run_explain(options, console, f"k8s_app_p_web_{uid}_0") == 0
+    assert "its image at p.yaml:13" in console.file.getvalue()
 
 
 def source(tree):

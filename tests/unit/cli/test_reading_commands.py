@@ -123,11 +123,78 @@ def test_a_plan_as_json_is_one_document(options, console):
     ]
 
 
+TEMPLATE = """
+apiVersion: v1
+kind: ReplicationController
+metadata: {name: c, namespace: web}
+spec:
+  replicas: 5
+  selector: {app: c}
+  template:
+    metadata: {labels: {app: c}}
+    spec:
+      containers:
+      - name: app
+        image: app:2
+"""
+
+
+def test_each_field_of_a_plan_has_the_line_that_asks_for_it(options, console):
+    live = Pod.model_validate_json(json.dumps(manifest("Pod", "one", "web", spec={
+        "containers": [{"name": "app", "image": "app:1"}],
+    })))  # fmt: skip
+    asyncio.run(daemon_wrote(options, WEB, controller("c", 3, "app:1"), live.to_dict()))
+    single = TEMPLATE.replace("---", "")
+    one = "---\napiVersion: v1\nkind: Pod\nmetadata: {name: one, namespace: web}\nspec:\n"
+    declare(options, WEB, single + one + "  containers:\n  - name: app\n    image: app:2\n")
+    assert run_plan(options, console, output="json") == 2
+    document = json.loads(printed(console))
+    found = {
+        (action["name"], each["path"]): (each["file"], each["line"])
+        for action in document["actions"]
+        for each in action["fields"]
+    }
+    assert found["c", "spec.replicas"] == ("1.yaml", 6)
+    assert found["c", "spec.template.spec.containers[app].image"] == ("1.yaml", 13)
+    assert found["one", "spec.containers[app].image"] == ("1.yaml", 21)
+    pods = {(each["fate"], each["pod"]): (each["cause"], each["line"]) for each in document["pods"]}
+    assert pods["start", "c-*"] == ("spec.replicas", 6)
+    assert pods["in-place", "one"] == ("spec.containers[app].image", 21)
+
+
+def test_what_cannot_be_planned_is_told_with_the_line_of_the_field(options, console):
+    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "2Gi"}}}
+    asyncio.run(
+        daemon_wrote(options, manifest("PersistentVolumeClaim", "d", "default", spec=claim))
+    )
+    text = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: d}\nspec:\n"
+    more = "  accessModes: [ReadWriteOnce]\n  resources:\n    requests:\n      storage: 1Gi\n"
+    declare(options, text + more)
+    assert run_plan(options, console) == 3
+    assert "0.yaml:8: PersistentVolumeClaim default/d: spec.resources" in printed(console)
+
+
 def node(pods: str) -> Node:
     room = {"cpu": "4", "memory": "8Gi", "pods": pods}
     body = {"metadata": {"name": "n"}, "status": {"allocatable": room, "capacity": room}}
     body["status"]["conditions"] = [{"type": "Ready", "status": "True"}]
     return Node.model_validate_json(json.dumps(body))
+
+
+def test_a_plan_names_the_images_that_a_node_lacks(options, console):
+    there = node("10").to_dict()
+    there["status"]["images"] = [{"names": ["app:1", "docker.io/library/app@sha256:0"]}]
+    has = Node.model_validate_json(json.dumps(there))
+    asyncio.run(daemon_wrote(options, WEB, objects=[has]))
+    never = {"name": "n", "image": "app:3", "imagePullPolicy": "Never"}
+    lone = manifest("Pod", "p", "web", spec={"containers": [never]})
+    declare(options, WEB, controller("a", 1, "app:1"), controller("b", 1, "docker.io/app:2"), lone)
+    assert run_plan(options, console) == 2
+    told = [line for line in printed(console).splitlines() if " pull " in line]
+    assert told == [
+        "! pull    app:3  is never pulled to node n",
+        "+ pull    docker.io/app:2  to node n",
+    ]
 
 
 def docker_volume(name: str) -> PersistentVolume:

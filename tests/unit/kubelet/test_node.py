@@ -75,6 +75,16 @@ def test_only_heartbeats_change(node: Node, agent: Any, play: Any) -> None:
     play(scene())
 
 
+def test_a_node_names_its_images(node: Node, agent: Any, play: Any) -> None:
+    async def scene() -> None:
+        await node.runtime.import_image("late:1", b"")
+        await asyncio.sleep(35)
+        names = [image.names for image in (await registered(node)).status.images]
+        assert ("late:1",) in names
+
+    play(scene())
+
+
 def test_what_others_wrote_stays(node: Node, agent: Any, play: Any) -> None:
     async def scene() -> None:
         await asyncio.sleep(1)

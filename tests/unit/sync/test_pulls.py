@@ -86,6 +86,21 @@ class TestRequests:
         assert asked([WEB, secret, wants]).secrets == ()  # no node, no request, no copy
         assert found.pulls[0].spec.images[0].pull_secrets[0].namespace == "web"
 
+    def test_the_pull_secrets_of_the_account_count_where_the_pod_has_none(self):
+        account = manifest("ServiceAccount", "default", imagePullSecrets=[{"name": "hub"}])
+        other = manifest("ServiceAccount", "own", imagePullSecrets=[{"name": "mine"}])
+        plain = pod("p", imagePullSecrets=[{"name": "told"}], serviceAccountName="own")
+
+        def secrets(declared, *live):
+            (pull,) = asked([WEB, declared], node("a"), *live).pulls
+            return [each.name for image in pull.spec.images for each in image.pull_secrets]
+
+        assert secrets(controller("x"), stored(account)) == ["hub"]
+        assert secrets(pod("p", serviceAccountName="own"), stored(other)) == ["mine"]
+        assert secrets(plain, stored(other)) == ["told"]
+        found = asked([WEB, account, controller("x")], node("a"))
+        assert [each.name for each in found.pulls[0].spec.images[0].pull_secrets] == ["hub"]
+
     def test_nothing_is_known_of_a_node_that_has_not_answered_this_very_request(self):
         found = asked([WEB, controller("x")], node("a"))
         (wanted,) = found.pulls
