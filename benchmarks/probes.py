@@ -24,6 +24,7 @@ from reconciler.kubelet.fake import FakeRuntime
 from reconciler.kubelet.labels import CONTAINER_NAME, PodContainer, PodKey
 from reconciler.kubelet.prober import Prober
 from reconciler.kubelet.runtime import Container
+from reconciler.kubelet.wire import Wire
 from reconciler.model.pod import Pod
 
 HERE, SECONDS = "127.0.0.1", 20.0
@@ -63,7 +64,8 @@ async def measure(probe: dict[str, Any], count: int) -> float:
     def failed(_pod: Pod, _name: str, _kind: str, message: str) -> None:
         print(f"a probe failed, which makes the figure worthless: {message}")
 
-    prober = Prober(FakeRuntime(SystemClock()), SystemClock(), spawn, lambda _: None, failed)
+    wire = Wire()
+    prober = Prober(FakeRuntime(SystemClock()), SystemClock(), spawn, lambda _: None, failed, wire)
     container = {"name": "app", "image": "i", "livenessProbe": probe}
     pod = Pod.model_validate_json(
         json.dumps({"metadata": {"name": "p"}, "spec": {"containers": [container]}})
@@ -81,6 +83,7 @@ async def measure(probe: dict[str, Any], count: int) -> float:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    wire.close()
     return share
 
 

@@ -18,6 +18,7 @@ from reconciler.kubelet.labels import PodContainer, PodKey
 from reconciler.kubelet.observed import Observed
 from reconciler.kubelet.probing import ProbeFailed
 from reconciler.kubelet.runtime import ContainerRuntime, RuntimeFailure
+from reconciler.kubelet.wire import Wire
 from reconciler.model.container import Container
 from reconciler.model.pod import Pod
 from reconciler.model.probe import LifecycleHandler
@@ -65,9 +66,10 @@ class Hooks:
         spawn: Spawn,
         changed: Callable[[PodKey], None],
         report: Report,
+        wire: Wire,
     ) -> None:
         self.failed: dict[str, str] = {}
-        self._runtime, self._spawn = runtime, spawn
+        self._runtime, self._spawn, self._wire = runtime, spawn, wire
         self._changed, self._report = changed, report
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
@@ -127,15 +129,16 @@ class Hooks:
         return ""
 
     async def _handle(self, handler: LifecycleHandler, subject: Subject, seconds: float) -> None:
-        container = subject.spec
+        by = asyncio.get_running_loop().time() + seconds
+        target = subject.spec, subject.address, self._wire, by
         if handler.exec is not None:
             argv = subject.found.argv(handler.exec.command)
             result = await self._runtime.exec(subject.found.id, argv, seconds)
             if result.exit_code:
                 raise ProbeFailed(f"command exited with {result.exit_code}")
         elif handler.http_get is not None:
-            await probing.fetch(handler.http_get, container, subject.address)
+            await probing.fetch(handler.http_get, *target)
         elif handler.tcp_socket is not None:
-            await probing.connect(handler.tcp_socket, container, subject.address)
+            await probing.connect(handler.tcp_socket, *target)
         elif handler.sleep is not None:
             await asyncio.sleep(handler.sleep.seconds)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterable
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any
 
 import structlog
@@ -50,6 +50,7 @@ from reconciler.kubelet.volumes.kinds import kinds
 from reconciler.kubelet.volumes.protocol import VolumeError
 from reconciler.kubelet.volumes.storage import storage_kinds
 from reconciler.kubelet.volumes.volumes import Volumes
+from reconciler.kubelet.wire import Wire
 from reconciler.kubelet.worker import PodWorker
 from reconciler.model.pod import Pod
 
@@ -83,7 +84,10 @@ class Kubelet:
         self._images = Images(runtime, clock, self._spawn)
         self._volumes = self._make_volumes(client)
         self._starter = self._make_starter(client, narrator)
-        self._prober = Prober(runtime, clock, self._spawn, self._again, narrator.unhealthy)
+        self._wire = Wire()
+        self._prober = Prober(
+            runtime, clock, self._spawn, self._again, narrator.unhealthy, self._wire
+        )
         self._worker = self._make_worker(client, narrator)
         self._controller = Controller[PodKey](
             "kubelet", self._worker.reconcile, workers=options.parallel
@@ -168,7 +172,7 @@ class Kubelet:
             images=self._images,
             starter=self._starter,
             prober=self._prober,
-            hooks=Hooks(self._runtime, self._spawn, self._again, narrator.hook_failed),
+            hooks=Hooks(self._runtime, self._spawn, self._again, narrator.hook_failed, self._wire),
             let_go=LetGo(informers.slices, informers.proxies, self._leave),
             narrator=narrator,
             clock=self._clock,
@@ -182,6 +186,10 @@ class Kubelet:
         await self._prepare()
         for informer in self._all_informers():
             await informer.synced.wait()
+        with closing(self._wire):
+            await self._run()
+
+    async def _run(self) -> None:
         async with asyncio.TaskGroup() as group:
             self._group = group
             group.create_task(self._follow_engine())

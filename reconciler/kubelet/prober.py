@@ -15,12 +15,14 @@ from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
 from reconciler.core.clock import Clock
+from reconciler.core.ticks import Ticks
 from reconciler.kubelet import roster
 from reconciler.kubelet.images import Spawn
 from reconciler.kubelet.labels import PodContainer, PodKey
 from reconciler.kubelet.observed import Condemned
 from reconciler.kubelet.probing import ProbeFailed, attempt
 from reconciler.kubelet.runtime import ContainerRuntime
+from reconciler.kubelet.wire import Wire
 from reconciler.model.container import Container
 from reconciler.model.pod import Pod
 from reconciler.model.podstatus import ContainerStatus
@@ -31,6 +33,8 @@ _Tasks = dict[Kind, asyncio.Task[None]]
 
 _DEFAULT_PERIOD, _DEFAULT_FAILURES = 10, 3
 _FIRST_EAGER, _EAGER_FACTOR = 0.02, 1.5
+# Seconds from which on a wait need not end to the millisecond.
+_ALONE = 0.5
 
 
 class Report(Protocol):
@@ -70,9 +74,11 @@ class Prober:
         spawn: Spawn,
         changed: Callable[[PodKey], None],
         report: Report,
+        wire: Wire,
     ) -> None:
         self.results = Results()
-        self._runtime, self._clock = runtime, clock
+        self._runtime, self._clock, self._wire = runtime, clock, wire
+        self._ticks = Ticks()
         self._spawn, self._changed, self._report = spawn, changed, report
         self._tasks: dict[PodKey, dict[str, _Tasks]] = {}
 
@@ -142,22 +148,29 @@ class Prober:
         # A wall clock that was set back must not make the container younger than it is.
         age = max(0.0, (self._clock.now() - target.begun).total_seconds())
         await asyncio.sleep(max(0.0, probe.initial_delay_seconds - age))
-        tally = _Tally(kind, probe)
+        tally, due = _Tally(kind, probe), self._clock.monotonic()
         while True:
-            began = self._clock.monotonic()
             failure = await self._try(probe, target)
-            change = tally.count(failed=failure is not None, now=began)
+            change = tally.count(failed=failure is not None, now=due)
             if failure is not None and tally.counted:
                 self._report(target.pod, target.spec.name, kind, failure)
             if change is not None:
                 self._apply(kind, probe, target, good=change)
             if kind == "Startup" and tally.good:
                 return
-            await asyncio.sleep(max(0.0, began + tally.pause(began) - self._clock.monotonic()))
+            due = max(due + tally.pause(due), self._clock.monotonic())
+            await self._rest(due)
+
+    async def _rest(self, until: float) -> None:
+        """Wait; for long with the others, so that few moments of waking serve all probes."""
+        left = until - self._clock.monotonic()
+        await (asyncio.sleep(left) if left < _ALONE else self._ticks.until(until))
 
     async def _try(self, probe: Probe, target: _Target) -> str | None:
         try:
-            await attempt(probe, target.spec, target.seen, target.address, self._runtime)
+            await attempt(
+                probe, target.spec, target.seen, target.address, self._runtime, self._wire
+            )
         except (ProbeFailed, OSError, ValueError) as error:
             return str(error)
         return None

@@ -1,6 +1,6 @@
 """One try of a probe: HTTP and TCP from the host into the pod's address, exec in the container.
 
-Called by `prober.py`. A try either returns or raises `ProbeFailed`; time is the caller's.
+Called by `prober.py`. A try either returns or raises `ProbeFailed`.
 """
 
 from __future__ import annotations
@@ -15,13 +15,15 @@ from reconciler.core.errors import ReconcilerError
 from reconciler.kubelet import grpcprobe
 from reconciler.kubelet.labels import PodContainer
 from reconciler.kubelet.runtime import ContainerRuntime, RuntimeFailure
+from reconciler.kubelet.wire import TooLate, Wire, limited
 from reconciler.model.container import Container
-from reconciler.model.probe import GRPCAction, HTTPGetAction, Probe, TCPSocketAction
+from reconciler.model.probe import GRPCAction, HTTPGetAction, HTTPHeader, Probe, TCPSocketAction
 
 _MOST_REDIRECTS = 10
 _OK, _MULTIPLE_CHOICES, _BAD_REQUEST = 200, 300, 400
 _AGENT = "kube-probe/1.31"
-_HEAD_END, _CHUNK, _LONGEST_HEAD = b"\r\n\r\n", 4096, 64 * 1024
+_HEAD_END, _LONGEST_HEAD = b"\r\n\r\n", 64 * 1024
+_NO_ANSWER = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
 
 
 class ProbeFailed(ReconcilerError):
@@ -29,52 +31,55 @@ class ProbeFailed(ReconcilerError):
 
 
 async def attempt(
-    probe: Probe, container: Container, found: PodContainer, address: str, runtime: ContainerRuntime
+    probe: Probe,
+    container: Container,
+    found: PodContainer,
+    address: str,
+    runtime: ContainerRuntime,
+    wire: Wire,
 ) -> None:
     """Try once, within the probe's time-out; raises `ProbeFailed`."""
     limit = max(probe.timeout_seconds, 1)
-    if probe.exec is not None:
-        await _execute(probe.exec.command, found, limit, runtime)
-        return
-    try:
-        async with asyncio.timeout(limit):
-            await _from_host(probe, container, address)
-    except TimeoutError as error:
-        raise ProbeFailed(
-            "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
-        ) from error
-
-
-async def _from_host(probe: Probe, container: Container, address: str) -> None:
+    by = asyncio.get_running_loop().time() + limit
     if probe.http_get is not None:
-        await _http(probe.http_get, _url(probe.http_get, container, address))
+        await _http(probe.http_get, _url(probe.http_get, container, address), wire, by)
     elif probe.tcp_socket is not None:
-        await connect(probe.tcp_socket, container, address)
+        await connect(probe.tcp_socket, container, address, wire, by)
+    elif probe.exec is not None:
+        await _execute(probe.exec.command, found, limit, runtime)
     elif probe.grpc is not None:
-        await _grpc(address, probe.grpc)
+        await _grpc(address, probe.grpc, limit)
     else:
         raise ProbeFailed("missing probe handler")
 
 
-async def _grpc(address: str, action: GRPCAction) -> None:
+async def _grpc(address: str, action: GRPCAction, limit: float) -> None:
     try:
-        await grpcprobe.check(address, action.port, action.service or "")
+        async with asyncio.timeout(limit):
+            await grpcprobe.check(address, action.port, action.service or "")
     except grpcprobe.NotServing as error:
         raise ProbeFailed(str(error)) from error
+    except TimeoutError as error:
+        words = f"timeout: health rpc did not complete within {limit:g}s"
+        raise ProbeFailed(f"{words}: context deadline exceeded") from error
     except OSError as error:
         where = f"{address}:{action.port}"
         raise ProbeFailed(f'failed to connect service "{where}" within its time-out') from error
 
 
-async def connect(action: TCPSocketAction, container: Container, address: str) -> None:
-    """Open a connection and close it again."""
+async def connect(
+    action: TCPSocketAction, container: Container, address: str, wire: Wire, by: float
+) -> None:
+    """Open a connection and close it again; `by` is a moment of the event loop's clock."""
     port = port_number(action.port, container)
-    (await _dial(action.host or address, port)).close()
+    (await _dial(action.host or address, port, wire, by)).close()
 
 
-async def fetch(action: HTTPGetAction, container: Container, address: str) -> None:
-    """Send a request of a lifecycle hook: any answer will do."""
-    await _get(_url(action, container, address), action)
+async def fetch(
+    action: HTTPGetAction, container: Container, address: str, wire: Wire, by: float
+) -> None:
+    """Send a request of a lifecycle hook: any answer will do. `by` is as above."""
+    await _get(_url(action, container, address), action, wire, by)
 
 
 def _url(action: HTTPGetAction, container: Container, address: str) -> str:
@@ -107,20 +112,14 @@ async def _execute(
         raise ProbeFailed(result.output.decode(errors="replace"))
 
 
-async def _dial(host: str, port: int) -> socket.socket:
-    """Return a connected socket. A plain one, as probes are many: streams cost five times that."""
-    made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-    made.setblocking(False)
+async def _dial(host: str, port: int, wire: Wire, by: float) -> socket.socket:
     try:
-        await asyncio.get_running_loop().sock_connect(made, (host, port))
+        return await wire.connect(host, port, by)
+    except TooLate as error:
+        raise ProbeFailed(f"dial tcp {host}:{port}: i/o timeout") from error
     except OSError as error:
-        made.close()
         words = (error.strerror or str(error)).lower()
         raise ProbeFailed(f"dial tcp {host}:{port}: connect: {words}") from error
-    except BaseException:
-        made.close()
-        raise
-    return made
 
 
 def _unverified() -> ssl.SSLContext:
@@ -131,9 +130,9 @@ def _unverified() -> ssl.SSLContext:
     return context
 
 
-async def _http(action: HTTPGetAction, url: str) -> None:
+async def _http(action: HTTPGetAction, url: str, wire: Wire, by: float) -> None:
     for _ in range(_MOST_REDIRECTS):
-        status, location = await _get(url, action)
+        status, location = await _get(url, action, wire, by)
         if not _MULTIPLE_CHOICES <= status < _BAD_REQUEST or not location:
             break
         target = urljoin(url, location)
@@ -150,15 +149,18 @@ def _path(path: str) -> str:
     return path if path.startswith("/") else f"/{path}"
 
 
-async def _get(url: str, action: HTTPGetAction) -> tuple[int, str]:
+async def _get(url: str, action: HTTPGetAction, wire: Wire, by: float) -> tuple[int, str]:
     """Return the status and the Location header of one request."""
-    secure, host, port, request = _prepared(url, action)
+    secure, host, port, request = _prepared(url, action.http_headers)
     try:
-        made = await _dial(host, port)
+        made = await _dial(host, port, wire, by)
     except ProbeFailed as error:
         raise ProbeFailed(f'Get "{url}": {error}') from error
     try:
-        head = await (_ask_securely(made, request) if secure else _ask(made, request))
+        ask = _ask_securely if secure else _ask
+        head = await ask(made, request, wire, by)
+    except TooLate as error:
+        raise ProbeFailed(f'Get "{url}": {_NO_ANSWER}') from error
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError) as error:
         raise ProbeFailed(f'Get "{url}": EOF') from error
     finally:
@@ -167,36 +169,36 @@ async def _get(url: str, action: HTTPGetAction) -> tuple[int, str]:
 
 
 @lru_cache(maxsize=1024)
-def _prepared(url: str, action: HTTPGetAction) -> tuple[bool, str, int, bytes]:
+def _prepared(url: str, headers: tuple[HTTPHeader, ...]) -> tuple[bool, str, int, bytes]:
     """Return whether to encrypt, host, port and request; the same for each try of a probe."""
     parts = urlsplit(url)
     secure = parts.scheme == "https"
-    request = _request(action, parts.netloc, _target(url))
+    request = _request(headers, parts.netloc, _target(url))
     return secure, parts.hostname or "", parts.port or (443 if secure else 80), request
 
 
-async def _ask(connected: socket.socket, request: bytes) -> bytes:
+async def _ask(connected: socket.socket, request: bytes, wire: Wire, by: float) -> bytes:
     """Send the request; return the head of the answer."""
-    loop = asyncio.get_running_loop()
-    await loop.sock_sendall(connected, request)
-    head = b""
+    await wire.send(connected, request, by)
+    head = await wire.receive(connected, by)
     while _HEAD_END not in head:
-        more = await loop.sock_recv(connected, _CHUNK)
+        more = await wire.receive(connected, by)
         head += more
         if not more or len(head) > _LONGEST_HEAD:
             raise asyncio.IncompleteReadError(head, None)
     return head.partition(_HEAD_END)[0]
 
 
-async def _ask_securely(connected: socket.socket, request: bytes) -> bytes:
-    reader, writer = await asyncio.open_connection(
-        sock=connected, ssl=_unverified(), server_hostname=""
-    )
-    try:
-        writer.write(request)
-        return (await reader.readuntil(_HEAD_END)).removesuffix(_HEAD_END)
-    finally:
-        writer.transport.abort()
+async def _ask_securely(connected: socket.socket, request: bytes, _wire: Wire, by: float) -> bytes:
+    async with limited(by):
+        reader, writer = await asyncio.open_connection(
+            sock=connected, ssl=_unverified(), server_hostname=""
+        )
+        try:
+            writer.write(request)
+            return (await reader.readuntil(_HEAD_END)).removesuffix(_HEAD_END)
+        finally:
+            writer.transport.abort()
 
 
 def _target(url: str) -> str:
@@ -204,10 +206,13 @@ def _target(url: str) -> str:
     return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
 
-def _request(action: HTTPGetAction, host: str, target: str) -> bytes:
-    headers = {"Host": host, "User-Agent": _AGENT, "Accept": "*/*"}
-    headers.update({header.name: header.value for header in action.http_headers})
-    lines = [f"GET {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+def _request(headers: tuple[HTTPHeader, ...], host: str, target: str) -> bytes:
+    """Return a request with the probe's headers, each as often as it is given."""
+    given = {header.name.lower() for header in headers}
+    standard = (("Host", host), ("User-Agent", _AGENT), ("Accept", "*/*"))
+    fields = [pair for pair in standard if pair[0].lower() not in given]
+    fields += [(header.name, header.value) for header in headers]
+    lines = [f"GET {target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields)]
     return "\r\n".join([*lines, "Connection: close", "", ""]).encode()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ from reconciler.kubelet.prober import _Tally
 from reconciler.kubelet.probing import ProbeFailed, attempt, port_number
 from reconciler.kubelet.runtime import Container as RuntimeContainer
 from reconciler.kubelet.runtime import ContainerSpec
+from reconciler.kubelet.wire import Wire
 from reconciler.model.container import Container
 from reconciler.model.probe import Probe
 
@@ -70,13 +71,15 @@ ABSENT = PodContainer(RuntimeContainer("id", "app", "running", {}, "i", "", date
 
 async def tried(probe: dict[str, Any], container: dict[str, Any] | None = None) -> None:
     given = {"name": "app", **(container or {})}
-    await attempt(
-        Probe.model_validate_json(json.dumps(probe)),
-        Container.model_validate_json(json.dumps(given)),
-        ABSENT,
-        HERE,
-        FakeRuntime(SystemClock()),
-    )
+    with closing(Wire()) as wire:
+        await attempt(
+            Probe.model_validate_json(json.dumps(probe)),
+            Container.model_validate_json(json.dumps(given)),
+            ABSENT,
+            HERE,
+            FakeRuntime(SystemClock()),
+            wire,
+        )
 
 
 @pytest.mark.parametrize("code", [200, 204, 301, 399])
@@ -100,7 +103,17 @@ async def test_path_headers_and_agent_are_sent() -> None:
     assert lines[0] == "GET /healthz?full=1 HTTP/1.1"
     assert "X-A: b" in lines
     assert "Host: me" in lines
+    assert len([line for line in lines if line.startswith("Host: ")]) == 1
     assert any(line.startswith("User-Agent: kube-probe/") for line in lines)
+
+
+async def test_a_header_is_sent_as_often_as_it_is_given_and_replaces_the_standard_one() -> None:
+    async with server(status(200)) as (port, asked):
+        given = [("X-A", "1"), ("x-a", "2"), ("user-agent", "mine")]
+        await http(port, httpHeaders=[{"name": name, "value": value} for name, value in given])
+    lines = asked[0].decode().split("\r\n")
+    assert {"X-A: 1", "x-a: 2", "user-agent: mine"} <= set(lines)
+    assert not [line for line in lines if "kube-probe" in line]
 
 
 async def test_a_redirect_on_the_same_host_is_followed() -> None:
@@ -162,7 +175,7 @@ async def test_exec_runs_in_the_container() -> None:
 
     async def run(*command: str) -> None:
         probe = Probe.model_validate_json(json.dumps({"exec": {"command": command}}))
-        await attempt(probe, Container(name="a"), PodContainer(found), "", runtime)
+        await attempt(probe, Container(name="a"), PodContainer(found), "", runtime, Wire())
 
     await run("true")
     with pytest.raises(ProbeFailed):
