@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from reconciler.cli.place import Place, Unreadable, followed, objects_of, reading
+from reconciler.cli.place import Place, Unreadable, at, followed, objects_of, reading
 from reconciler.cli.reading import World, open_world
 from reconciler.core.errors import ReconcilerError
 from reconciler.model.gitops import Revision
@@ -53,7 +53,8 @@ def run_explain(settings: Settings, console: Console, wanted: str) -> int:
         lines.append(f"made by {declared.key}")
     if place is not None:
         field = _image_field(found, declared)
-        lines += asyncio.run(_origin(declared, field, source, place, settings))
+        places = [at(place, asked.spec.commit), place] if asked and asked.spec.commit else [place]
+        lines += asyncio.run(_origin(declared, field, source, places, settings))
     lines.append(_commit(asked) if source else "no source declares it: it was made by hand")
     for line in lines:
         console.print(line, soft_wrap=True, highlight=False, markup=False)
@@ -126,18 +127,26 @@ def asked_by(obj: KubeObject, revisions: Iterable[Revision]) -> Revision | None:
 
 
 async def _origin(
-    declared: KubeObject, field: str, source: str, place: Place, settings: Settings
+    declared: KubeObject, field: str, source: str, places: Sequence[Place], settings: Settings
 ) -> list[str]:
-    """Return where the object, and one field of it, is asked for."""
-    try:
-        async with reading(place, settings) as read:
-            found = read.desired.objects.get(declared.key)
-            if found is None:
-                return [f"declared in source {source}, but no longer at its newest revision"]
-            lines = [f"declared at {found.place} in source {source} ({place.spec.location})"]
-            return [*lines, f"its image at {read.asked.spot(found, field)}"] if field else lines
-    except (Unreadable, ReconcilerError) as error:
-        return [f"declared in source {source}, which cannot be read now: {error}"]
+    """Return where the object, and one field of it, is asked for: the first place that says so.
+
+    That is the commit that asked for it; the newest revision may be a rejected one, or say it on
+    another line. A server need not give the commit away: then the newest has to do.
+    """
+    told: list[str] = []
+    for place in places:
+        try:
+            async with reading(place, settings) as read:
+                if found := read.desired.objects.get(declared.key):
+                    where = f"in source {source} ({place.spec.location})"
+                    lines = [f"declared at {found.place} {where}"]
+                    image = f"its image at {read.asked.spot(found, field)}"
+                    return [*lines, image] if field else lines
+            told = [f"declared in source {source}, but no longer at its newest revision"]
+        except (Unreadable, ReconcilerError) as error:
+            told = [f"declared in source {source}, which cannot be read now: {error}"]
+    return told
 
 
 def _image_field(found: Found, declared: KubeObject) -> str:

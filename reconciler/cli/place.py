@@ -90,6 +90,12 @@ def followed(live: Mapping[ObjectKey, KubeObject], name: str, settings: Settings
     )
 
 
+def at(place: Place, commit: str) -> Place:
+    """Return the same source as it was at a commit."""
+    spec = place.spec.replace(branch="", tag="", semver="", commit=commit)
+    return replace(place, spec=spec)
+
+
 def _access(
     name: str, spec: SourceSpec, live: Mapping[ObjectKey, KubeObject], settings: Settings
 ) -> Access:

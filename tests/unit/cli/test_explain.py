@@ -15,6 +15,7 @@ from reconciler.model.meta import ManagedFieldsEntry, ObjectMeta
 from reconciler.model.pod import Pod
 from reconciler.settings import Settings
 from tests.unit.cli.test_reading_commands import WEB, daemon_wrote
+from tests.unit.source.gitrepo import TestRepository
 from tests.unit.sync.world import controller, pod, stored
 
 
@@ -89,6 +90,21 @@ def test_a_pod_that_a_source_declares_is_traced_to_its_line(tmp_path):
         (uid,) = [each.metadata.uid for each in world.all(Pod)]
     assert run_explain(options, console, f"k8s_app_p_web_{uid}_0") == 0
     assert "its image at p.yaml:13" in console.file.getvalue()
+
+
+def test_the_line_is_the_one_of_the_commit_that_asked_for_it(tmp_path):
+    """The newest commit may be a rejected one."""
+    repository = TestRepository(tmp_path / "tree")
+    written = json.dumps(pod("p"), indent=1)
+    commit = repository.commit("good", p=f"# first\n{written}", n=json.dumps(WEB))
+    repository.commit("bad", p=written.replace("image", "imago"))
+    options = Settings(state_dir=tmp_path / "s", run_dir=tmp_path / "r")
+    asked = revision(1, "2026-01-01T00:00:00Z", "A")
+    asked = asked.replace(spec=asked.spec.replace(commit=commit))
+    asyncio.run(daemon_wrote(options, WEB, pod("p"), objects=(source(tmp_path / "tree"), asked)))
+    console = Console(file=StringIO(), width=200)
+    assert run_explain(options, console, "p") == 0
+    assert "declared at p.yaml:2:1 in source main" in console.file.getvalue()
 
 
 def source(tree):
