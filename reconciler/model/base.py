@@ -135,9 +135,11 @@ class Model(BaseModel):
         protected_namespaces=(),
     )
 
-    def to_json(self) -> bytes:
-        """Return the wire form as UTF-8 JSON."""
-        return self.__pydantic_serializer__.to_json(self, by_alias=True, exclude_defaults=True)
+    def to_json(self, *, exclude: set[str] | None = None) -> bytes:
+        """Return the wire form as UTF-8 JSON, without the fields (Python names) of `exclude`."""
+        return self.__pydantic_serializer__.to_json(
+            self, by_alias=True, exclude_defaults=True, exclude=exclude
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the wire form as plain JSON values (lists, not tuples)."""

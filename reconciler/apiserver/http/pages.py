@@ -10,6 +10,7 @@ import binascii
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 import orjson
 
@@ -21,6 +22,7 @@ from reconciler.store.protocol import Change, Compacted, Record
 
 _VERSION = "meta.k8s.io/v1"
 _NEWEST = -1
+_key = attrgetter("key")  # of one kind: ordered by (namespace, name)
 
 Place = tuple[str, str]
 """(namespace, name)"""
@@ -70,16 +72,16 @@ def newest(registry: Registry, model: type[KubeObject], namespace: str) -> Snaps
 def at(registry: Registry, model: type[KubeObject], namespace: str, revision: int) -> Snapshot:
     """Return what was there at `revision`; raises the store's `Compacted`."""
     feed = registry.feed(model, namespace, since=revision)
-    changes = feed.read()
-    if not changes:
-        return Snapshot(revision, registry.records(model, namespace))
-    found = {record.key: record for record in registry.records(model, namespace)}
-    for event in reversed(changes):
-        if event.change is Change.ADDED or event.previous is None:
-            found.pop(event.record.key, None)
-        else:
-            found[event.record.key] = event.previous
-    return Snapshot(revision, sorted(found.values(), key=_place))
+    then: dict[ObjectKey, Record | None] = {
+        event.record.key: None if event.change is Change.ADDED else event.previous
+        for event in reversed(feed.read())
+    }
+    records = registry.records(model, namespace)
+    if not then:
+        return Snapshot(revision, records)
+    unchanged = [record for record in records if record.key not in then]
+    undone = [record for record in then.values() if record is not None]
+    return Snapshot(revision, sorted(unchanged + undone, key=_key))
 
 
 def continued(
