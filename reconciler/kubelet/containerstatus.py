@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from reconciler.kubelet.labels import PodContainer, PodKey
+from reconciler.kubelet.leaving import is_outdated
 from reconciler.kubelet.observed import Observed
 from reconciler.kubelet.restart import next_backoff, not_before, should_restart
 from reconciler.kubelet.roster import Member, Role
@@ -25,6 +26,7 @@ from reconciler.model.podstatus import (
     ContainerStatus,
     VolumeMountStatus,
 )
+from reconciler.model.retirement import is_stopped
 from reconciler.model.time import format_time
 
 TERMINAL = ("Succeeded", "Failed")
@@ -69,7 +71,8 @@ def container_status(
         name=member.name,
         state=state,
         last_state=last,
-        ready=_is_ready(member, latest, observed, facts, started=started),
+        ready=not _withdrawn(pod, member, latest)
+        and _is_ready(member, latest, observed, facts, started=started),
         restart_count=latest.attempt,
         image=member.container.image,
         image_id=_image_id(latest, facts, former),
@@ -258,6 +261,13 @@ def _image_id(container: PodContainer, facts: Facts, former: ContainerStatus | N
     if former is not None and former.container_id == f"docker://{container.id}":
         return former.image_id
     return f"docker://{image}" if image else ""
+
+
+def _withdrawn(pod: Pod, member: Member, latest: PodContainer) -> bool:
+    """Tell whether a container that runs is about to be stopped on purpose, and come back."""
+    if member.runs_to_its_end or not latest.running:
+        return False
+    return is_stopped(pod) or is_outdated(member, latest)
 
 
 def _is_ready(

@@ -77,14 +77,14 @@ def overdue_at(pod: Pod) -> datetime | None:
 
 def stop_all(pod: Pod | None, observed: Observed, now: datetime) -> Iterator[Step]:
     """Stop every running container of the pod, in Kubernetes' order."""
-    proxies = observed.let_go is None or now >= observed.let_go
-    if not proxies and observed.let_go is not None:
-        yield observed.let_go
+    wait = observed.waits_for_proxies(now)
+    if wait is not None:
+        yield wait
     least = LEAST_GRACE if pod is not None else ORPHAN_GRACE
     for container in observed.running:
         turn = _its_turn(pod, container, observed.running)
         hook = has_pre_stop(pod, container.name)
-        if not proxies and turn and not hook and container.id not in observed.stopping:
+        if wait is not None and turn and not hook and container.id not in observed.stopping:
             continue  # nothing to do for it before the proxies let go
         yield from stop(
             Stop(
@@ -94,7 +94,7 @@ def stop_all(pod: Pod | None, observed: Observed, now: datetime) -> Iterator[Ste
                 least=least,
                 latest=_latest(pod, now),
                 hook=hook,
-                turn=turn and proxies,
+                turn=turn and wait is None,
             ),
             observed,
             now,

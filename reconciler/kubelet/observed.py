@@ -49,7 +49,7 @@ class Observed:
     network. By container id: `stopping`, `condemned`, `hooks` (a lifecycle hook of it runs),
     `started` (verdicts of startup probes). `held` goes by container name ("POD" for the sandbox):
     a failed start is not tried before that time. `let_go` is the end of the wait for the proxies
-    to let go of a pod that ends; None: they have. `files`: folders of the pod are there.
+    to let go of a pod that leaves its services; None: they have. `files`: it has folders.
     `outdated`: its volumes may not hold what they should; `volumes`: it may have some at all.
     `rejection`: this host cannot run the pod, of which nothing was made.
     """
@@ -77,6 +77,10 @@ class Observed:
     def running(self) -> tuple[PodContainer, ...]:
         """The containers that run, without sandboxes."""
         return tuple(container for container in self.containers if container.running)
+
+    def waits_for_proxies(self, now: datetime) -> datetime | None:
+        """Return until when nothing of the pod gets its signal, for services still send to it."""
+        return self.let_go if self.let_go is not None and now < self.let_go else None
 
     def latest(self, name: str) -> PodContainer | None:
         """Return the newest container of that name, one that runs before any that does not."""

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from reconciler.kubelet.actions import StartContainer
 from reconciler.kubelet.ending import DEFAULT_GRACE, Step, Stop, has_pre_stop, stop
 from reconciler.kubelet.labels import PodContainer
+from reconciler.kubelet.leaving import is_outdated
 from reconciler.kubelet.observed import Condemned, Observed
 from reconciler.kubelet.restart import next_backoff, not_before, should_restart
 from reconciler.kubelet.roster import Member, spec_hash
@@ -81,19 +82,26 @@ def _check(
     cause = _cause(member, running, observed)
     if cause is None:
         return
+    hook = has_pre_stop(pod, member.name)
+    wait = observed.waits_for_proxies(now) if is_outdated(member, running) else None
+    if wait is not None:
+        yield wait
+        if not hook and running.id not in observed.stopping:
+            return  # nothing to do for it before the proxies let go
     seconds = pod.spec.termination_grace_period_seconds
     grace = timedelta(seconds=DEFAULT_GRACE if seconds is None else seconds)
     wanted = Stop(
         running,
         grace if cause.grace is None else cause.grace,
         cause.message,
-        hook=has_pre_stop(pod, member.name),
+        hook=hook,
+        turn=wait is None,
     )
     yield from stop(wanted, observed, now)
 
 
 def _cause(member: Member, running: PodContainer, observed: Observed) -> Condemned | None:
-    if not member.runs_to_its_end and running.spec_hash != spec_hash(member.container):
+    if is_outdated(member, running):
         return Condemned(f"Container {member.name} definition changed, will be restarted")
     if running.id in observed.condemned:
         return observed.condemned[running.id]

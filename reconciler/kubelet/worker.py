@@ -41,6 +41,7 @@ from reconciler.kubelet.files import PodFiles
 from reconciler.kubelet.hooks import Hooks, subject
 from reconciler.kubelet.images import Images
 from reconciler.kubelet.labels import SANDBOX, VOLUMES, PodContainer, PodKey
+from reconciler.kubelet.leaving import leaves
 from reconciler.kubelet.letgo import LetGo
 from reconciler.kubelet.memory import Memory
 from reconciler.kubelet.narration import Narrator
@@ -88,8 +89,7 @@ class PodWorker:
     ) -> None:
         self._client, self._pods, self._runtime = client, pods, runtime
         self._cache, self._volumes = cache, volumes
-        self._starter, self._prober, self._let_go = starter, prober, let_go
-        self._hooks = hooks
+        self._starter, self._prober, self._hooks, self._let_go = starter, prober, hooks, let_go
         self._narrator, self._clock = narrator, clock
         self._node_name, self._host_ip = node_name, host_ip
         self._stopper = Stopper(runtime, images, hooks, narrator, clock, host_ip)
@@ -174,7 +174,6 @@ class PodWorker:
         containers = self._cache.of(key)
         sandboxes = tuple(c for c in containers if c.is_sandbox)
         live = next((box for box in reversed(sandboxes) if box.running), None)
-        results = self._prober.results
         return Observed(
             rejection=self._rejection(pod, containers),
             sandboxes=sandboxes,
@@ -183,9 +182,9 @@ class PodWorker:
             stopping=dict(memory.stopping),
             condemned=self._condemned(containers),
             hooks=self._hooks.running(),
-            started=results.started,
+            started=self._prober.results.started,
             held=dict(memory.held),
-            let_go=self._let_go_moment(pod, live, memory),
+            let_go=self._let_go_moment(pod, live, containers, memory),
             files=memory.files,
             volumes=pod is not None and bool(pod.spec.volumes) and memory.volumes,
             outdated=pod is not None and self._volumes.outdated(pod),
@@ -205,16 +204,18 @@ class PodWorker:
         return found | {container: Condemned("FailedPostStartHook") for container in hooked}
 
     def _let_go_moment(
-        self, pod: Pod | None, live: PodContainer | None, memory: Memory
+        self,
+        pod: Pod | None,
+        live: PodContainer | None,
+        containers: tuple[PodContainer, ...],
+        memory: Memory,
     ) -> datetime | None:
-        """Return until when a pod that ends shall wait for the proxies."""
-        if pod is None or pod.metadata.deletion_timestamp is None:
+        """Return until when a pod that leaves its services shall wait for the proxies."""
+        if pod is None or not leaves(pod, containers):
+            memory.let_go_by = None
             return None
-        if memory.let_go_by is None:
-            memory.let_go_by = self._clock.now() + self._let_go_timeout
-        if live is None or not live.address or self._let_go.done(live.address):
-            return None
-        return memory.let_go_by
+        by = memory.let_go_by = memory.let_go_by or self._clock.now() + self._let_go_timeout
+        return by if live is not None and not self._let_go.done(live.address) else None
 
     def _watch_probes(self, key: PodKey, pod: Pod | None, observed: Observed) -> None:
         """Probe what runs; of a pod that ends ask only whether it still serves."""

@@ -38,6 +38,7 @@ from tests.integration.load import Failure, Load, Route
 NAMESPACE = "lossless"
 ADDRESS, PORT, NODE_PORT = "10.96.77.7", 80, 30077
 _IMAGE = "reconciler:latest"  # it has Python
+_OTHER = "reconciler-test/lossless:2"  # the same, for an update in place
 _SERVER = Path(__file__).with_name("podserver.py")
 # A container that dies again backs off, so its pod is the one that is removed in the next turn.
 _WAYS = ("container", "sandbox", "both", "force")
@@ -48,14 +49,15 @@ class Size:
     """How much is proven; `rate` is requests a second, in turns through three routes."""
 
     rollouts: int
+    updates: int
     scalings: int
     kills: int
     replicas: int = 3
     rate: float = 500.0
 
 
-SHORT = Size(rollouts=2, scalings=1, kills=4)
-FULL = Size(rollouts=10, scalings=10, kills=100)
+SHORT = Size(rollouts=2, updates=2, scalings=1, kills=4)
+FULL = Size(rollouts=10, updates=10, scalings=10, kills=100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +203,19 @@ class Proof:
         """Change the template again and again; each rollout ends before the next begins."""
         return self._under_load("rollouts", self._size.rollouts, lambda _: self._roll())
 
+    def updates(self) -> Outcome:
+        """Change the image again and again, within the pods, and back in the end."""
+        self._engine.api.tag(_IMAGE, *_OTHER.split(":"))
+        version = next(self._versions)
+        self._declare(self._size.replicas, version)
+        try:
+            return self._under_load(
+                "updates in place", self._size.updates, lambda turn: self._update(turn, version)
+            )
+        finally:
+            self._declare(self._size.replicas)
+            self._engine.remove_image(_OTHER)
+
     def scalings(self) -> Outcome:
         """Scale up, and down again."""
         return self._under_load("scaling up and down", self._size.scalings, lambda _: self._scale())
@@ -221,6 +236,11 @@ class Proof:
 
     def _roll(self) -> None:
         self._declare(self._size.replicas)
+
+    def _update(self, turn: int, version: int) -> None:
+        boxes = {each.id for each in self._engine.containers(NAMESPACE) if each.sandbox}
+        self._declare(self._size.replicas, version, _IMAGE if turn % 2 else _OTHER)
+        assert boxes == {each.id for each in self._engine.containers(NAMESPACE) if each.sandbox}
 
     def _scale(self) -> None:
         version = next(self._versions)
@@ -258,9 +278,9 @@ class Proof:
         labels = self._engine.api.inspect_container(sandbox.id)["Config"]["Labels"]
         return str(labels["reconciler.dev/pod-ip"])
 
-    def _declare(self, replicas: int, version: int | None = None) -> None:
+    def _declare(self, replicas: int, version: int | None = None, image: str = _IMAGE) -> None:
         healthy = len(self._events("revision.healthy"))
-        self._manifests.write("web.yaml", web(replicas, version or next(self._versions)))
+        self._manifests.write("web.yaml", web(replicas, version or next(self._versions), image))
         wait_for(lambda: len(self._events("revision.healthy")) > healthy, "a healthy revision")
         self._wait_for_pods(replicas)
 
@@ -287,11 +307,14 @@ class Proof:
         return [each for each in self._daemon.events() if each["event"] == name]
 
 
-def web(replicas: int, version: int) -> str:
-    """Return the manifest of the servers; another version is another template."""
+def web(replicas: int, version: int, image: str = _IMAGE) -> str:
+    """Return the manifest of the servers; for another version they are made anew."""
     return f"""apiVersion: v1
 kind: ReplicationController
-metadata: {{name: web, namespace: {NAMESPACE}}}
+metadata:
+  name: web
+  namespace: {NAMESPACE}
+  annotations: {{reconciler.dev/update: in-place}}
 spec:
   replicas: {replicas}
   selector: {{app: web}}
@@ -301,7 +324,7 @@ spec:
     spec:
       containers:
         - name: main
-          image: {_IMAGE}
+          image: {image}
           imagePullPolicy: IfNotPresent
           command: [python3, -I, -S, -c, {json.dumps(_SERVER.read_text())}]
           env: [{{name: VERSION, value: "{version}"}}]
@@ -347,7 +370,7 @@ def main() -> int:
                 proof.settle()
                 lost = [
                     _tell(part(), timeline)
-                    for part in (proof.rollouts, proof.scalings, proof.kills)
+                    for part in (proof.rollouts, proof.updates, proof.scalings, proof.kills)
                 ]
         finally:
             left = daemon.clean()

@@ -1,4 +1,4 @@
-"""Rollouts and scaling lose no request, a killed pod only those that were on their way to it."""
+"""Rollouts, updates in place and scaling lose no request; a kill only those to the killed pod."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_only_a_kill_loses_requests_and_only_those_to_the_killed_pod(
     with timeline.follow():
         proof = Proof(manifests, daemon, engine, timeline, SHORT)
         proof.settle()
-        outcomes = [proof.rollouts(), proof.scalings(), proof.kills()]
+        outcomes = [proof.rollouts(), proof.updates(), proof.scalings(), proof.kills()]
     told = "\n".join(line for each in outcomes for line in each.report(timeline))
-    assert [each.lost() for each in outcomes] == [[], [], []], told
+    assert [each.lost() for each in outcomes] == [[], [], [], []], told
     assert all(each.load.answers.total() > 0 for each in outcomes), told

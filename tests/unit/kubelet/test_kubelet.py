@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import Any
 
 from reconciler.kubelet.labels import MANAGED
 from reconciler.kubelet.runtime import ContainerSpec
-from reconciler.model.endpointslice import EndpointSlice
-from reconciler.model.gitops import ProxyState
-from reconciler.model.pod import Pod
-from reconciler.model.retirement import STOPPED
 from tests.unit.kubelet.node import HOST_IP, Node, ready
 
 
@@ -327,66 +322,6 @@ def test_a_pod_that_ends_is_ready_as_long_as_its_probe_says_so(node: Node, play:
     play(scene())
 
 
-def slice_of(address: str, **conditions: bool) -> EndpointSlice:
-    endpoint = {"addresses": [address], "conditions": conditions}
-    meta = {"name": "web", "namespace": "default"}
-    told = {"metadata": meta, "addressType": "IPv4", "endpoints": [endpoint]}
-    return EndpointSlice.model_validate_json(json.dumps(told))
-
-
-async def proxy_has(node: Node, version: str) -> None:
-    state = await node.client.get(ProxyState, "node-1")
-    status = state.status.replace(endpoints_resource_version=version)
-    await node.client.update(state.replace(status=status), subresource="status")
-
-
-def test_a_pod_ends_only_when_the_proxies_have_let_go(node: Node, play: Any) -> None:
-    async def scene() -> None:
-        pod = await node.create()
-        pod = await node.until(ready)
-        listed = await node.client.create(slice_of(pod.status.pod_ip))
-        proxy = b'{"metadata":{"name":"node-1"}}'
-        await node.client.create(ProxyState.model_validate_json(proxy))
-        await proxy_has(node, listed.metadata.resource_version)
-        await asyncio.sleep(1)
-        await node.client.delete(Pod, "web", "default")
-        await asyncio.sleep(0.3)
-        assert "Killing" not in node.events.reasons()
-        leaving = slice_of(pod.status.pod_ip, ready=False, serving=True, terminating=True)
-        left = await node.client.update(leaving.replace(metadata=listed.metadata))
-        await asyncio.sleep(0.1)
-        assert "Killing" not in node.events.reasons()  # the kernel still sends to it
-        await proxy_has(node, left.metadata.resource_version)
-        assert await node.until_gone() < 0.1
-
-    play(scene())
-
-
-def test_nobody_waits_for_a_service_that_wants_the_unready(node: Node, play: Any) -> None:
-    async def scene() -> None:
-        pod = await node.create()
-        pod = await node.until(ready)
-        address = pod.status.pod_ip  # publishNotReadyAddresses: ready to the end
-        await node.client.create(slice_of(address, ready=True, serving=True, terminating=True))
-        await asyncio.sleep(1)
-        await node.client.delete(Pod, "web", "default")
-        assert await node.until_gone() < 0.1
-
-    play(scene())
-
-
-def test_the_wait_for_the_proxies_has_an_end(node: Node, play: Any) -> None:
-    async def scene() -> None:
-        await node.create()
-        pod = await node.until(ready)
-        await node.client.create(slice_of(pod.status.pod_ip))
-        await asyncio.sleep(1)
-        await node.client.delete(Pod, "web", "default")
-        assert 1 <= await node.until_gone() < 1.2
-
-    play(scene())
-
-
 def test_a_pod_whose_start_the_engine_left_open_says_why_it_waits(node: Node, play: Any) -> None:
     """The engine went away in the middle of a start: whether the container runs is not known."""
 
@@ -430,38 +365,3 @@ def test_what_an_absent_engine_holds_up_is_done_when_it_is_back(node: Node, play
         assert len(await node.containers()) == 2
 
     play(scene())
-
-
-def test_a_pod_that_rests_keeps_its_sandbox_and_runs_again_when_told(node: Node, play: Any) -> None:
-    async def mark(**notes: str) -> None:
-        pod = await node.client.get(Pod, "web", "default")
-        meta = pod.metadata.replace(annotations=notes)
-        await node.client.update(pod.replace(metadata=meta))
-
-    async def scene() -> None:
-        await node.create()
-        first = await node.until(ready)
-        await mark(**{STOPPED: "true"})
-        rests = await node.until(lambda pod: not ready(pod) and not _runs(pod))
-        assert rests.status.phase == "Running"
-        assert rests.status.pod_ip == first.status.pod_ip
-        await asyncio.sleep(60)
-        (box,) = [c for c in await node.containers() if "k8s_POD" in c.name]
-        assert box.phase == "running"
-        assert not any(c.phase == "running" for c in await node.containers() if c != box)
-        await node.stop()
-        await node.start()
-        await asyncio.sleep(60)
-        assert not any(c.phase == "running" for c in await node.containers() if c != box)
-        await mark()
-        again = await node.until(ready, limit=2)
-        assert again.metadata.uid == first.metadata.uid
-        assert again.status.pod_ip == first.status.pod_ip
-        assert again.status.container_statuses[0].restart_count == 1
-        assert [c.id for c in await node.containers() if "k8s_POD" in c.name] == [box.id]
-
-    play(scene())
-
-
-def _runs(pod: Any) -> bool:
-    return any(status.state.running for status in pod.status.container_statuses)
