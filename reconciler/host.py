@@ -101,6 +101,7 @@ def kubelet(
         volume_drivers=settings.volume_drivers,
         seccomp_profiles=settings.seccomp_profiles or settings.state_dir / "seccomp",
         unsafe_sysctls=settings.allowed_unsafe_sysctls,
+        huge_pages=on.facts.huge_pages,
     )
     pods = Kubelet(
         client=client,

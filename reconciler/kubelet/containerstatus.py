@@ -24,6 +24,7 @@ from reconciler.model.podstatus import (
     ContainerStateTerminated,
     ContainerStateWaiting,
     ContainerStatus,
+    ContainerUser,
     VolumeMountStatus,
 )
 from reconciler.model.retirement import is_stopped
@@ -46,8 +47,8 @@ class Facts:
     """What the status says beside the containers.
 
     `ready`: what the readiness probes found, by container id; a container without one is not in
-    it. `waiting` goes by container name, `messages` (last words) by container id, `image_ids` by
-    the engine's id of an image.
+    it. `waiting` goes by container name, `messages` (last words) and `users` by container id,
+    `image_ids` by the engine's id of an image.
     """
 
     host_ip: str
@@ -55,6 +56,7 @@ class Facts:
     waiting: Mapping[str, Waiting] = field(default_factory=dict)
     messages: Mapping[str, str] = field(default_factory=dict)
     image_ids: Mapping[str, str] = field(default_factory=dict)
+    users: Mapping[str, ContainerUser] = field(default_factory=dict)
 
 
 def container_status(
@@ -78,6 +80,7 @@ def container_status(
         image_id=_image_id(latest, facts, former),
         container_id=f"docker://{latest.id}",
         started=started,
+        user=_user(latest, facts, former),
         **_given(member, latest),
     )
 
@@ -268,6 +271,15 @@ def _withdrawn(pod: Pod, member: Member, latest: PodContainer) -> bool:
     if member.runs_to_its_end or not latest.running:
         return False
     return is_stopped(pod) or is_outdated(member, latest)
+
+
+def _user(
+    container: PodContainer, facts: Facts, former: ContainerStatus | None
+) -> ContainerUser | None:
+    """Return as whom the container began, also when a former kubelet started it."""
+    if container.id in facts.users or former is None:
+        return facts.users.get(container.id)
+    return former.user if former.container_id == f"docker://{container.id}" else None
 
 
 def _is_ready(

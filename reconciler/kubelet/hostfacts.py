@@ -14,12 +14,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from reconciler.kubelet.cgroups import Cgroups
+
 
 @dataclass(frozen=True, slots=True)
 class HostFacts:
     """The host as a Node object tells it. Sizes are bytes.
 
-    `huge_pages` has the bytes of each pool by the size of its pages, empty pools too.
+    `huge_pages` has the bytes of each pool by the size of its pages, empty pools too. All are empty
+    where the kernel cannot keep a container to its share.
     """
 
     machine_id: str
@@ -52,17 +55,21 @@ def host_facts(data_root: str = DATA_ROOT) -> HostFacts:
         memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         disk=disk_size(data_root),
         hostname=socket.gethostname(),
-        huge_pages=huge_pages(),
+        huge_pages=huge_pages(Cgroups()),
     )
 
 
-def huge_pages(pools: Path = Path("/sys/kernel/mm/hugepages")) -> dict[int, int]:
-    """Return the bytes that the host keeps as huge pages, by the size of a page."""
+def huge_pages(cgroups: Cgroups, pools: Path = Path("/sys/kernel/mm/hugepages")) -> dict[int, int]:
+    """Return the bytes that pods may have as huge pages, by the size of a page.
+
+    It is none of what the host keeps when nobody could be kept to a share of it.
+    """
+    limited = cgroups.limits_huge_pages()
     found: dict[int, int] = {}
     for pool in sorted(pools.glob("hugepages-*kB")):
         size = int(pool.name.removeprefix("hugepages-").removesuffix("kB")) << 10
         pages = _line(str(pool / "nr_hugepages"))
-        found[size] = size * int(pages) if pages.isdecimal() else 0
+        found[size] = size * int(pages) if limited and pages.isdecimal() else 0
     return found
 
 

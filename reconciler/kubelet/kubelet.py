@@ -21,6 +21,7 @@ from reconciler.core.queue import Controller
 from reconciler.kubelet import sandboximage
 from reconciler.kubelet.addresses import AddressPool
 from reconciler.kubelet.cache import ContainerCache
+from reconciler.kubelet.cgroups import Cgroups, NotLimited
 from reconciler.kubelet.eviction import Evictor
 from reconciler.kubelet.files import PodFiles
 from reconciler.kubelet.hooks import Hooks
@@ -29,6 +30,7 @@ from reconciler.kubelet.labels import MANAGED, POD_UID, PodKey
 from reconciler.kubelet.letgo import LetGo
 from reconciler.kubelet.lookup import Lookup
 from reconciler.kubelet.narration import Narrator, Recorder
+from reconciler.kubelet.newcomers import Newcomers
 from reconciler.kubelet.options import Informers, KubeletOptions, host_of
 from reconciler.kubelet.podadmit import HostRules
 from reconciler.kubelet.podnetwork import NetworkFailure, PodNetwork, link_name
@@ -36,6 +38,7 @@ from reconciler.kubelet.podspec import pod_key
 from reconciler.kubelet.preparing import Preparer
 from reconciler.kubelet.prepull import Prepuller
 from reconciler.kubelet.prober import Prober
+from reconciler.kubelet.reporter import Reporter
 from reconciler.kubelet.runtime import (
     ContainerRuntime,
     Happened,
@@ -83,6 +86,7 @@ class Kubelet:
         narrator = Narrator(recorder)
         self._images = Images(runtime, clock, self._spawn)
         self._volumes = self._make_volumes(client)
+        self._newcomers = Newcomers(Cgroups(), options.huge_pages)
         self._starter = self._make_starter(client, narrator)
         self._wire = Wire()
         self._prober = Prober(
@@ -156,6 +160,7 @@ class Kubelet:
             cache=self._cache,
             clock=self._clock,
             host=host,
+            newcomers=self._newcomers,
             pulling=narrator.pulling,
             image_ready=self._image_ready,
         )
@@ -167,11 +172,11 @@ class Kubelet:
             pods=informers.pods,
             runtime=self._runtime,
             cache=self._cache,
-            files=self._files,
             volumes=self._volumes,
             images=self._images,
             starter=self._starter,
             prober=self._prober,
+            reporter=self._make_reporter(client, narrator),
             hooks=Hooks(self._runtime, self._spawn, self._again, narrator.hook_failed, self._wire),
             let_go=LetGo(informers.slices, informers.proxies, self._leave),
             narrator=narrator,
@@ -179,6 +184,19 @@ class Kubelet:
             node_name=options.node_name,
             host_ip=options.host_ip,
             let_go_timeout=options.let_go_timeout,
+        )
+
+    def _make_reporter(self, client: Client, narrator: Narrator) -> Reporter:
+        return Reporter(
+            client=client,
+            files=self._files,
+            prober=self._prober,
+            images=self._images,
+            runtime=self._runtime,
+            narrator=narrator,
+            clock=self._clock,
+            host_ip=self._options.host_ip,
+            newcomers=self._newcomers,
         )
 
     async def run(self) -> None:
@@ -305,6 +323,8 @@ class Kubelet:
         for stray in self._strays:  # nothing ever ran in it; a crash left it
             with suppress(RuntimeFailure):  # then the next start tries again
                 await self._runtime.remove(stray)
+        for pod in self._own_pods():
+            await self._limit_found(pod)
         for uid in sorted(self._files.uids() - alive):
             await self._remove_rests(uid)
         boxes = (box for key in pods for box in self._cache.of(key) if box.is_sandbox)
@@ -312,6 +332,13 @@ class Kubelet:
         for link in sorted(self._starter.links - wanted):
             await self._network.detach(link)
             self._starter.links.discard(link)
+
+    async def _limit_found(self, pod: Pod) -> None:
+        try:
+            await self._newcomers.adopt(pod, self._cache.of(pod_key(pod)), self._runtime)
+        except NotLimited as error:
+            where = {"namespace": pod.metadata.namespace, "name": pod.metadata.name}
+            self._log.warning("kubelet.not_limited", kind="Pod", **where, reason=str(error))
 
     async def _remove_rests(self, uid: str) -> None:
         """A volume that does not go must not keep the others' pods waiting: it stays, and is told.

@@ -40,7 +40,8 @@ class KubeletOptions:
     `volume_drivers` are Docker's volume plugins by the type of volume that each serves.
     `seccomp_profiles` is the folder of profiles that pods may name, `unsafe_sysctls` what they may
     set beside the safe ones: names, or prefixes that end in `*`. `eviction_interval` is the time
-    between two looks at what pods wrote.
+    between two looks at what pods wrote. `huge_pages` are the bytes that this host keeps as such,
+    by the size of a page, where their use can be limited.
     """
 
     node_name: str
@@ -57,6 +58,7 @@ class KubeletOptions:
     seccomp_profiles: Path = Path("/var/lib/reconciler/seccomp")
     unsafe_sysctls: tuple[str, ...] = ()
     eviction_interval: float = INTERVAL
+    huge_pages: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from reconciler.kubelet.images import Images
 from reconciler.kubelet.labels import PodKey
 from reconciler.kubelet.memory import Memory
 from reconciler.kubelet.narration import Narrator
+from reconciler.kubelet.newcomers import Newcomers
 from reconciler.kubelet.observed import Observed
 from reconciler.kubelet.prober import Prober
 from reconciler.kubelet.runtime import ContainerRuntime, RuntimeFailure
@@ -32,8 +33,9 @@ _LINES = 80
 class Reporter:
     """The statuses of one node's pods."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - everything that a status is made of
         self,
+        *,
         client: Client,
         files: PodFiles,
         prober: Prober,
@@ -42,10 +44,12 @@ class Reporter:
         narrator: Narrator,
         clock: Clock,
         host_ip: str,
+        newcomers: Newcomers,
     ) -> None:
         self._client, self._files, self._prober = client, files, prober
         self._images, self._runtime = images, runtime
         self._narrator, self._clock, self._host_ip = narrator, clock, host_ip
+        self._newcomers = newcomers
 
     async def report(
         self, key: PodKey, pod: Pod, observed: Observed, memory: Memory, *, busy: bool
@@ -85,6 +89,7 @@ class Reporter:
             waiting=_waiting(pod, memory),
             messages=memory.messages,
             image_ids=self._images.ids(),
+            users=self._newcomers.users,
         )
         return pod_status(pod, observed, facts, self._clock.now())
 

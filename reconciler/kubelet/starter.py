@@ -15,11 +15,13 @@ from reconciler.core.clock import Clock
 from reconciler.core.errors import ReconcilerError
 from reconciler.kubelet.addresses import AddressPool, NoAddress, Owner
 from reconciler.kubelet.cache import ContainerCache
+from reconciler.kubelet.cgroups import NotLimited
 from reconciler.kubelet.env import ConfigError
 from reconciler.kubelet.files import PodFiles
 from reconciler.kubelet.images import ImageNotReady, Images, Pulled, Wanted
 from reconciler.kubelet.labels import MANAGED, SCOPE, PodContainer, PodKey
 from reconciler.kubelet.lookup import Lookup
+from reconciler.kubelet.newcomers import Newcomers
 from reconciler.kubelet.podnetwork import NetworkFailure, PodNetwork, link_name
 from reconciler.kubelet.podspec import HostLimits, container_spec, pod_key, sandbox_spec
 from reconciler.kubelet.preparing import Preparer, ProfileMissing
@@ -111,10 +113,11 @@ class Starter:
         clock: Clock,
         host: Host,
         preparer: Preparer,
+        newcomers: Newcomers,
         pulling: Callable[[Pod, str, str], None],
         image_ready: Callable[[PodKey], None],
     ) -> None:
-        self._lookup, self._preparer = lookup, preparer
+        self._lookup, self._preparer, self._newcomers = lookup, preparer, newcomers
         self._pulling, self._image_ready = pulling, image_ready
         self._runtime, self._network, self._addresses = runtime, network, addresses
         self._files, self._images, self._cache, self._clock = files, images, cache, clock
@@ -207,6 +210,7 @@ class Starter:
         """Remove a container, dead or not."""
         await self._runtime.remove(container)
         self._cache.drop(container)
+        self._newcomers.forget(container)
 
     async def start_container(
         self, pod: Pod, spec: ContainerSpecOf, attempt: int, backoff: float, sandbox: str
@@ -224,6 +228,7 @@ class Starter:
         try:
             made = await self._create_container(wanted)
             await self._start(made, wanted, image)
+            await self._receive(made, pod, spec, sandbox)
         except StartFailed:
             self._cache.doubt(sandbox)  # a sandbox that died is the likeliest cause
             raise
@@ -294,6 +299,17 @@ class Starter:
                 started=now,
             )
         )
+
+    async def _receive(self, made: str, pod: Pod, spec: ContainerSpecOf, sandbox: str) -> None:
+        """Finish what the engine cannot do for a container that runs; else it must not run."""
+        boxes = (each for each in self._cache.of(pod_key(pod)) if each.id == sandbox)
+        if (box := next(boxes, None)) is None:
+            return
+        try:
+            self._newcomers.receive(made, spec, box)
+        except NotLimited as error:
+            await self.remove_container(made)
+            raise StartFailed("RunContainerError", str(error)) from error
 
     async def _mounted(self, pod: Pod) -> Mapping[str, Ready]:
         """Make the pod's volumes ready, before its sandbox and before each container."""

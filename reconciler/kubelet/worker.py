@@ -37,7 +37,6 @@ from reconciler.kubelet.actions import (
 )
 from reconciler.kubelet.cache import ContainerCache
 from reconciler.kubelet.containerstatus import Waiting
-from reconciler.kubelet.files import PodFiles
 from reconciler.kubelet.hooks import Hooks, subject
 from reconciler.kubelet.images import Images
 from reconciler.kubelet.labels import SANDBOX, VOLUMES, PodContainer, PodKey
@@ -74,11 +73,11 @@ class PodWorker:
         pods: Informer[Pod],
         runtime: ContainerRuntime,
         cache: ContainerCache,
-        files: PodFiles,
         volumes: Volumes,
         images: Images,
         starter: Starter,
         prober: Prober,
+        reporter: Reporter,
         hooks: Hooks,
         let_go: LetGo,
         narrator: Narrator,
@@ -93,7 +92,7 @@ class PodWorker:
         self._narrator, self._clock = narrator, clock
         self._node_name, self._host_ip = node_name, host_ip
         self._stopper = Stopper(runtime, images, hooks, narrator, clock, host_ip)
-        self._reporter = Reporter(client, files, prober, images, runtime, narrator, clock, host_ip)
+        self._reporter = reporter
         self.rules = HostRules()
         self._let_go_timeout = timedelta(seconds=let_go_timeout)
         self._memory: dict[PodKey, Memory] = {}

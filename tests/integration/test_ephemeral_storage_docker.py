@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.kubelet.cgroups import Cgroups
 from tests.integration.realnode import RealNode, of_process
 from tests.unit.kubelet.node import ready
 
@@ -75,3 +76,36 @@ async def test_huge_pages_are_mounted(node: RealNode, huge_pages: None) -> None:
     mounts = of_process((await node.app()).pid, "mounts")
     assert "/huge hugetlbfs rw" in mounts
     assert "pagesize=2M" in mounts
+
+
+async def test_huge_pages_are_limited_to_what_a_container_asks_for(
+    node: RealNode, huge_pages: None
+) -> None:
+    """Also of one whose kubelet ended between its start and its limit; the others have none."""
+    groups, page = Cgroups(), 2 << 20
+    if not groups.limits_huge_pages():
+        pytest.skip("this kernel has no control group of huge pages")
+    await node.stop()
+    node.options = replace(node.options, huge_pages={page: 2 * page})
+    await node.start()
+    asking = {"limits": {"hugepages-2Mi": "2Mi", "memory": "32Mi"}}
+    await node.create("asking", container={"command": ["sleep", "600"], "resources": asking})
+    await node.create("modest", container={"command": ["sleep", "600"]})
+
+    async def limit(name: str) -> Path:
+        pod = await node.until(ready, name)
+        container = pod.status.container_statuses[0].container_id.removeprefix("docker://")
+        group = groups.of((await node.runtime.inspect(container)).pid, "hugetlb")
+        assert group is not None
+        found = [group / f"hugetlb.2MB.{word}" for word in ("limit_in_bytes", "max")]
+        return next(file for file in found if file.exists())
+
+    assert (await limit("asking")).read_text().strip() == str(page)
+    assert (await limit("modest")).read_text().strip() == "0"
+    await node.stop()
+    (await limit("asking")).write_text(str(2 * page))
+    await node.start()
+    await node.create("later", container={"command": ["sleep", "600"]})
+    # What was found is limited before any pod is worked on
+    await node.until(ready, "later")
+    assert (await limit("asking")).read_text().strip() == str(page)

@@ -34,11 +34,18 @@ async def running_as(node: RealNode, name: str, image: str, **context: Any) -> d
         name, container={"image": image, "command": command}, securityContext=context,
         terminationGracePeriodSeconds=0,
     )  # fmt: skip
-    await node.until(ready, name)
+    pod = await node.until(ready, name)
     found = next(
         c for c in await node.containers() if f"_app_{name}_" in c.name and c.phase == "running"
     )
-    return identity(found.pid)
+    seen, told = identity(found.pid), pod.status.container_statuses[0].user
+    assert told is not None
+    assert told.to_dict()["linux"] == {
+        "uid": int(seen["Uid"][0]),
+        "gid": int(seen["Gid"][0]),
+        "supplementalGroups": [int(number) for number in seen["Groups"]],
+    }
+    return seen
 
 
 async def test_the_groups_of_the_image_count_with_merge_and_not_with_strict(node: RealNode) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from reconciler.kubelet.cgroups import Cgroups
 from reconciler.kubelet.hostfacts import HostFacts, huge_pages
 from reconciler.kubelet.node import NodeAgent, NodeOptions
 from reconciler.model.node import Node as NodeObject
@@ -123,5 +124,9 @@ def test_pools_of_huge_pages_are_read(tmp_path: Path) -> None:
     for name, pages in (("hugepages-2048kB", "512"), ("hugepages-1048576kB", "0")):
         (tmp_path / name).mkdir()
         (tmp_path / name / "nr_hugepages").write_text(f"{pages}\n")
-    assert huge_pages(tmp_path) == {2 << 20: 1 << 30, 1 << 30: 0}
-    assert huge_pages(tmp_path / "none") == {}
+    limiting = Cgroups(tmp_path / "cgroup")
+    (tmp_path / "cgroup" / "hugetlb").mkdir(parents=True)
+    assert huge_pages(limiting, tmp_path) == {2 << 20: 1 << 30, 1 << 30: 0}
+    assert huge_pages(limiting, tmp_path / "none") == {}
+    unlimited = Cgroups(tmp_path / "none")
+    assert huge_pages(unlimited, tmp_path) == {2 << 20: 0, 1 << 30: 0}

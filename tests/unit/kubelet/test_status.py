@@ -15,7 +15,7 @@ from reconciler.kubelet.runtime import Resources
 from reconciler.kubelet.status import pod_status
 from reconciler.model.container import ResourceRequirements
 from reconciler.model.pod import Pod
-from reconciler.model.podstatus import PodStatus
+from reconciler.model.podstatus import ContainerUser, LinuxContainerUser, PodStatus
 from tests.unit.kubelet.builders import NOW, container, pod, sandbox, seconds
 
 LIVE = (sandbox(),)
@@ -153,6 +153,17 @@ def test_the_last_state_is_that_of_the_container_before() -> None:
         NOW,
     )
     assert gone.container_statuses[0].last_state == app.last_state
+
+
+def test_as_whom_a_container_began_is_told_by_the_next_kubelet_too() -> None:
+    user = ContainerUser(linux=LinuxContainerUser(uid=5, gid=6, supplemental_groups=(7,)))
+    known = Facts(host_ip="h", users={"app-0": user})
+    found = status(facts=known, sandboxes=LIVE, containers=(container(),))
+    assert found.container_statuses[0].user == user
+    before = pod().replace(status=found)
+    for attempt, expected in ((0, user), (1, None)):
+        seen = Observed(sandboxes=LIVE, containers=(container(attempt=attempt),))
+        assert pod_status(before, seen, HOST, NOW).container_statuses[0].user == expected
 
 
 def test_a_reason_to_wait_is_told() -> None:
