@@ -15,11 +15,14 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
+from reconciler.admission.alike import ALIKE
 from reconciler.admission.errors import FieldError, Reason, Undecodable, go_quote
 from reconciler.model import kinds, schema
 from reconciler.model.base import Model
 from reconciler.model.kinds import Resource
 from reconciler.model.meta import KubeObject
+from reconciler.model.pod import Pod, PodTemplate
+from reconciler.model.replication import ReplicationController
 from reconciler.model.schema import Schema
 
 Path = tuple[str | int, ...]
@@ -79,12 +82,59 @@ def _shown(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _parse(model: type[KubeObject], value: Any) -> KubeObject:
+_POD_SPECS: dict[type[KubeObject], tuple[str, ...]] = {
+    Pod: ("spec",),
+    PodTemplate: ("template", "spec"),
+    ReplicationController: ("spec", "template", "spec"),
+}
+"""Where a kind has the spec of a pod, in JSON and in Python."""
+
+
+def _parse(model: type[KubeObject], value: Mapping[str, Any]) -> KubeObject:
+    """Decode; a pod's spec that equals an earlier one becomes the same object."""
+    path = _POD_SPECS.get(model)
+    spec = _at(value, path) if path else None
+    if not path or not isinstance(spec, dict):
+        return _parse_whole(model, value)
+    text = _encode(spec)
+    known = ALIKE.find(text)
+    if known is None:
+        obj = _parse_whole(model, value)
+        ALIKE.add(text, _holder(obj, path)[path[-1]])
+        return obj
+    obj = _parse_whole(model, _without(value, path))
+    _holder(obj, path)[path[-1]] = known  # nobody else has seen the object yet
+    return obj
+
+
+def _at(value: Any, path: Sequence[str]) -> Any:
+    for name in path:
+        value = value.get(name) if value.__class__ is dict else None
+    return value
+
+
+def _without(value: Mapping[str, Any], path: Sequence[str]) -> dict[str, Any]:
+    first, *rest = path
+    if rest:
+        return {**value, first: _without(value[first], rest)}
+    return {name: member for name, member in value.items() if name != first}
+
+
+def _holder(obj: Model, path: Sequence[str]) -> dict[str, Any]:
+    for name in path[:-1]:
+        obj = obj.__dict__[name]
+    return obj.__dict__
+
+
+def _parse_whole(model: type[KubeObject], value: Mapping[str, Any]) -> KubeObject:
+    return model.__pydantic_validator__.validate_json(_encode(value))  # type: ignore[no-any-return]
+
+
+def _encode(value: Mapping[str, Any]) -> bytes:
     try:
-        text: bytes | str = orjson.dumps(value, option=_PLAIN)
+        return orjson.dumps(value, option=_PLAIN)
     except TypeError:
-        text = json.dumps(value, default=_foreign)
-    return model.__pydantic_validator__.validate_json(text)  # type: ignore[no-any-return]
+        return json.dumps(value, default=_foreign).encode()
 
 
 def _foreign(value: Any) -> Any:

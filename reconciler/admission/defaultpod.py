@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, TypeVar
 
+from reconciler.admission.alike import ALIKE
 from reconciler.admission.defaultvolume import default_field_ref, default_volume
 from reconciler.model.base import Model
 from reconciler.model.container import Container, ContainerPort, EnvVar
@@ -76,6 +77,15 @@ def _host_port(port: ContainerPort) -> ContainerPort:
 
 def default_pod_spec(spec: PodSpec) -> PodSpec:
     """SetDefaults_PodSpec and the defaults of all that it holds."""
+    known = ALIKE.of(spec)
+    if known is None:
+        return _with_defaults(spec)
+    if known.defaulted is None:
+        ALIKE.defaulted(known, _with_defaults(known.decoded))
+    return known.defaulted or spec
+
+
+def _with_defaults(spec: PodSpec) -> PodSpec:
     changes: dict[str, Any] = {}
     if not spec.dns_policy:
         changes["dns_policy"] = "ClusterFirst"

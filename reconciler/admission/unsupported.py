@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from reconciler.admission.alike import ALIKE
 from reconciler.admission.errors import Errors, FieldError, Reason
 from reconciler.model.base import Model
 from reconciler.model.container import Container
@@ -127,6 +128,16 @@ def _rows(holder: Model | None, rows: Iterable[Row], path: str) -> Errors:
 
 
 def _pod_spec(spec: PodSpec, path: str) -> Errors:
+    known = ALIKE.of(spec)
+    if known is not None and known.supported:
+        return
+    faults = tuple(_pod_fields(spec, path))
+    if known is not None:
+        known.supported = not faults
+    yield from faults
+
+
+def _pod_fields(spec: PodSpec, path: str) -> Errors:
     yield from _rows(spec, _POD_SPEC, path)
     yield from _rows(spec.security_context, _SECURITY, f"{path}.securityContext")
     if spec.os is not None and spec.os.name != "linux":

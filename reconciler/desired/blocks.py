@@ -72,7 +72,7 @@ def _document(
     return _mapping(lines[start:end] if start or end < len(lines) else lines, limits), start + 1
 
 
-def _mapping(lines: list[Meaning], limits: ReadLimits) -> dict[str, Any]:
+def _mapping(lines: list[Meaning], limits: ReadLimits) -> dict[str, Any]:  # noqa: C901 - see below
     """Put the lines into containers: the hot path, one loop rather than many small calls.
 
     The stack has each open container with its column; `waiting` is the key whose value the next
@@ -82,6 +82,7 @@ def _mapping(lines: list[Meaning], limits: ReadLimits) -> dict[str, Any]:
     columns, containers = [0], [root]
     place: Any = root
     own, in_list, waiting = 0, False, None
+    deepest = limits.depth - 1  # one level is left for a flow collection within
     for column, item, key, value, opens in lines:
         if column < 0:
             continue  # BLANK: a marker never comes here
@@ -89,7 +90,10 @@ def _mapping(lines: list[Meaning], limits: ReadLimits) -> dict[str, Any]:
             if column > own or (item and column == own):
                 inner: Any = [] if item else {}
                 place[waiting] = place = inner
-                _push(columns, containers, column, inner, limits)
+                if len(columns) >= deepest:
+                    raise _Odd
+                columns.append(column)
+                containers.append(inner)
                 own, in_list = column, item
             waiting = None
         if column != own or in_list is not item:
@@ -102,7 +106,10 @@ def _mapping(lines: list[Meaning], limits: ReadLimits) -> dict[str, Any]:
             column += 2  # noqa: PLW2901 - the key stands behind the dash
             mapping: dict[str, Any] = {}
             place.append(mapping)
-            _push(columns, containers, column, mapping, limits)
+            if len(columns) >= deepest:
+                raise _Odd
+            columns.append(column)
+            containers.append(mapping)
             place, own, in_list = mapping, column, False
         if key is None or key in place or (place is root and key == "items"):
             raise _Odd  # a scalar over several lines; a duplicate; a list whose places count
@@ -110,16 +117,6 @@ def _mapping(lines: list[Meaning], limits: ReadLimits) -> dict[str, Any]:
         if opens:
             waiting = key
     return root
-
-
-def _push(
-    columns: list[int], containers: list[Any], column: int, container: Any, limits: ReadLimits
-) -> None:
-    # One level is left for a flow collection within.
-    if len(columns) >= limits.depth - 1:
-        raise _Odd
-    columns.append(column)
-    containers.append(container)
 
 
 def _close(columns: list[int], containers: list[Any], column: int, *, item: bool) -> Any:

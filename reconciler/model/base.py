@@ -119,11 +119,14 @@ def unset() -> Any:
     return always(lambda: None)
 
 
-class Model(BaseModel):
+class Model(BaseModel):  # noqa: PLW1641 - pydantic gives frozen models their hash
     """A frozen API type with camelCase JSON names; unknown fields and wrong types are errors."""
 
     atomic: ClassVar[bool] = False
     """Whether server-side apply owns the struct whole (x-kubernetes-map-type: atomic)."""
+
+    often_alike: ClassVar[bool] = False
+    """Whether many objects have this struct word for word, so that it pays to look for equals."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -134,6 +137,17 @@ class Model(BaseModel):
         defer_build=True,
         protected_namespaces=(),
     )
+
+    def __eq__(self, other: object) -> bool:
+        """Compare types and fields, and nothing else of what pydantic looks at: this is hot.
+
+        Leaving defaults out of the wire form compares every struct with its default.
+        """
+        if self is other:
+            return True
+        if self.__class__ is not other.__class__:
+            return NotImplemented
+        return self.__dict__ == other.__dict__
 
     def to_json(self, *, exclude: set[str] | None = None) -> bytes:
         """Return the wire form as UTF-8 JSON, without the fields (Python names) of `exclude`."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from sys import intern
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import orjson
 
@@ -24,6 +24,8 @@ FieldSet = dict[str, Any]
 Kind = Literal["leaf", "struct", "map", "keyed", "set"]
 
 _LEAF: FieldSet = {}
+_FORMS = 256
+_KNOWN = 256
 _KEY_DEFAULTS = {"protocol": "TCP"}
 
 
@@ -34,7 +36,17 @@ class Layout:
     members, a `keyed` list by its items' keys, a `set` by its values.
     """
 
-    __slots__ = ("_describe", "_fields", "_named", "item", "keys", "kind")
+    __slots__ = (
+        "_describe",
+        "_fields",
+        "_forms",
+        "_known",
+        "_named",
+        "item",
+        "keys",
+        "kind",
+        "often_alike",
+    )
 
     def __init__(
         self,
@@ -47,9 +59,12 @@ class Layout:
         self.kind = kind
         self.item = item
         self.keys = tuple(sorted(keys))
+        self.often_alike = model is not None and model.often_alike
         self._describe = model
         self._fields: dict[str, Layout] | None = None
         self._named: dict[str, tuple[str, Layout]] | None = None
+        self._forms: dict[tuple[str, ...], _Form] = {}
+        self._known: dict[bytes, FieldSet] = {}
 
     @property
     def fields(self) -> dict[str, Layout]:
@@ -65,6 +80,28 @@ class Layout:
         if self._named is None:
             self._named = {name: (f"f:{name}", place) for name, place in self.fields.items()}
         return self._named
+
+    def form(self, names: tuple[str, ...]) -> _Form:
+        """Return what a struct or map with these members owns: objects of a kind look alike."""
+        known = self._forms.get(names)
+        if known is None:
+            known = _form(self, names)
+            if len(self._forms) < _FORMS:  # clients choose the names
+                self._forms[names] = known
+        return known
+
+    def known(self, value: Mapping[str, Any]) -> FieldSet:
+        """Return the fields of a struct that many objects have alike, each text's once."""
+        try:
+            text = orjson.dumps(value)
+        except TypeError:  # a caller's own values, which admission refuses later
+            return of_manifest(self, value)
+        found = self._known.get(text)
+        if found is None:
+            if len(self._known) >= _KNOWN:
+                self._known.clear()
+            found = self._known[text] = of_manifest(self, value)
+        return found
 
     def member(self, name: str) -> Layout:
         """Return the layout of a member of a struct or map; of an unknown one, a leaf."""
@@ -107,12 +144,34 @@ class Layout:
         allows in some lists): such a list is treated whole, as a leaf.
         """
         found: dict[str, Any] = {}
+        only = self.keys[0] if len(self.keys) == 1 else ""
         for item in value:
-            name = self.element(item)
+            key = item.get(only) if only and item.__class__ is dict else None
+            name = _named_item(only, key) if key.__class__ is str else self.element(item)
             if name is None or name in found:
                 return None
             found[name] = item
         return found
+
+
+class _Form(NamedTuple):
+    """What one set of members owns: `whole` if each is a leaf, `item` the same in a list.
+
+    `inner` are the name, the path element and the layout of the members that may hold others.
+    """
+
+    whole: FieldSet
+    item: FieldSet
+    inner: tuple[tuple[str, str, Layout], ...]
+
+
+def _form(layout: Layout, names: tuple[str, ...]) -> _Form:
+    member = layout.named.get if layout.kind == "struct" else lambda _: None
+    other = LEAF if layout.kind == "struct" else layout.item or LEAF
+    # Interned: labels are the same few in every object.
+    parts = [(name, *(member(name) or (intern(f"f:{name}"), other))) for name in names]
+    whole = {element: _LEAF for _, element, _ in parts}
+    return _Form(whole, _as_member(whole), tuple(part for part in parts if part[2].kind != "leaf"))
 
 
 LEAF = Layout("leaf")
@@ -153,45 +212,45 @@ def _key_value(item: Any, key: str) -> Any:
 
 def of_manifest(layout: Layout, value: Mapping[str, Any]) -> FieldSet:
     """Return the fields that a manifest sets, as server-side apply counts them."""
-    if layout.kind != "struct":
-        return _of_map(layout.item or LEAF, value)
-    found: FieldSet = {}
-    named = layout.named
-    for name, member in value.items():
-        element, place = named.get(name) or (f"f:{name}", LEAF)
-        if place.kind == "leaf" or member is None or member == {}:
-            found[element] = _LEAF
+    form = layout.form(tuple(value))
+    return _filled(form, value, as_item=layout.kind != "struct") if form.inner else form.whole
+
+
+def _filled(form: _Form, value: Mapping[str, Any], *, as_item: bool) -> FieldSet:
+    """Return the fields of a value that holds others; members of a map are owned themselves."""
+    found = dict(form.whole)
+    for name, element, place in form.inner:
+        member = value[name]
+        if member is None or member == {}:
             continue
         inner = _inside(place, member)
-        if inner is None:
-            found[element] = _LEAF
-        elif inner:
-            found[element] = inner
+        if inner:
+            found[element] = _as_member(inner) if as_item else inner
+        elif inner is not None and not as_item:
+            del found[element]
     return found
-
-
-def _of_map(item: Layout, value: Mapping[str, Any]) -> FieldSet:
-    """Return the members of a map, each of which is owned itself."""
-    elements = [intern(f"f:{name}") for name in value]  # labels: the same few in every object
-    if item.kind == "leaf":
-        return dict.fromkeys(elements, _LEAF)
-    nodes = [_inside(item, member) if member else None for member in value.values()]
-    return {
-        element: _as_member(node or _LEAF) for element, node in zip(elements, nodes, strict=True)
-    }
 
 
 def _inside(place: Layout, value: Any) -> FieldSet | None:
     """Return the set below a value that is no leaf; None when it must be owned whole."""
     if place.kind in ("struct", "map"):
-        return of_manifest(place, value) if isinstance(value, dict) else None
+        if not isinstance(value, dict):
+            return None
+        return place.known(value) if place.often_alike else of_manifest(place, value)
     items = place.items(value) if isinstance(value, list | tuple) else None
     if items is None:
         return None
     inner = place.item
     if inner is None or inner.kind == "leaf":
         return dict.fromkeys(items, _LEAF)
-    return {name: _as_member(of_manifest(inner, item)) for name, item in items.items()}
+    return {name: _item(inner, item) for name, item in items.items()}
+
+
+def _item(layout: Layout, value: Mapping[str, Any]) -> FieldSet:
+    form = layout.form(tuple(value))
+    if not form.inner:
+        return form.item
+    return _as_member(_filled(form, value, as_item=layout.kind != "struct"))
 
 
 def everything(place: Layout, value: Any) -> FieldSet:

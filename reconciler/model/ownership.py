@@ -186,18 +186,21 @@ def decode(entries: Iterable[ManagedFieldsEntry]) -> Owners:
 
 def encode(owners: Owners) -> tuple[ManagedFieldsEntry, ...]:
     """Return owners as managedFields."""
-    return tuple(
-        ManagedFieldsEntry(
-            manager=owner.manager,
-            operation=owner.operation,
-            api_version=owner.api_version,
-            time=owner.time or None,
-            fields_type="FieldsV1",
-            fields_v1=owner.fields,
-            subresource=owner.subresource,
-        )
-        for owner in owners
+    return tuple([_entry(owner) for owner in owners])
+
+
+def _entry(owner: Owner) -> ManagedFieldsEntry:
+    return _ENTRY.replace(
+        manager=owner.manager,
+        operation=owner.operation,
+        api_version=owner.api_version,
+        time=owner.time or None,
+        fields_v1=owner.fields,
+        subresource=owner.subresource,
     )
+
+
+_ENTRY = ManagedFieldsEntry.model_construct(fields_type="FieldsV1")
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from reconciler.model.base import EMPTY, Atomic, ListMap, Model, always
 from reconciler.model.container import Container, EphemeralContainer
@@ -51,6 +51,7 @@ class PodResourceClaim(Model):
 
 
 class PodSpec(Model):
+    often_alike: ClassVar[bool] = True
     volumes: Annotated[tuple[Volume, ...], ListMap("name", retain_keys=True)] = ()
     init_containers: Annotated[tuple[Container, ...], ListMap("name")] = ()
     containers: Annotated[tuple[Container, ...], ListMap("name")] = always(tuple)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reconciler.admission.alike import ALIKE
 from reconciler.admission.errors import (
     Errors,
     duplicate,
@@ -89,7 +90,18 @@ def pod_template_spec(template: PodTemplateSpec, path: str) -> Errors:
 
 
 def pod_spec(spec: PodSpec, path: str) -> Errors:
-    """ValidatePodSpec, in its order."""
+    """ValidatePodSpec; what was found sound once is not judged again."""
+    known = ALIKE.of(spec)
+    if known is None:
+        yield from _pod_spec(spec, path)
+    elif not known.sound or spec is not known.defaulted:
+        faults = tuple(_pod_spec(spec, path))
+        known.sound = not faults and spec is known.defaulted
+        yield from faults
+
+
+def _pod_spec(spec: PodSpec, path: str) -> Errors:
+    """The rules, in Kubernetes' order."""
     faults = tuple(volumes(spec.volumes, f"{path}.volumes")) if spec.volumes else ()
     yield from faults
     held = named_volumes(spec.volumes, sound=not faults)

@@ -75,3 +75,13 @@ def test_port_of_a_service_may_be_a_number_or_a_name() -> None:
     text = b'{"spec":{"ports":[{"port":80,"targetPort":"web"},{"port":81,"targetPort":8081}]}}'
     ports = Service.model_validate_json(text).spec.ports
     assert [port.target_port for port in ports] == ["web", 8081]
+
+
+def test_objects_are_equal_by_type_and_fields() -> None:
+    one, same = PodSpec(priority=1, node_name="n"), PodSpec(node_name="n", priority=1)
+    assert one == same
+    assert hash(one) == hash(same)
+    assert one != PodSpec(priority=2, node_name="n")
+    assert PodSpec() != ObjectMeta()
+    assert PodSpec() != {}
+    assert one.replace(priority=2) == PodSpec(priority=2, node_name="n")

@@ -302,3 +302,32 @@ def test_set_algebra_holds_path_by_path(one: Json, other: Json, third: Json) -> 
         assert set(fieldset.paths(fieldset.union(x, y))) == mine | theirs
         assert set(fieldset.paths(fieldset.intersection(x, y))) == mine & theirs
         assert set(fieldset.paths(fieldset.difference(x, y))) == mine - theirs
+
+
+def test_objects_of_one_form_do_not_share_what_tells_them_apart() -> None:
+    """What is known of a form, or of a pod's spec, is not mixed up between objects."""
+    layout = layout_of(Pod)
+    values = [
+        pod({"name": name, "ports": [{"containerPort": port}]}, nodeName=node)
+        for name, port, node in (("a", 1, "x"), ("b", 1, "x"), ("a", 2, "x"), ("a", 1, "y"))
+    ]
+    values += [pod({"name": "a"}), pod({"name": "a"}, nodeName=None), pod()]
+    first = [sorted(fieldset.paths(fieldset.of_manifest(layout, value))) for value in values]
+    again = [sorted(fieldset.paths(fieldset.of_manifest(layout, value))) for value in values]
+    assert first == again
+    assert first[0] == first[3]  # the same fields, other values
+    assert len({tuple(each) for each in first}) == 6
+    assert '.spec.containers[name="b"].ports[containerPort=1,protocol="TCP"]' in first[1]
+
+
+def test_a_value_that_is_no_json_owns_what_its_place_says() -> None:
+    layout = layout_of(Pod)
+    owned = fieldset.of_manifest(layout, {"spec": {"nodeName": object(), "hostname": "h"}})
+    assert sorted(fieldset.paths(owned)) == [".spec.hostname", ".spec.nodeName"]
+
+
+def test_names_without_end_do_not_fill_the_memory() -> None:
+    layout = layout_of(ConfigMap)
+    for number in range(2_000):
+        fields = fieldset.of_manifest(layout, {"data": {f"key-{number}": "v"}})
+        assert list(fieldset.paths(fields)) == [f".data.key-{number}"]
