@@ -284,6 +284,14 @@ def test_what_has_no_kind_here_is_refused(kubectl: Kubectl) -> None:
     assert "doesn't have a resource type" in kubectl("get", "deployments", fails=True)
 
 
+def test_a_dump_of_the_cluster(web: Kubectl) -> None:
+    web("wait", "rc/web", "--for=jsonpath={.status.replicas}=2", "--timeout=20s")
+    dump = web("cluster-info", "dump", "--namespaces", web.namespace)
+    assert '"kind": "ReplicationController"' in dump
+    assert '"image": "busybox:1"' in dump
+    assert f"==== START logs for container c of pod {web.namespace}/web-" in dump
+
+
 def test_kustomize(kubectl: Kubectl, tmp_path: Path) -> None:
     (tmp_path / "rc.json").write_text(json.dumps(CONTROLLER))
     kustomization = {

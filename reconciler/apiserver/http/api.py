@@ -15,6 +15,7 @@ import orjson
 import structlog
 
 from reconciler.apiserver.http import (
+    absent,
     accept,
     components,
     discovery,
@@ -54,6 +55,7 @@ from reconciler.core.ids import Ids
 from reconciler.model import kinds
 from reconciler.model.eventsv1 import Event as EventV1
 from reconciler.model.kinds import Resource
+from reconciler.model.meta import ListMeta
 from reconciler.model.streaming import NodeStreams
 
 # Deleted at once, these answer with the object; all others with a Status.
@@ -180,6 +182,10 @@ class Api:
             if request.method == "POST":
                 return await subresources.bind(self._registry, request, place)
             raise status.no_method()
+        if (of := absent.listed(request, place)) is not None:
+            wanted, form = self._form(request, of)
+            none = ListMeta(resource_version=str(self._registry.revision))
+            return _finished(request, wanted, form.many((), none))
         raise status.no_resource()
 
     def _components(self, request: Request, place: Target) -> Reply:

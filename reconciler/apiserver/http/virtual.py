@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from reconciler.apiserver.http import absent
 from reconciler.model.component import ComponentStatus
 from reconciler.model.kinds import Resource
 from reconciler.model.meta import KubeObject
@@ -17,8 +18,8 @@ AUTHORIZATION = "authorization.k8s.io"
 EMPTY_GROUPS = (("policy", "v1"),)
 """Groups without a resource, as (group, version)."""
 
-UNLISTED = ((AUTHENTICATION, "v1beta1"),)
-"""Versions that are answered and not advertised: kubectl 1.27 asks them who it is."""
+UNLISTED = ((AUTHENTICATION, "v1beta1"), absent.VERSION)
+"""Versions that are answered and not advertised: kubectl 1.27 asks the first who it is."""
 
 
 @dataclass(frozen=True, slots=True)
