@@ -16,7 +16,11 @@ tracking and meets the filters of 1 and 3 only, whose first match is the cheapes
    balancer's address that is on this host for services alone, has no service: refused.
 4. `arrival`, `postrouting` (nat): for a service with client affinity, the (client, frontend) pair
    is recorded with the backend that was drawn, and its time-out starts again.
-5. `postrouting`: the source is rewritten only where the answer would otherwise miss this host: a
+5. `refusal`: what a backend that does not listen answers, as of one that has just died, is
+   withheld once, where the frontend has other backends. To connection tracking that connection was
+   none: when the client's TCP asks again, a second after its first try, another backend is drawn.
+   A refusal of the second try is the client's to hear.
+6. `postrouting`: the source is rewritten only where the answer would otherwise miss this host: a
    pod that reaches itself, 127.0.0.1, a backend outside the pod network, and pods that leave the
    cluster.
 
@@ -39,6 +43,7 @@ AFFINITY = "affinity"
 # libnftables 1.0 cannot read a value of `th dport` back, and adds a match for that of `tcp dport`.
 _SLOT = "meta l4proto . th dport . numgen random mod 65536 : ip daddr"
 _CLIENT = "type ipv4_addr . ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service"
+_TRIED = "type ipv4_addr . inet_service . ipv4_addr . inet_service"
 _VERDICTS = "type ipv4_addr . inet_proto . inet_service : verdict;"
 _SOURCES = "type ipv4_addr . inet_proto . inet_service . ipv4_addr"
 
@@ -64,6 +69,8 @@ _DEFINITIONS = (
     "add map ip reconciler sticky-ports { type inet_proto . inet_service : verdict; }",
     # (client, frontend) -> backend, filled by the kernel itself
     f"add map ip reconciler affinity {{ {_CLIENT}; size 262144; flags dynamic,timeout; }}",
+    # (client, frontend) of connections of which a refusal was withheld; longer than TCP's next try
+    f"add set ip reconciler tried {{ {_TRIED}; size 65536; flags dynamic,timeout; timeout 5s; }}",
 )
 
 _CHAINS = {
@@ -82,7 +89,17 @@ _CHAINS = {
     "affine": "",
     "refuse": "",
     "discard": "",
+    "refusal": "",
+    "second-try": "",
 }
+
+# connection tracking names a port only for a protocol that the rule has settled
+_FRONTEND = "ct original ip daddr . meta l4proto . ct original proto-dst"
+_FRONTEND_PORT = "meta l4proto . ct original proto-dst"
+_CONNECTION = (
+    "ct original ip saddr . ct original proto-src . ct original ip daddr . ct original proto-dst"
+)
+_ONE = "numgen inc mod 1 offset 1"  # a constant has no place in a look-up
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +141,7 @@ def fixed_rules(network: Network) -> tuple[tuple[str, str], ...]:
         *_divided_rules(),
         *_affinity_rules(),
         *_stray_rules(network),
+        *_refusal_rules(),
         *_source_rules(network),
         ("refuse", "meta l4proto tcp reject with tcp reset"),
         ("refuse", "reject with icmp type port-unreachable"),
@@ -160,9 +178,7 @@ def _divided_rules() -> Iterator[tuple[str, str]]:
 
 
 def _affinity_rules() -> tuple[tuple[str, str], ...]:
-    # connection tracking names a port only for a protocol that the rule has settled
-    original = "ct original ip daddr . meta l4proto . ct original proto-dst vmap @sticky"
-    ports = "meta l4proto . ct original proto-dst vmap @sticky-ports"
+    original, ports = f"{_FRONTEND} vmap @sticky", f"{_FRONTEND_PORT} vmap @sticky-ports"
     return (
         # chains for translation see the first packet of a connection only: others pay nothing
         ("arrival", "ct status dnat jump affine"),
@@ -185,6 +201,17 @@ def _stray_rules(network: Network) -> tuple[tuple[str, str], ...]:
             for proto in PROTOCOLS
         ),
     )
+
+
+def _refusal_rules() -> Iterator[tuple[str, str]]:
+    """No sequence number, because nothing was sent before: so TCP answers where nobody listens."""
+    refused = "tcp flags == rst|ack tcp sequence 0 ct status dnat ct direction reply"
+    for hook in ("forward", "input"):
+        yield hook, f"{refused} jump refusal"
+    for frontend, slots in ((_FRONTEND, "endpoints-tcp"), (_FRONTEND_PORT, "node-endpoints-tcp")):
+        yield "refusal", f"meta l4proto tcp {frontend} . {_ONE} @{slots} goto second-try"
+    untried = f"meta l4proto tcp {_CONNECTION} != @tried"
+    yield "second-try", f"{untried} update @tried {{ {_CONNECTION} }} drop"
 
 
 def _source_rules(network: Network) -> tuple[tuple[str, str], ...]:

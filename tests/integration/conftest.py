@@ -15,6 +15,8 @@ from tests.integration.controlplane import Cluster
 from tests.integration.harness import GUESTBOOK, Daemon, Engine, Manifests, namespace_manifest
 from tests.integration.images import ensure_busybox
 from tests.integration.kubectls import Kubectl, kubectls
+from tests.integration.netkernel import Kernel, programmed, serving_world
+from tests.integration.netns import World
 from tests.integration.realnode import Line, RealNode, joined_line, real_node
 from tests.integration.registries import Registry, running_registry
 
@@ -124,3 +126,17 @@ def kubectl(request: pytest.FixtureRequest, cluster: Path) -> Kubectl:
     given = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
     Kubectl(request.param, cluster, "default")("create", "-f", "-", given=given)
     return Kubectl(request.param, cluster, namespace)
+
+
+@pytest.fixture(scope="module")
+def net() -> Iterator[World]:
+    """Pods that answer and one that calls, in network namespaces."""
+    with serving_world() as made:
+        yield made
+
+
+@pytest.fixture
+def kernel(net: World) -> Iterator[Kernel]:
+    """The table of the world's host, told about one service at a time."""
+    with programmed(net) as made:
+        yield made

@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-import errno
-import select
-import socket
 import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Any
 
 import pytest
 
-from reconciler.model.endpointslice import EndpointSlice
 from reconciler.model.service import (
     ClientIPConfig,
-    Service,
-    ServicePort,
     SessionAffinityConfig,
 )
 from reconciler.proxy.balanced import BalancedAddresses
-from reconciler.proxy.bridge import let_loopback_out
-from reconciler.proxy.conntrack import Conntrack
 from reconciler.proxy.nft import Nft
-from reconciler.proxy.rules import Element, Node, compile_service
-from reconciler.proxy.ruleset import Owner, RuleSet
+from reconciler.proxy.rules import Element
+from reconciler.proxy.ruleset import Owner
 from reconciler.proxy.skeleton import Network
-from reconciler.proxy.table import Table, open_table, remove_table
-from tests.integration.harness import wait_for
+from reconciler.proxy.table import open_table, remove_table
+from tests.integration.netkernel import Kernel, pod
 from tests.integration.netns import (
     BRIDGE_ADDRESS,
     HOST_ADDRESS,
@@ -38,10 +29,8 @@ from tests.integration.netns import (
     ask,
     inside,
     without_sctp,
-    world,
 )
 from tests.unit.proxy.builders import (
-    NODE,
     make_balanced,
     make_node_port,
     make_slice,
@@ -52,56 +41,6 @@ pytestmark = pytest.mark.integration
 
 # a rejected packet of the host's own already fails the sending of it
 AT_HOME = "Operation not permitted"
-PORTS = (
-    ServicePort(name="t", port=80, protocol="TCP", node_port=30001),
-    ServicePort(name="u", port=80, protocol="UDP", node_port=30001),
-)
-
-
-class Kernel:
-    """The table of the test's host, told about one service at a time."""
-
-    def __init__(self, namespace: str) -> None:
-        self.table: Table = inside(namespace, lambda: open_table(Network()))
-        self.conntrack = inside(namespace, Conntrack)
-        self.rules = RuleSet()
-        self.table.replace(self.rules.everything())
-
-    def put(self, service: Service, *slices: EndpointSlice, node: Node = NODE) -> None:
-        owner = Owner("", "shop", service.metadata.name)
-        self.rules.put(owner, compile_service(service, slices, node))
-        change = self.rules.take()
-        self.table.apply(change)
-        self.table.forget_affinity(self.rules.sticky(change))
-        self.conntrack.forget_udp(self.rules.pools(change))
-
-    def web(self, *pods: int, **spec: Any) -> None:
-        addresses = [f"10.244.0.{pod}" for pod in pods]
-        self.put(
-            make_node_port(ports=PORTS, **spec),
-            make_slice(*addresses, port_name="t"),
-            make_slice(*addresses, port_name="u", protocol="UDP"),
-        )
-
-
-@pytest.fixture(scope="module")
-def net() -> Iterator[World]:
-    with world() as made:
-        for number in (6, 7, 8):
-            made.serve(made.pod(number), f"pod-{number}")
-        made.pod(9)
-        made.serve(made.host, "host", 6443)
-        made.serve(made.outside, "far")
-        yield made
-
-
-@pytest.fixture
-def kernel(net: World) -> Iterator[Kernel]:
-    made = Kernel(net.host)
-    inside(net.host, lambda: let_loopback_out("reconciler0"))
-    with closing(made.table), closing(made.conntrack):
-        yield made
-        made.table.remove()
 
 
 @pytest.fixture
@@ -125,10 +64,6 @@ def has_address(net: World) -> bool:
     )  # fmt: skip
     assert f"inet {BRIDGE_ADDRESS}/24" in listed.stdout
     return f"inet {BALANCED}/32" in listed.stdout
-
-
-def pod(net: World, number: int) -> str:
-    return net.host.replace("host", f"p{number}")
 
 
 def caller(net: World, who: str) -> str:
@@ -310,53 +245,6 @@ def test_a_udp_client_on_one_port_moves_on_when_its_backend_leaves(
     assert ask(net.outside, HOST_ADDRESS, 30001, protocol="udp", source=outside)[0] == "pod-8"
     kernel.web(8, 6)
     assert ask(net.outside, HOST_ADDRESS, 30001, protocol="udp", source=outside)[0] == "pod-8"
-
-
-def tcp_socket(namespace: str) -> socket.socket:
-    """Return a socket that stays in the namespace."""
-    return inside(namespace, lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM))
-
-
-def test_a_client_that_nobody_answered_yet_meets_another_backend(
-    net: World, kernel: Kernel
-) -> None:
-    mute = ("ip", "-n", net.pod(77), "route", "add", "blackhole", "10.244.0.9")
-    subprocess.run(mute, check=True)
-    kernel.web(77)
-    with tcp_socket(pod(net, 9)) as client:
-        client.setblocking(False)
-        assert client.connect_ex((CLUSTER, 80)) == errno.EINPROGRESS
-        kernel.web(6)
-        forget = kernel.conntrack.forget_backend
-        wait_for(lambda: forget("10.244.0.77", unanswered=True), "a flow to the mute pod")
-        client.settimeout(5)
-        assert select.select([], [client], [], 5)[1]
-        assert client.recv(100) == b"pod-6 10.244.0.9"
-
-
-@pytest.mark.parametrize("left", [(7,), ()])
-def test_a_client_of_a_pod_that_is_gone_is_reset_when_it_speaks(
-    net: World, kernel: Kernel, left: tuple[int, ...]
-) -> None:
-    """By another backend, which knows nothing of the connection, or by the rules."""
-    number = 66 + len(left)
-    with tcp_socket(net.pod(number)) as server, tcp_socket(pod(net, 9)) as client:
-        server.bind(("", 8080))
-        server.listen()
-        kernel.web(number)
-        client.settimeout(5)
-        client.connect((CLUSTER, 80))
-        kernel.web(*left)
-        peer, _ = server.accept()
-        with peer:
-            client.send(b"drains")
-            assert peer.recv(100) == b"drains"
-            subprocess.run(("ip", "-n", net.host, "link", "del", f"v{number}"), check=True)
-            assert kernel.conntrack.forget_backend(f"10.244.0.{number}", unanswered=True) == 0
-            assert kernel.conntrack.forget_backend(f"10.244.0.{number}") == 1
-            client.send(b"to nobody")
-            with pytest.raises(ConnectionResetError):
-                client.recv(100)
 
 
 def test_a_foreign_flush_is_seen_and_mended(net: World, kernel: Kernel) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -161,3 +162,30 @@ def test_an_address_that_is_here_for_services_alone_has_no_other_port() -> None:
     for packet in (from_outside("198.51.100.9", 22), from_pod("198.51.100.9", 22)):
         assert kernel.send(packet).verdict == "reset"
     assert kernel.send(from_outside("192.168.1.5", 22)).verdict == "accept"
+
+
+def test_a_refusal_is_withheld_once_where_there_are_other_backends() -> None:
+    kernel = table((make_node_port(), [make_slice(OTHER, "10.244.0.7")]))
+    for call in (
+        from_pod("10.96.0.20", 80),
+        from_host("10.96.0.20", 80),
+        from_outside("192.168.1.5", 30001),
+        from_host("127.0.0.1", 30001, source="127.0.0.1"),
+    ):
+        tries = [kernel.refuse(kernel.send(call).packet).verdict for _ in range(3)]
+        assert tries == ["drop", "accept", "accept"], call
+    again = replace(from_pod("10.96.0.20", 80), client_port=40001)
+    assert kernel.refuse(kernel.send(again).packet).verdict == "drop"
+
+
+def test_the_only_backend_refuses_at_once() -> None:
+    for call in (from_pod("10.96.0.20", 80), from_outside("192.168.1.5", 30001)):
+        assert WEB.refuse(WEB.send(call).packet).verdict == "accept"
+
+
+def test_refusals_of_others_are_theirs() -> None:
+    kernel = table((make_node_port(), [make_slice(OTHER, "10.244.0.7")]))
+    direct = kernel.send(from_pod(OTHER, 8080)).packet
+    docker = Packet(OUTSIDE, "172.17.0.2", "tcp", 80, "eth0", ("192.168.1.5", 8080), True)
+    for packet in (direct, docker):
+        assert kernel.refuse(packet).verdict == "accept"

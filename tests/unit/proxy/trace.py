@@ -30,7 +30,10 @@ _COMMAND = re.compile(r"^(add|delete|flush) (\w+) ip reconciler ?(\S*) ?(.*)$")
 
 @dataclass(frozen=True)
 class Packet:
-    """The first packet of a connection. `enters` is empty for one that this host sends."""
+    """The first packet of a connection, or what `refuses` it.
+
+    `enters` is empty for one that this host sends.
+    """
 
     source: str
     destination: str
@@ -40,6 +43,8 @@ class Packet:
     original: tuple[str, int] = ("", 0)
     translated: bool = False
     masqueraded: bool = False
+    client_port: int = 40000
+    refuses: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,19 @@ class Table:
         if verdict == "accept" and (not packet.enters or packet.destination not in self.local):
             verdict, packet = self._hook("postrouting", packet, self.leaves(packet))
         return Fate(verdict, packet)
+
+    def refuse(self, packet: Packet) -> Fate:
+        """Walk the answer of a backend that does not listen; `packet` is what came to it."""
+        back = replace(
+            packet,
+            source=packet.destination,
+            destination=packet.source,
+            port=packet.client_port,
+            enters="reconciler0",
+            refuses=True,
+        )
+        hook = "forward" if packet.enters else "input"
+        return Fate(*self._hook(hook, back, self.leaves(back)))
 
     def leaves(self, packet: Packet) -> str:
         if packet.destination in self.local:
@@ -170,11 +188,19 @@ class Table:
             return self._statement(verdict, packet, leaves) if verdict else ("", packet)
         if found := re.fullmatch(r"dnat ip to (.+) map @(\S+)", text):
             return self._translate(self.maps[found[2]].get(self._key(found[1], packet)), packet)
+        if text.startswith("update "):
+            return self._learn(text, packet)
+        raise AssertionError(f"unknown statement {text!r}")
+
+    def _learn(self, text: str, packet: Packet) -> tuple[str, Packet]:
         if found := re.fullmatch(r"update @affinity \{ (.+) timeout \d+s : (.+) \}", text):
             key, value = (self._key(part, packet) for part in found.groups())
             self.maps["affinity"].setdefault(key, value)
             return "", packet
-        raise AssertionError(f"unknown statement {text!r}")
+        found = re.fullmatch(r"update @tried \{ (.+) \} drop", text)
+        assert found, f"unknown statement {text!r}"
+        self.maps["tried"][self._key(found[1], packet)] = ""
+        return "drop", packet
 
     def _translate(self, backend: str | None, packet: Packet) -> tuple[str, Packet]:
         if backend is None:
@@ -188,11 +214,15 @@ class Table:
     def _field(self, name: str, packet: Packet) -> str:
         if found := re.fullmatch(r"numgen random mod (\d+)(?: offset (\d+))?", name):
             return str(self.random.randrange(int(found[1])) + int(found[2] or 0))
+        if name == "numgen inc mod 1 offset 1":
+            return "1"
         return {
             "ip saddr": packet.source,
             "ip daddr": packet.destination,
             "meta l4proto": packet.protocol,
             "th dport": str(packet.port),
+            "ct original ip saddr": packet.destination if packet.refuses else packet.source,
+            "ct original proto-src": str(packet.client_port),
             "ct original ip daddr": packet.original[0],
             "ct original proto-dst": str(packet.original[1]),
         }[name]
@@ -217,9 +247,16 @@ _MATCHES = (
     (r"fib saddr type local", lambda t, p, o: p.source in t.local),
     (r"fib daddr type local", lambda t, p, o: p.destination in t.local),
     (r"fib daddr type != local", lambda t, p, o: p.destination not in t.local),
-    (r"ct state new", lambda t, p, o: True),
+    (r"ct state new", lambda t, p, o: not p.refuses),
     (r"ct state invalid", lambda t, p, o: False),
     (r"ct status dnat", lambda t, p, o: p.translated),
+    (r"tcp flags == rst\|ack tcp sequence 0", lambda t, p, o: p.refuses),
+    (r"ct direction reply", lambda t, p, o: p.refuses),
+    (r"(ct original .+) != @tried", lambda t, p, o, key: t._key(key, p) not in t.maps["tried"]),
+    (
+        r"((?:ct original ip daddr \. )?meta l4proto \. ct original proto-dst \. numgen .+) @(\S+)",
+        lambda t, p, o, key, name: t._key(key, p) in t.maps[name],
+    ),
     (r"ip daddr @(\S+)", lambda t, p, o, name: p.destination in t.maps[name]),
     (
         r"(ip daddr \. meta l4proto \. th dport) \. ip saddr != @sources",
