@@ -9,14 +9,16 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from reconciler.client.casualties import Casualties
 from reconciler.client.informer import Informer
 from reconciler.client.protocol import Client
 from reconciler.core.clock import Clock
 from reconciler.core.tasks import Part
 from reconciler.kubelet import capabilities
 from reconciler.kubelet.bridge import BridgeNetwork
+from reconciler.kubelet.deathwatch import DeathWatch
 from reconciler.kubelet.docker import DockerRuntime
 from reconciler.kubelet.files import PodFiles
 from reconciler.kubelet.firewall import ForwardAccept
@@ -27,6 +29,7 @@ from reconciler.kubelet.node import NodeAgent, NodeOptions
 from reconciler.kubelet.options import Informers, KubeletOptions
 from reconciler.kubelet.podnetwork import NetworkPlan, PodNetwork
 from reconciler.kubelet.podspec import HostLimits
+from reconciler.kubelet.processes import PidFds, Processes
 from reconciler.kubelet.resolver import ClusterDns
 from reconciler.kubelet.runtime import ContainerRuntime
 from reconciler.kubelet.streams import DockerStreams
@@ -50,7 +53,8 @@ from reconciler.settings import Settings
 class Adapters:
     """What the kubelet and the proxy act on, and what they are told of the host.
 
-    `address` is the one from which the host reaches others.
+    `address` is the one from which the host reaches others; `casualties` are what the kubelet tells
+    the proxy.
     """
 
     runtime: ContainerRuntime
@@ -60,6 +64,8 @@ class Adapters:
     facts: HostFacts
     limits: HostLimits
     address: str
+    processes: Processes = field(default_factory=PidFds)
+    casualties: Casualties = field(default_factory=Casualties)
 
 
 def network_plan(settings: Settings) -> NetworkPlan:
@@ -112,6 +118,7 @@ def kubelet(
         recorder=recorder,
         clock=clock,
         options=options,
+        deaths=DeathWatch(on.processes, on.casualties, informers.services),
     )
     parts: dict[str, Part] = {"kubelet": pods.run}
     if informers.volumes is not None:
@@ -143,6 +150,7 @@ def proxy(
     node = rules.Node(settings.node_name, pods, on.address)
     services, slices = informers.services, informers.slices
     served = Proxy(client, services, slices, informers.pods, node, network, host=on.kernel)
+    served.heed(on.casualties)
     if nodes is not None:
         served.follow_zone(nodes)
     gone = Departures(informers.pods, on.kernel.flows, pods)

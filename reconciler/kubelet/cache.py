@@ -47,6 +47,10 @@ class ContainerCache:
             except NoSuchContainer:
                 self._lose(container, self._now())
 
+    def in_doubt(self, pod: PodKey) -> bool:
+        """Tell whether the engine is to be asked about a container of the pod."""
+        return not self._doubtful.isdisjoint(self._by_pod.get(pod, {}))
+
     def put(self, state: Container) -> PodKey:
         """Take in a container as the engine described it; return its pod.
 

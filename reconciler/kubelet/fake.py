@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -57,6 +58,7 @@ class FakeRuntime:
         self._listeners: set[asyncio.Queue[Happened]] = set()
         self._made = 0
         self._pid = _FIRST_PID
+        self._watchers: dict[int, list[Callable[[], None]]] = {}
         self._volumes: dict[str, EngineVolume] = {}
         self.registry: set[str] = set()
         self.accounts: dict[str, Credentials] = {}
@@ -155,7 +157,22 @@ class FakeRuntime:
         self._containers[container] = replace(
             known, phase="exited", exit_code=exit_code, finished=self._clock.now(), pid=0
         )
+        for ended in self._watchers.pop(known.pid, ()):
+            ended()
         self._tell("die", container, exit_code)
+
+    def watch(self, pid: int, ended: Callable[[], None]) -> Callable[[], None]:
+        """See `processes.Processes.watch`: the processes of the containers."""
+        if not any(each.pid == pid for each in self._containers.values()):
+            raise ProcessLookupError(f"no process {pid}")
+        watchers = self._watchers.setdefault(pid, [])
+        watchers.append(ended)
+
+        def unwatch() -> None:
+            with suppress(ValueError):
+                watchers.remove(ended)
+
+        return unwatch
 
     async def signal(self, container: str, signal: str) -> None:
         """See `ContainerRuntime.signal`."""

@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 
+from reconciler.client.casualties import Casualties
 from reconciler.client.informer import Informer
 from reconciler.client.protocol import Client, EventType
 from reconciler.core.clock import Clock
@@ -22,6 +23,7 @@ from reconciler.kubelet import sandboximage
 from reconciler.kubelet.addresses import AddressPool
 from reconciler.kubelet.cache import ContainerCache
 from reconciler.kubelet.cgroups import Cgroups, NotLimited
+from reconciler.kubelet.deathwatch import DeathWatch
 from reconciler.kubelet.eviction import Evictor
 from reconciler.kubelet.files import PodFiles
 from reconciler.kubelet.hooks import Hooks
@@ -63,7 +65,7 @@ _RETRY = 2.0
 class Kubelet:
     """The pods of one node."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it acts on and tells
         self,
         *,
         client: Client,
@@ -74,7 +76,9 @@ class Kubelet:
         recorder: Recorder,
         clock: Clock,
         options: KubeletOptions,
+        deaths: DeathWatch | None = None,
     ) -> None:
+        self._deaths = deaths or DeathWatch(None, Casualties(), informers.services)
         self._informers, self._runtime, self._network = informers, runtime, network
         self._files, self._clock, self._options = files, clock, options
         self._log = structlog.get_logger(component="kubelet")
@@ -179,6 +183,7 @@ class Kubelet:
             reporter=self._make_reporter(client, narrator),
             hooks=Hooks(self._runtime, self._spawn, self._again, narrator.hook_failed, self._wire),
             let_go=LetGo(informers.slices, informers.proxies, self._leave),
+            deaths=self._deaths,
             narrator=narrator,
             clock=self._clock,
             node_name=options.node_name,

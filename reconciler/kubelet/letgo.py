@@ -9,14 +9,12 @@ nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from reconciler.client.informer import Informer
 from reconciler.client.protocol import EventType
-from reconciler.model.endpointslice import EndpointSlice
+from reconciler.model.endpointslice import BY_ADDRESS, EndpointSlice, called_addresses
 from reconciler.model.gitops import ProxyState
-
-_BY_ADDRESS = "ready-address"
 
 
 class LetGo:
@@ -30,7 +28,7 @@ class LetGo:
     ) -> None:
         self._slices, self._proxies, self._moved = slices, proxies, moved
         self._left: dict[str, int] = {}
-        slices.add_index(_BY_ADDRESS, called_addresses)
+        slices.add_index(BY_ADDRESS, called_addresses)
         slices.subscribe(self._slice_changed)
         proxies.subscribe(self._proxy_changed)
 
@@ -38,7 +36,7 @@ class LetGo:
         """Tell whether nobody sends new connections to the address any more."""
         if not address:
             return True
-        if self._slices.by_index(_BY_ADDRESS, address):
+        if self._slices.by_index(BY_ADDRESS, address):
             return False
         left = self._left.get(address, 0)
         return all(
@@ -68,16 +66,6 @@ class LetGo:
         self, _kind: EventType, _old: ProxyState | None, _new: ProxyState | None
     ) -> None:
         self._moved()
-
-
-def called_addresses(obj: EndpointSlice) -> Iterable[str]:
-    """Return the addresses that get connections and are not known to leave."""
-    return {
-        address
-        for endpoint in obj.endpoints
-        if endpoint.ready and not endpoint.terminating
-        for address in endpoint.addresses
-    }
 
 
 def _version(text: str) -> int:

@@ -36,10 +36,11 @@ from reconciler.kubelet.actions import (
     UpdateVolumes,
 )
 from reconciler.kubelet.cache import ContainerCache
-from reconciler.kubelet.containerstatus import Waiting
+from reconciler.kubelet.deathwatch import DeathWatch
+from reconciler.kubelet.holding import held_name, waiting
 from reconciler.kubelet.hooks import Hooks, subject
 from reconciler.kubelet.images import Images
-from reconciler.kubelet.labels import SANDBOX, VOLUMES, PodContainer, PodKey
+from reconciler.kubelet.labels import SANDBOX, PodContainer, PodKey
 from reconciler.kubelet.leaving import leaves
 from reconciler.kubelet.letgo import LetGo
 from reconciler.kubelet.memory import Memory
@@ -80,6 +81,7 @@ class PodWorker:
         reporter: Reporter,
         hooks: Hooks,
         let_go: LetGo,
+        deaths: DeathWatch,
         narrator: Narrator,
         clock: Clock,
         node_name: str,
@@ -88,7 +90,8 @@ class PodWorker:
     ) -> None:
         self._client, self._pods, self._runtime = client, pods, runtime
         self._cache, self._volumes = cache, volumes
-        self._starter, self._prober, self._hooks, self._let_go = starter, prober, hooks, let_go
+        self._starter, self._prober, self._let_go = starter, prober, let_go
+        self._hooks, self._deaths = hooks, deaths
         self._narrator, self._clock = narrator, clock
         self._node_name, self._host_ip = node_name, host_ip
         self._stopper = Stopper(runtime, images, hooks, narrator, clock, host_ip)
@@ -129,18 +132,23 @@ class PodWorker:
             busy = bool(next_.actions)
             effects.append(self._reporter.report(key, pod, observed, memory, busy=busy))
         await _all(effects)
+        for container in self._deaths.keep(key, self._pod(key, memory), observed):
+            self._cache.doubt(container)
         return next_
 
     def _rest(self, key: PodKey, memory: Memory, next_: Plan) -> Outcome:
         if self._pod(key, memory) is None and not self._cache.of(key):
             self._forget(key)
             return Done()
+        if self._cache.in_doubt(key):
+            return RequeueAfter(0)
         if next_.wake is None:
             return Done()
         return RequeueAfter(max(0.0, (next_.wake - self._clock.now()).total_seconds()) + 0.001)
 
     def _forget(self, key: PodKey) -> None:
         self._prober.forget(key)
+        self._deaths.forget(key)
         self._starter.release(key)
         self._memory.pop(key, None)
 
@@ -259,6 +267,7 @@ class PodWorker:
                 box = next(b for b in observed.sandboxes if b.id == container)
                 await self._starter.remove_sandbox(key, box)
                 self._let_go.forget(address)
+                self._deaths.free(address)
             case RemoveVolumes() | RemoveFiles():
                 await self._remove_files(action, key, memory)
             case DeleteObject():
@@ -274,7 +283,7 @@ class PodWorker:
         memory: Memory,
     ) -> None:
         """Start something; a failure is told, and held until the next try."""
-        name = _what(action)
+        name = held_name(action)
         memory.files = memory.volumes = True
         try:
             await self._start_one(action, pod, observed)
@@ -352,7 +361,7 @@ class PodWorker:
         memory.held[name] = error.until or now + timedelta(seconds=patience)
         names = [name] if name != SANDBOX else [each.name for each in roster.members(pod)]
         for container in names:
-            memory.waiting[container] = _waiting(error)
+            memory.waiting[container] = waiting(error)
         if not error.quiet:
             self._narrator.failed(pod, name, error)
 
@@ -370,20 +379,6 @@ class PodWorker:
         except (NotFound, ConflictError):
             self._log.debug("pod.gone", namespace=key.namespace, name=key.name)
         memory.deleted = True
-
-
-def _what(action: CreateSandbox | AttachSandbox | StartContainer | UpdateVolumes) -> str:
-    """Return by which name a failure is held: the container's, or one that no container has."""
-    if isinstance(action, StartContainer):
-        return action.name
-    return VOLUMES if isinstance(action, UpdateVolumes) else SANDBOX
-
-
-def _waiting(error: StartFailed) -> Waiting:
-    """Mount and sandbox failures are events; the container is still being created."""
-    if error.reason in ("FailedMount", "FailedCreatePodSandBox"):
-        return Waiting("", error.message)
-    return Waiting(error.reason, error.message)
 
 
 def _version(pod: Pod) -> int:

@@ -24,6 +24,13 @@ BY_SERVICE = "by-service"
 """The name of an informer's index of slices by the service that they are of."""
 
 
+BY_ADDRESS = "by-called-address"
+"""The name of an informer's index of slices by the addresses that get new connections."""
+
+POD_SLICES = "endpointslice-controller.k8s.io"
+"""Who manages the slices that follow the readiness of pods."""
+
+
 class EndpointConditions(Model):
     """What holds of an endpoint now; absent means ready, serving, and not terminating."""
 
@@ -85,3 +92,9 @@ def service_of(obj: EndpointSlice) -> tuple[str, ...]:
     """Return "namespace/name" of the slice's service; nothing when it names none."""
     name = obj.metadata.labels.get(SERVICE_NAME)
     return (f"{obj.metadata.namespace}/{name}",) if name else ()
+
+
+def called_addresses(obj: EndpointSlice) -> tuple[str, ...]:
+    """Return the addresses that get connections and are not known to leave, each once."""
+    called = (each for each in obj.endpoints if each.ready and not each.terminating)
+    return tuple(dict.fromkeys(address for each in called for address in each.addresses))

@@ -9,12 +9,13 @@ node alone, whatever their zone.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from reconciler.model.address import plain_ipv4
-from reconciler.model.endpointslice import Endpoint, EndpointSlice
+from reconciler.model.endpointslice import MANAGED_BY, POD_SLICES, Endpoint, EndpointSlice
 from reconciler.model.service import ServicePort
 
 FAMILY = "IPv4"
@@ -55,6 +56,20 @@ def backends(
     local = _local(ready, node) or _local(leaving, node)
     everywhere = _near(ready, zone) or ready or leaving
     return Backends(tuple(sorted(everywhere)), local, bool(everywhere))
+
+
+def without_dead(
+    slices: Iterable[EndpointSlice], dead: Container[str]
+) -> tuple[EndpointSlice, ...]:
+    """Return the slices without the pods at `dead` addresses, of those that follow pods."""
+    return tuple(map(partial(_without_dead, dead=dead), slices))
+
+
+def _without_dead(obj: EndpointSlice, dead: Container[str]) -> EndpointSlice:
+    if obj.metadata.labels.get(MANAGED_BY) != POD_SLICES:
+        return obj  # whoever wrote it decides who is ready
+    alive = tuple(e for e in obj.endpoints if not any(each in dead for each in e.addresses))
+    return obj if len(alive) == len(obj.endpoints) else obj.replace(endpoints=alive)
 
 
 def _local(found: Mapping[Backend, Endpoint], node: str) -> tuple[Backend, ...]:

@@ -9,7 +9,7 @@ stay served while the daemon is away.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
@@ -17,16 +17,24 @@ from typing import TypeVar
 
 import structlog
 
+from reconciler.client.casualties import Casualties
 from reconciler.client.informer import Informer
 from reconciler.client.protocol import Client, EventType
 from reconciler.core.errors import ReconcilerError
-from reconciler.model.endpointslice import BY_SERVICE, EndpointSlice, service_of
+from reconciler.model.endpointslice import (
+    BY_ADDRESS,
+    BY_SERVICE,
+    EndpointSlice,
+    called_addresses,
+    service_of,
+)
 from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.model.node import ZONE
 from reconciler.model.node import Node as NodeObject
 from reconciler.model.pod import Pod
 from reconciler.model.service import Service
 from reconciler.proxy.adapters import Addresses, Flows, Host, Kernel
+from reconciler.proxy.endpoints import without_dead
 from reconciler.proxy.hostports import compile_pod, has_host_ports
 from reconciler.proxy.nft import NftError
 from reconciler.proxy.progress import Progress
@@ -84,6 +92,8 @@ class Proxy:
         self._balanced: dict[ObjectKey, tuple[str, ...]] = {}
         self._wanted: frozenset[str] | None = None
         self._changed = asyncio.Event()
+        self._urgent = False
+        self._casualties = Casualties()
         self._seen = 0
         self._next_check = 0.0
         self._warned: set[str] = set()
@@ -98,10 +108,16 @@ class Proxy:
         """Heed the zone that this node's object names; to be called before `run`."""
         nodes.subscribe(self._on_node)
 
+    def heed(self, casualties: Casualties) -> None:
+        """Take pods that lost a process for not ready; to be called before `run`."""
+        self._casualties = casualties
+        casualties.subscribe(self._on_casualty)
+
     async def run(self) -> None:
         """Program the kernel until cancelled; leave the rules in place."""
         self._services.subscribe(self._on_service)
         self._slices.add_index(BY_SERVICE, service_of)
+        self._slices.add_index(BY_ADDRESS, called_addresses)
         self._slices.subscribe(self._on_slice)
         self._pods.subscribe(self._on_pod)
         for informer in (self._services, self._slices, self._pods):
@@ -129,7 +145,8 @@ class Proxy:
         while True:
             await self._wait()
             if self._dirty or self._changed.is_set():
-                await asyncio.sleep(self._timing.coalesce)
+                if not self._urgent:
+                    await asyncio.sleep(self._timing.coalesce)
                 await self._program(self._apply)
             else:
                 await self._check()
@@ -145,6 +162,7 @@ class Proxy:
     async def _program(self, send: Callable[[], Awaitable[None]]) -> None:
         """Compile what changed, send it, and publish the endpoints that it came from."""
         self._changed.clear()
+        self._urgent = False
         seen, dirty = self._seen, self._dirty
         self._dirty = set()
         for key in dirty:
@@ -201,7 +219,10 @@ class Proxy:
         service = self._services.get(name, namespace)
         if service is None:
             return None, ()
+        slices: Sequence[EndpointSlice]
         slices = self._slices.by_index(BY_SERVICE, f"{namespace}/{name}")
+        if self._casualties and not service.spec.publish_not_ready_addresses:
+            slices = without_dead(slices, self._casualties)
         if addresses := balanced_addresses(service):
             self._balanced[key] = addresses
         return _owner(service), compile_service(service, slices, self._node)
@@ -289,8 +310,18 @@ class Proxy:
         if changed:
             self._seen = max(self._seen, int(changed.metadata.resource_version or 0))
         for obj in (old, new):
-            for service in service_of(obj) if obj else ():
-                self._mark(ObjectKey(_SERVICE, *service.split("/")))
+            if obj:
+                self._mark_service(obj)
+
+    def _mark_service(self, of: EndpointSlice) -> None:
+        for service in service_of(of):
+            self._mark(ObjectKey(_SERVICE, *service.split("/")))
+
+    def _on_casualty(self, address: str) -> None:
+        """Compile the pod's services at once: until then its clients call a dead one."""
+        self._urgent = True
+        for obj in self._slices.by_index(BY_ADDRESS, address):
+            self._mark_service(obj)
 
     def _on_pod(self, _type: EventType, old: Pod | None, new: Pod | None) -> None:
         changed = new or old

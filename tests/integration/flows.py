@@ -17,6 +17,7 @@ _NETLINK_NETFILTER = 12
 _NEW_FLOWS = 1  # NFNLGRP_CONNTRACK_NEW, as a bit
 _HEADER, _FAMILY_HEADER = 16, 4
 _RECEIVE_BYTES = 8 << 20
+_HEARD_WITHIN = 0.1
 _RECEIVE_FORCED = 33  # SO_RCVBUFFORCE
 
 
@@ -47,14 +48,17 @@ class Translations:
             listener.close()
 
     def backend(
-        self, destination: str, port: int, client_port: int, since: float, before: float
+        self, destination: str, port: int, client_port: int, since: float, until: float
     ) -> str:
-        """Return the address that the connection was sent to; empty when it was to none.
+        """Return the address that a connection was last sent to; empty when it was to none.
 
-        Ports come again: it is the first that was heard of between the two moments.
+        One that is refused is tried again and may be sent elsewhere. Ports come again: what is
+        heard after the connection's end is its own only when nothing was heard before.
         """
         heard = self._backends.get((destination, port, client_port), [])
-        return next((backend for at, backend in heard if since <= at < before), "")
+        during = [backend for at, backend in heard if since <= at <= until]
+        late = (backend for at, backend in heard if until < at < until + _HEARD_WITHIN)
+        return during[-1] if during else next(late, "")
 
     def _listen(self, listener: socket.socket) -> None:
         while self._socket is not None:

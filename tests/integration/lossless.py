@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import select
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from bisect import bisect
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from tests.integration.harness import (
@@ -33,7 +32,8 @@ from tests.integration.harness import (
     wait_for,
 )
 from tests.integration.images import ensure_busybox
-from tests.integration.load import Failure, Load, Route
+from tests.integration.load import Load, Route
+from tests.integration.outcome import Kill, Outcome, Timeline
 
 NAMESPACE = "lossless"
 ADDRESS, PORT, NODE_PORT = "10.96.77.7", 80, 30077
@@ -60,121 +60,6 @@ SHORT = Size(rollouts=2, updates=2, scalings=1, kills=4)
 FULL = Size(rollouts=10, updates=10, scalings=10, kills=100)
 
 
-@dataclass(frozen=True, slots=True)
-class Happened:
-    """Something that Docker said of a pod's container or sandbox."""
-
-    at: float
-    pod: str
-    what: str
-    address: str
-
-
-@dataclass(frozen=True, slots=True)
-class Kill:
-    """A pod that was killed, and how: when the order was given, when it was carried out."""
-
-    pod: str
-    address: str
-    way: str
-    ordered: float
-    done: float
-
-
-@dataclass(slots=True)
-class Timeline:
-    """What Docker says of our containers, as it happens."""
-
-    seen: list[Happened] = field(default_factory=list)
-
-    @contextmanager
-    def follow(self) -> Iterator[None]:
-        command = ["docker", "events", "--format", "{{json .}}"]
-        command += ["--filter", f"label=io.kubernetes.pod.namespace={NAMESPACE}"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            thread = threading.Thread(target=self._read, args=(process,))
-            thread.start()
-            try:
-                yield
-            finally:
-                process.terminate()
-                thread.join()
-
-    def _read(self, process: subprocess.Popen[str]) -> None:
-        for line in process.stdout or ():
-            event = json.loads(line)
-            labels = event["Actor"]["Attributes"]
-            what = f"{labels.get('io.kubernetes.container.name', 'sandbox')} {event['Action']}"
-            if signal := labels.get("signal"):
-                what += f" {signal}"
-            pod, address = labels["io.kubernetes.pod.name"], labels.get("reconciler.dev/pod-ip", "")
-            self.seen.append(Happened(event["timeNano"] / 1e9, pod, what, address))
-
-    def explain(self, failure: Failure) -> str:
-        """Return what had happened, or soon did, to the pod that a failed request went to."""
-        at = failure.began
-        pods = {e.pod for e in self.seen if e.address == failure.backend and e.at < failure.ended}
-        told = [
-            f"{each.what} at {(each.at - at) * 1000:+.0f} ms"
-            for each in self.seen
-            if failure.backend and each.pod in pods and abs(each.at - at) < 1
-        ]
-        return f"{failure}; {', '.join(told) or 'nothing happened to a pod of that address'}"
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What one part of the proof saw."""
-
-    title: str
-    load: Load
-    seconds: float = 0.0
-    kills: list[Kill] = field(default_factory=list)
-
-    def lost(self) -> list[Failure]:
-        """Return the failures that no kill excuses."""
-        return [each for each in self.load.failures if self._killed(each) is None]
-
-    def late(self) -> list[Failure]:
-        """Return the failures of connections to a killed pod that were opened after its kill."""
-        return [
-            each
-            for each in self.load.failures
-            if (kill := self._killed(each)) is not None and each.began > kill.done
-        ]
-
-    def windows(self) -> list[float]:
-        """Return for how many seconds after each kill connections still came to the dead pod."""
-        last = {each.done: 0.0 for each in self.kills}
-        for failure in self.late():
-            kill = self._killed(failure)
-            if kill is not None:
-                last[kill.done] = max(last[kill.done], failure.began - kill.done)
-        return sorted(last.values())
-
-    def _killed(self, failure: Failure) -> Kill | None:
-        by = [each for each in self.kills if each.address == failure.backend]
-        after = bisect([each.ordered for each in by], failure.ended)
-        return by[after - 1] if after else None
-
-    def report(self, timeline: Timeline) -> Iterator[str]:
-        """Yield a line for the whole, and one for each request that failed."""
-        yield self.summary()
-        yield from (f"   {timeline.explain(failure)}" for failure in self.load.failures)
-
-    def summary(self) -> str:
-        load = self.load
-        sent = f"{load.sent} requests in {self.seconds:.1f} s ({load.sent / self.seconds:.0f}/s)"
-        failed = f"{len(load.failures)} failed, {len(self.lost())} of them without a kill"
-        late = ""
-        if windows := self.windows():
-            middle, longest = median(windows) * 1000, windows[-1] * 1000
-            late = f", {len(self.late())} on connections opened after one,"
-            late += f" for {middle:.0f} ms (median), {longest:.0f} ms at most"
-        slowest = f"slowest answer {load.slowest * 1000:.0f} ms"
-        return f"{self.title}: {sent}, {failed}{late}, {load.unsent} not sent, {slowest}"
-
-
 class Proof:
     """A daemon with one service of some pods, and what is done to them under load."""
 
@@ -192,11 +77,12 @@ class Proof:
         wait_for(lambda: len(self._events("revision.healthy")) > 0, "a healthy revision")
         self._wait_for_pods(self._size.replicas)
         client = self._engine.running("client", NAMESPACE)
-        inspected = self._engine.api.inspect_container(next(iter(client.values())).id)
         self._routes = [
             Route("node port", "127.0.0.1", NODE_PORT),
             Route("cluster address from the host", ADDRESS, PORT),
-            Route("cluster address from a pod", ADDRESS, PORT, inspected["State"]["Pid"]),
+            Route(
+                "cluster address from a pod", ADDRESS, PORT, self._pid(next(iter(client.values())))
+            ),
         ]
 
     def rollouts(self) -> Outcome:
@@ -257,22 +143,27 @@ class Proof:
             name = pods[(turn + 1) % len(pods)]
         boxes = [c for c in self._engine.containers(NAMESPACE) if c.pod == name and c.running]
         sandbox = next(each for each in boxes if each.sandbox)
+        server = next(each for each in boxes if not each.sandbox)
         address, ordered = self._address(sandbox), time.time()
-        if way == "force":
-            self._kubectl("delete", "pod", name, "--force", "--grace-period=0")
-        for each in boxes:
-            if way in ("both", "sandbox" if each.sandbox else "container"):
-                self._engine.api.kill(each.id, "SIGKILL")
-        kill = Kill(name, address, way, ordered, time.time())
+        with ThreadPoolExecutor(1) as watcher:
+            died = watcher.submit(_time_of_death, self._pid(server))
+            if way == "force":
+                self._kubectl("delete", "pod", name, "--force", "--grace-period=0")
+            for each in boxes:
+                if way in ("both", "sandbox" if each.sandbox else "container"):
+                    self._engine.api.kill(each.id, "SIGKILL")
         if way != "force":
             self._wait_for_ready(name, ordered)
-        return kill
+        return Kill(name, address, way, ordered, died.result())
 
     def _kubectl(self, *arguments: str) -> None:
         config = self._daemon.folder / "kubeconfig"
         config.write_text(self._daemon.command("kubeconfig").stdout)
         command = ["kubectl", "--kubeconfig", str(config), "--namespace", NAMESPACE, *arguments]
         subprocess.run(command, check=True, capture_output=True)
+
+    def _pid(self, container: Container) -> int:
+        return int(self._engine.api.inspect_container(container.id)["State"]["Pid"])
 
     def _address(self, sandbox: Container) -> str:
         labels = self._engine.api.inspect_container(sandbox.id)["Config"]["Labels"]
@@ -305,6 +196,16 @@ class Proof:
 
     def _events(self, name: str) -> list[dict[str, Any]]:
         return [each for each in self._daemon.events() if each["event"] == name]
+
+
+def _time_of_death(pid: int) -> float:
+    """Wait for the end of a process, at most a minute, and return when it was."""
+    handle = os.pidfd_open(pid)
+    try:
+        assert select.select([handle], [], [], 60)[0], f"process {pid} lives"
+        return time.time()
+    finally:
+        os.close(handle)
 
 
 def web(replicas: int, version: int, image: str = _IMAGE) -> str:
@@ -361,7 +262,11 @@ def main() -> int:
     """Run the whole proof; the exit code is 1 when a request was lost."""
     with tempfile.TemporaryDirectory(prefix="lossless-") as folder:
         manifests = Manifests(Path(folder) / "source", git=False)
-        daemon, engine, timeline = Daemon(manifests.folder, Path(folder)), Engine(), Timeline()
+        daemon, engine, timeline = (
+            Daemon(manifests.folder, Path(folder)),
+            Engine(),
+            Timeline(NAMESPACE),
+        )
         declare(manifests, FULL)
         daemon.start()
         try:

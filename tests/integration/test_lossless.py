@@ -8,7 +8,8 @@ import pytest
 
 from tests.integration.conftest import Launch
 from tests.integration.harness import Engine, Manifests
-from tests.integration.lossless import SHORT, Proof, Timeline, declare
+from tests.integration.lossless import NAMESPACE, SHORT, Proof, declare
+from tests.integration.outcome import Timeline
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
@@ -18,7 +19,7 @@ def test_only_a_kill_loses_requests_and_only_those_to_the_killed_pod(
 ) -> None:
     manifests = Manifests(tmp_path / "source", git=False)
     declare(manifests, SHORT)
-    daemon, timeline = launch(manifests.folder), Timeline()
+    daemon, timeline = launch(manifests.folder), Timeline(NAMESPACE)
     with timeline.follow():
         proof = Proof(manifests, daemon, engine, timeline, SHORT)
         proof.settle()

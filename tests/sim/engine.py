@@ -149,6 +149,21 @@ class Host:
         self.kernel_foreign = True
 
 
+class ProcessFace:
+    """The host's kernel, for one process of the daemon: it tells while that lives."""
+
+    def __init__(self, host: Host, process: Process) -> None:
+        self._host, self._process = host, process
+        self._loop = asyncio.get_running_loop()
+
+    def watch(self, pid: int, ended: Callable[[], None]) -> Callable[[], None]:
+        def tell() -> None:
+            if self._process.alive:
+                self._loop.call_soon(ended, context=self._process.context.copy())
+
+        return self._host.engine.watch(pid, tell)
+
+
 class EngineFace:
     """`ContainerRuntime` and `PodNetwork` for one process."""
 

@@ -34,7 +34,7 @@ from reconciler.watched import Watched
 from tests.sim import kernel, repository
 from tests.sim.api import RemoteClient, WatchedClient, Wire
 from tests.sim.disk import Disk, open_disk
-from tests.sim.engine import EngineFace, Host, NetworkFace
+from tests.sim.engine import EngineFace, Host, NetworkFace, ProcessFace
 from tests.sim.faults import Fault, Faults
 from tests.sim.history import History
 from tests.sim.laws import Laws
@@ -375,6 +375,7 @@ class World:
             _facts(number),
             HostLimits(memory=8 << 30),
             f"192.0.2.{number + 1}",
+            ProcessFace(host, process),
         )
 
     def _kernel_changed(self, text: str) -> None:

@@ -31,6 +31,7 @@ from reconciler.controllers.slices import (
 )
 from reconciler.model.endpointslice import (
     MANAGED_BY,
+    POD_SLICES,
     SERVICE_NAME,
     Endpoint,
     EndpointConditions,
@@ -43,7 +44,7 @@ from reconciler.model.pod import Pod
 from reconciler.model.reference import ObjectReference
 from reconciler.model.service import Service
 
-MANAGER = "endpointslice-controller.k8s.io"
+MANAGER = POD_SLICES
 """What `managed-by` says on slices that are written here."""
 
 CAPACITY = 100

@@ -12,11 +12,13 @@ from typing import Any, TypeVar
 from reconciler.apiserver.registry.registry import Registry
 from reconciler.apiserver.security.accounts import AccountTokens
 from reconciler.apiserver.security.signing import SigningKeys
+from reconciler.client.casualties import Casualties
 from reconciler.client.informer import Informer
 from reconciler.client.local import LocalClient
 from reconciler.client.protocol import NotFound
 from reconciler.core.clock import Clock
 from reconciler.core.ids import Ids
+from reconciler.kubelet.deathwatch import DeathWatch
 from reconciler.kubelet.fake import FakeNetwork, FakeRuntime
 from reconciler.kubelet.files import PodFiles
 from reconciler.kubelet.kubelet import Kubelet
@@ -79,6 +81,7 @@ class Node:
         self.runtime = runtime or FakeRuntime(clock, (IMAGE,))
         self.network = network or FakeNetwork()
         self.events = Events()
+        self.casualties = Casualties()
         self.tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -98,6 +101,7 @@ class Node:
             recorder=self.events,
             clock=self.clock,
             options=self.options,
+            deaths=DeathWatch(self.runtime, self.casualties, informers.services),
         )
         runs = [
             informers.pods.run(),
@@ -120,7 +124,11 @@ class Node:
         """Create a pod that is bound to this node."""
         container = {"name": "app", "image": self.image, **spec.pop("container", {})}
         manifest = {
-            "metadata": {"name": name, "namespace": "default"},
+            "metadata": {
+                "name": name,
+                "namespace": "default",
+                "labels": spec.pop("labels", {}),
+            },
             "spec": {"nodeName": self.options.node_name, "containers": [container], **spec},
         }
         return await self.client.create(Pod.model_validate_json(json.dumps(manifest)))

@@ -11,11 +11,18 @@ from typing import Any
 import pytest
 
 from reconciler.apiserver.registry.registry import Registry
+from reconciler.client.casualties import Casualties
 from reconciler.client.informer import Informer
 from reconciler.client.local import LocalClient
 from reconciler.core.clock import SystemClock
 from reconciler.core.ids import Ids
-from reconciler.model.endpointslice import EndpointHints, EndpointSlice, ForZone
+from reconciler.model.endpointslice import (
+    MANAGED_BY,
+    POD_SLICES,
+    EndpointHints,
+    EndpointSlice,
+    ForZone,
+)
 from reconciler.model.gitops import ProxyState
 from reconciler.model.meta import ObjectMeta
 from reconciler.model.namespace import Namespace
@@ -126,6 +133,8 @@ class World:
             host=Host(lambda _network: kernel, lambda: kernel, lambda: kernel),
         )
         self.proxy.follow_zone(self.nodes)
+        self.casualties = Casualties()
+        self.proxy.heed(self.casualties)
 
     @property
     def parts(self) -> tuple[Informer[Any] | Proxy, ...]:
@@ -209,6 +218,49 @@ async def test_the_zone_of_the_node_chooses_among_hinted_endpoints() -> None:
         moved = node.metadata.replace(labels={ZONE: "west"})
         await world.client.update(node.replace(metadata=moved))
         await until(lambda: world.kernel.backends(address) == {"10.244.0.7"})
+
+
+def following_pods(obj: EndpointSlice) -> EndpointSlice:
+    """The slice as the controller writes it that follows the readiness of pods."""
+    labels = {**obj.metadata.labels, MANAGED_BY: POD_SLICES}
+    return obj.replace(metadata=obj.metadata.replace(labels=labels))
+
+
+async def test_a_pod_that_lost_a_process_is_called_no_more_until_it_is_whole() -> None:
+    async with running() as world:
+        await until(lambda: world.kernel.replaced)
+        service = await world.client.create(make_service())
+        address, both = service.spec.cluster_ip, {"10.244.0.6", "10.244.0.7"}
+        await world.client.create(following_pods(make_slice(*both, version="")))
+        await until(lambda: world.kernel.backends(address) == both)
+        slices = world.registry.list(EndpointSlice)
+        world.casualties.lose("10.244.0.6")
+        await until(lambda: world.kernel.backends(address) == {"10.244.0.7"})
+        world.casualties.lose("10.244.0.7")
+        await until(lambda: world.kernel.backends(address) == {"reset"})
+        world.casualties.recover("10.244.0.6")
+        await until(lambda: world.kernel.backends(address) == {"10.244.0.6"})
+        world.casualties.recover("10.244.0.7")
+        await until(lambda: world.kernel.backends(address) == both)
+        assert world.registry.list(EndpointSlice) == slices, "a hint is no object"
+
+
+async def test_a_service_that_wants_pods_that_are_not_ready_keeps_the_dead_ones() -> None:
+    async with running() as world:
+        await until(lambda: world.kernel.replaced)
+        service = await world.client.create(make_service(publish_not_ready_addresses=True))
+        await world.client.create(following_pods(make_slice("10.244.0.6", version="")))
+        other = await world.client.create(make_service("other", cluster_ip="10.96.0.30"))
+        await world.client.create(make_slice("10.244.0.6", name="other", version=""))
+        third = await world.client.create(make_service("third", cluster_ip="10.96.0.31"))
+        await world.client.create(
+            following_pods(make_slice("10.244.0.6", name="third", version=""))
+        )
+        await until(lambda: world.kernel.backends(third.spec.cluster_ip) == {"10.244.0.6"})
+        world.casualties.lose("10.244.0.6")
+        await until(lambda: world.kernel.backends(third.spec.cluster_ip) == {"reset"})
+        assert world.kernel.backends(service.spec.cluster_ip) == {"10.244.0.6"}
+        assert world.kernel.backends(other.spec.cluster_ip) == {"10.244.0.6"}, "its writer decides"
 
 
 async def test_the_endpoints_version_is_published_after_the_kernel_has_it() -> None:
