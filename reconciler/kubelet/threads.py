@@ -44,20 +44,26 @@ class DaemonThreads:
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
-            _finish(*job)
+            deliver = _outcome(*job)
             del job
+            # Before the answer: who calls again after it finds this thread idle.
             self._idle.release()
+            _answer(deliver)
+            del deliver
 
 
-def _finish(future: Future[Any], function: Callable[[], Any]) -> None:
+def _outcome(future: Future[Any], function: Callable[[], Any]) -> Callable[[], None]:
+    """Call the function; return what delivers its result or failure."""
     if not future.set_running_or_notify_cancel():
-        return  # nobody waits any more
+        return _nobody_waits
     try:
-        result = function()
+        return partial(future.set_result, function())
     except BaseException as error:  # noqa: BLE001 - it is raised where the call was made
-        _answer(partial(future.set_exception, error))
-    else:
-        _answer(partial(future.set_result, result))
+        return partial(future.set_exception, error)
+
+
+def _nobody_waits() -> None:
+    """Deliver to nobody."""
 
 
 def _answer(deliver: Callable[[], None]) -> None:
