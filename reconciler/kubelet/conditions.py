@@ -13,7 +13,7 @@ from reconciler.kubelet import roster
 from reconciler.kubelet.observed import Observed
 from reconciler.kubelet.roster import Member
 from reconciler.model.pod import Pod
-from reconciler.model.podstatus import ContainerStatus, PodCondition
+from reconciler.model.podstatus import START_FAILING, ContainerStatus, PodCondition
 from reconciler.model.time import format_time
 
 Finding = tuple[str, str, str]
@@ -28,21 +28,27 @@ def conditions(
     main: tuple[ContainerStatus, ...],
     observed: Observed,
     now: datetime,
+    stuck: str = "",
 ) -> tuple[PodCondition, ...]:
-    """Return the kubelet's conditions, then those that others set."""
+    """Return the kubelet's conditions, then those that others set.
+
+    `stuck` says which container cannot be started, and is empty as long as it may only be late.
+    """
     sidecars = [s for m, s in zip(roster.initial(pod), initial, strict=True) if m.is_sidecar]
     containers = _readiness(phase, [s.name for s in (*sidecars, *main) if not s.ready])
     network = pod.spec.host_network or observed.linked
     sandbox = observed.live is not None and network
-    computed = (
+    computed = [
         ("PodReadyToStartContainers", _TRUE if sandbox else ("False", "", "")),
         ("Initialized", _initialized(pod, phase, initial, begun=any(s.container_id for s in main))),
         ("Ready", _gated(pod, containers)),
         ("ContainersReady", containers),
         ("PodScheduled", _TRUE),
-    )
+    ]
+    if stuck:
+        computed.append((START_FAILING, ("True", "StartFailing", stuck)))
     ours = tuple(_condition(pod, name, *value, now) for name, value in computed)
-    names = {condition.type for condition in ours}
+    names = {START_FAILING, *(condition.type for condition in ours)}
     return (*ours, *(other for other in pod.status.conditions if other.type not in names))
 
 

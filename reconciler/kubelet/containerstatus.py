@@ -48,7 +48,8 @@ class Facts:
 
     `ready`: what the readiness probes found, by container id; a container without one is not in
     it. `waiting` goes by container name, `messages` (last words) and `users` by container id,
-    `image_ids` by the engine's id of an image.
+    `image_ids` by the engine's id of an image. `failures` counts starts that failed in a row, by
+    container name.
     """
 
     host_ip: str
@@ -57,6 +58,7 @@ class Facts:
     messages: Mapping[str, str] = field(default_factory=dict)
     image_ids: Mapping[str, str] = field(default_factory=dict)
     users: Mapping[str, ContainerUser] = field(default_factory=dict)
+    failures: Mapping[str, int] = field(default_factory=dict)
 
 
 def container_status(

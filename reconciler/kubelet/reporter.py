@@ -90,6 +90,7 @@ class Reporter:
             messages=memory.messages,
             image_ids=self._images.ids(),
             users=self._newcomers.users,
+            failures=memory.failures,
         )
         return pod_status(pod, observed, facts, self._clock.now())
 

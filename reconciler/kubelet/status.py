@@ -22,6 +22,10 @@ from reconciler.model.podstatus import ContainerStatus, HostIP, PodIP, PodStatus
 from reconciler.model.qos import qos_class
 from reconciler.model.time import format_time
 
+_REFUSED = ("CreateContainerError", "RunContainerError")
+# The fifth refusal comes after 15 seconds: an engine that was only busy, or a sandbox that had
+# just died, has recovered by then.
+_LASTING = 5
 _OVERDUE = (
     "DeadlineExceeded",
     "Pod was active on the node longer than the specified deadline",
@@ -45,7 +49,9 @@ def pod_status(pod: Pod, observed: Observed, facts: Facts, now: datetime) -> Pod
         phase=phase,
         reason=reason,
         message=message,
-        conditions=conditions(pod, phase, initial, main, observed, now),
+        conditions=conditions(
+            pod, phase, initial, main, observed, now, _stuck(facts, (*initial, *main))
+        ),
         host_ip=facts.host_ip,
         host_ips=(HostIP(ip=facts.host_ip),),
         pod_ip=address,
@@ -56,6 +62,18 @@ def pod_status(pod: Pod, observed: Observed, facts: Facts, now: datetime) -> Pod
         ephemeral_container_statuses=statuses(roster.ephemeral(pod)),
         qos_class=pod.status.qos_class or qos_class(pod.spec),
     )
+
+
+def _stuck(facts: Facts, statuses: Iterable[ContainerStatus]) -> str:
+    """Return which container the engine refuses to make or start, if it has done so for long."""
+    for status in statuses:
+        waiting, times = status.state.waiting, facts.failures.get(status.name, 0)
+        if waiting is not None and waiting.reason in _REFUSED and times >= _LASTING:
+            words = f"{waiting.reason}: {waiting.message}"
+            return (
+                f"container {status.name} could not be started {_LASTING} times in a row: {words}"
+            )
+    return ""
 
 
 def _rejected(pod: Pod, why: Rejection, now: datetime) -> PodStatus:

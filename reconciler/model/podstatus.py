@@ -100,6 +100,14 @@ class PodResourceClaimStatus(Model):
     resource_claim_name: str | None = None
 
 
+START_FAILING = "reconciler.dev/StartFailing"
+"""The condition that the engine refused again and again to make or start one of the containers.
+
+Kubernetes has no word for it: a container waits with `CreateContainerError` after the first
+refusal, which may heal, as after the fifth.
+"""
+
+
 class PodStatus(Model):
     phase: str = ""
     conditions: Annotated[tuple[PodCondition, ...], ListMap("type")] = ()

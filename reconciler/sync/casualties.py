@@ -1,8 +1,8 @@
 """Pods that a revision made and that fail: what is wrong, and what is kept of it. Pure.
 
 Called by the loop. A controller that makes such pods is judged by them before its progress
-deadline: a container that crashed again and again, and an image that cannot be had, do not heal
-by waiting.
+deadline: a container that crashed again and again, that the engine refuses to start, whose image
+or configuration cannot be had, does not heal by waiting.
 """
 
 from __future__ import annotations
@@ -14,7 +14,11 @@ from reconciler.model.gitops import RevisionCasualty
 from reconciler.model.inplace import UPDATED
 from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.model.pod import Pod
-from reconciler.model.podstatus import ContainerStateTerminated, ContainerStatus
+from reconciler.model.podstatus import (
+    START_FAILING,
+    ContainerStateTerminated,
+    ContainerStatus,
+)
 from reconciler.model.time import parse_time
 
 CRASHES = 3
@@ -23,6 +27,7 @@ CRASHES = 3
 _HOPELESS = frozenset(
     ("ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError")
 )
+_REFUSED = ("CreateContainerError", "RunContainerError")
 _MAX_CASUALTIES = 20
 _MAX_WORDS = 2048
 
@@ -48,7 +53,8 @@ def doom(pod: Pod) -> str:
     for status in (*pod.status.init_container_statuses, *pod.status.container_statuses):
         if reason := _hopeless(status):
             return f"pod {pod.metadata.name}: container {status.name}: {reason}"
-    return ""
+    stuck = (each for each in pod.status.conditions if each.type == START_FAILING)
+    return next((f"pod {pod.metadata.name}: {each.message}" for each in stuck), "")
 
 
 def pods_behind(live: Iterable[KubeObject], keys: Collection[ObjectKey]) -> list[Pod]:
@@ -63,7 +69,7 @@ def casualties(pods: Iterable[Pod]) -> tuple[RevisionCasualty, ...]:
         _casualty(pod, status)
         for pod in sorted(pods, key=lambda pod: pod.key)
         for status in (*pod.status.init_container_statuses, *pod.status.container_statuses)
-        if not status.ready and (_hopeless(status) or _ended(status) is not None)
+        if not status.ready and (_in_trouble(status) or _ended(status) is not None)
     ]
     return tuple(found[:_MAX_CASUALTIES])
 
@@ -75,6 +81,11 @@ def last_container(pod: Pod, name: str) -> str:
             ended = _ended(status)
             return (ended.container_id if ended is not None else "") or status.container_id
     return ""
+
+
+def _in_trouble(status: ContainerStatus) -> bool:
+    waiting = status.state.waiting
+    return bool(_hopeless(status)) or (waiting is not None and waiting.reason in _REFUSED)
 
 
 def _hopeless(status: ContainerStatus) -> str:

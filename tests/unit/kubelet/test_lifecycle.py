@@ -207,6 +207,33 @@ def test_a_sidecars_probes_are_asked(node: Node, play: Any) -> None:
     play(scene())
 
 
+def test_a_sidecar_of_a_pod_that_ends_serves_on_and_is_not_asked_whether_it_lives(
+    node: Node, play: Any
+) -> None:
+    """Liveness is off for sidecars too: they wait for their turn with their service up."""
+
+    async def scene() -> None:
+        def probe(command: str) -> dict[str, Any]:
+            return {"exec": {"command": [command]}, "periodSeconds": 1, "failureThreshold": 1}
+
+        probes = {"livenessProbe": probe("look"), "readinessProbe": probe("ask")}
+        side = one("side", "serve", restartPolicy="Always", **probes)
+        slow = {"command": ["sh", "-c", "trap '' TERM; sleep 600"]}
+        await node.create(initContainers=[side], container=slow, terminationGracePeriodSeconds=20)
+        pod = await node.until(ready)
+        await node.client.delete(type(pod), "web", "default")
+        node.runtime.failing.add("look")
+        await asyncio.sleep(10)
+        pod = await node.until(ready)
+        assert _restarts(pod.status.init_container_statuses) == 0
+        node.runtime.failing.add("ask")
+        pod = await node.until(lambda pod: not ready(pod), limit=2)
+        assert pod.status.init_container_statuses[0].state.running is not None
+        await node.until_gone()
+
+    play(scene())
+
+
 def test_an_ephemeral_container_runs_beside_the_others(node: Node, play: Any) -> None:
     async def scene() -> None:
         await node.create()

@@ -12,6 +12,7 @@ from reconciler.model.config import ConfigMap
 from reconciler.model.gitops import Revision, Source
 from reconciler.model.namespace import Namespace
 from reconciler.model.pod import Pod
+from reconciler.model.podstatus import START_FAILING
 from reconciler.model.replication import ReplicationController
 from reconciler.model.service import Service
 from reconciler.model.streaming import StreamFailure
@@ -173,6 +174,37 @@ def test_a_declared_pod_that_crashes_again_and_again_fails_its_revision(run):
         undone = await cluster.revision(shown.revision, "RolledBack")
         assert "Pod web/p: pod p: container app: ended 4 times" in undone.status.message
         assert undone.status.casualties[0].exit_code == 9
+
+    run(scenario)
+
+
+def test_a_container_that_the_engine_refuses_fails_its_revision_when_that_lasts(run):
+    async def scenario(cluster):
+        await healthy(cluster, settings("a", key="1"))
+        shown = cluster.feed.show(WEB, settings("a", key="2"), bare := pod("p", "app:1"))
+        await until(lambda: cluster.registry.list(Pod, "web"))
+        await cluster.settled()
+        refused = {"reason": "CreateContainerError", "message": "No command specified"}
+        container = {
+            "name": "app", "ready": False, "restartCount": 0, "image": "app:1", "imageID": "",
+            "state": {"waiting": refused},
+        }  # fmt: skip
+        status = {"containerStatuses": [container]}
+
+        async def tell(**more):
+            live = cluster.registry.get(Pod, "p", "web")
+            told = pod_of({**bare, "status": {**status, **more}}).status
+            await cluster.client.update(live.replace(status=told), subresource="status")
+            await cluster.settled()
+
+        await tell()
+        await cluster.revision(shown.revision, "Applied", "Progressing")
+        words = "container app could not be started 5 times in a row: CreateContainerError"
+        await tell(conditions=[{"type": START_FAILING, "status": "True", "message": words}])
+        undone = await cluster.revision(shown.revision, "RolledBack")
+        assert f"Pod web/p: pod p: {words}" in undone.status.message
+        (casualty,) = undone.status.casualties
+        assert (casualty.reason, casualty.message) == tuple(refused.values())
 
     run(scenario)
 
