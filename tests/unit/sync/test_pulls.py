@@ -125,9 +125,14 @@ class Host:
         live = await client.create(made.replace(status=type(made.status)()))
         await client.update(live.replace(status=made.status), subresource="status")
         informer = Informer(client, ImagePull)
-        store = Images(self.runtime, clock, asyncio.create_task)
-        puller = Prepuller(client, informer, store, clock, self.name)
-        tasks = [asyncio.create_task(each) for each in (informer.run(), puller.run())]
+        tasks = []
+
+        def spawn(pull):
+            tasks.append(asyncio.create_task(pull))
+            return tasks[-1]
+
+        puller = Prepuller(client, informer, Images(self.runtime, clock, spawn), clock, self.name)
+        tasks += [asyncio.create_task(each) for each in (informer.run(), puller.run())]
         try:
             yield self
         finally:
