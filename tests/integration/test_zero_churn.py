@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import pyrage
@@ -22,6 +23,7 @@ from tests.integration.harness import (
     wait_for,
 )
 from tests.integration.images import ensure_busybox
+from tests.unit.desired.test_sops import SOPS, needs_sops
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
@@ -32,6 +34,7 @@ stringData: {password: hunter2}
 """
 USES = """          env:
             - {name: PASSWORD, valueFrom: {secretKeyRef: {name: key, key: password}}}
+            - {name: TOKEN, valueFrom: {secretKeyRef: {name: token, key: password}}}
 """
 
 
@@ -45,6 +48,17 @@ def sealed(identity: pyrage.x25519.Identity) -> bytes:
     return pyrage.encrypt(MANIFEST.encode(), [identity.to_public()])
 
 
+def seal_with_sops(path: Path, identity: pyrage.x25519.Identity) -> bytes:
+    """Write another Secret as the real sops encrypts it, each time to other bytes."""
+    path.write_text(MANIFEST.replace("name: key", "name: token"))
+    subprocess.run(
+        [SOPS, "--disable-version-check", "encrypt", "-i", "--encrypted-regex", "^stringData$",
+         "--age", str(identity.to_public()), str(path)],
+        check=True, timeout=60,
+    )  # fmt: skip
+    return path.read_bytes()
+
+
 def settled(daemon: Daemon, commit: str) -> bool:
     head, *more = daemon.command("status").stdout.splitlines()
     return bool(more) and commit[:12] in more[0] and head.split()[-1] == "Healthy"
@@ -54,6 +68,7 @@ def ids(engine: Engine) -> dict[str, str]:
     return {each.id: each.name for each in engine.containers("test")}
 
 
+@needs_sops
 def test_no_container_is_touched(
     manifests: Manifests,
     launch: Launch,
@@ -69,6 +84,7 @@ def test_no_container_is_touched(
     manifests.write("namespace.yaml", namespace_manifest("test"))
     manifests.write("web.yaml", web)
     (manifests.folder / "key.yaml.age").write_bytes(sealed(identity))
+    token = seal_with_sops(manifests.folder / "token.yaml", identity)
     first = manifests.commit("Run two pods with a secret")
     daemon = launch(manifests.folder)
     wait_for(lambda: settled(daemon, first), "a healthy revision")
@@ -90,6 +106,8 @@ def test_no_container_is_touched(
     untouched("a comment")
     (manifests.folder / "key.yaml.age").write_bytes(sealed(identity))
     untouched("another encryption of the same")
+    assert seal_with_sops(manifests.folder / "token.yaml", identity) != token
+    untouched("another encryption of the same by sops")
     manifests.delete("web.yaml")
     manifests.write("moved/web.yaml", web)
     untouched("another file")
