@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -35,7 +34,7 @@ from reconciler.source.snapshot import Snapshot
 from reconciler.source.still import nothing_left
 from reconciler.source.webhook import Doorkeeper
 from reconciler.sync.allocation import ServiceRanges
-from reconciler.sync.inputs import credentials_of, variables_of
+from reconciler.sync.inputs import variables_of, with_secrets
 from reconciler.sync.live import Live
 from reconciler.sync.loop import Sync
 from reconciler.sync.sources import Shape, Sources
@@ -144,9 +143,7 @@ class Following:
             return self._given(self._last_revision(name))
         named = self._named.get(name)
         access = named.access if named is not None else Access(own=False)
-        if shape.spec.secret_ref is not None:
-            secret = partial(credentials_of, shape.spec, self._live.objects)
-            access = replace(access, secret=secret, run_dir=self._settings.run_dir)
+        access = with_secrets(access, shape.spec, self._live.objects, self._settings.run_dir)
         return open_watched(
             self._settings,
             name,

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from reconciler.model.gitops import SourceSpec, SubstituteReference
+from reconciler.model.gitops import SourceSpec, SourceVerification, SubstituteReference
 from reconciler.model.reference import LocalObjectReference
 from reconciler.source.access import Access
 
@@ -86,7 +86,8 @@ class NamedSource(SourceSettings):
 
     `namespace` is where its Secrets and ConfigMaps are, and where objects go that name none;
     `namespaces` are those that it may write to, none for all. `secret` names the Secret that lets
-    it in. `substitute` and `substitute_from` are as in the spec of a Source.
+    it in, `signers_secret` the one with the keys that have to sign. `substitute` and
+    `substitute_from` are as in the spec of a Source.
     """
 
     name: str = Field(pattern=NAME, max_length=63)
@@ -94,6 +95,7 @@ class NamedSource(SourceSettings):
     namespace: str = ""
     namespaces: tuple[str, ...] = ()
     secret: str = ""
+    signers_secret: str = ""
     submodules: bool = False
     substitute: dict[str, str] = {}
     substitute_from: tuple[SubstituteReference, ...] = ()
@@ -112,7 +114,12 @@ class NamedSource(SourceSettings):
             namespace=self.namespace,
             namespaces=self.namespaces,
             secret_ref=LocalObjectReference(name=self.secret) if self.secret else None,
+            verify=_verification(self.signers_secret),
             submodules=self.submodules,
             substitute=self.substitute,
             substitute_from=self.substitute_from,
         )
+
+
+def _verification(secret: str) -> SourceVerification | None:
+    return SourceVerification(secret_ref=LocalObjectReference(name=secret)) if secret else None

@@ -27,7 +27,7 @@ from reconciler.source.access import Access
 from reconciler.source.place import open_source
 from reconciler.source.snapshot import Snapshot, SourceProblem
 from reconciler.sync.bounds import Bounds, Find, bounds_of
-from reconciler.sync.inputs import credentials_of, variables_of
+from reconciler.sync.inputs import variables_of, with_secrets
 from reconciler.sync.live import followed_kinds, source_key
 
 
@@ -101,9 +101,7 @@ def _access(
 ) -> Access:
     named = settings.named_sources.get(name)
     access = named.access if named is not None else settings.access
-    if spec.secret_ref is None:
-        return access
-    return replace(access, secret=lambda: credentials_of(spec, live), run_dir=settings.run_dir)
+    return with_secrets(access, spec, live, settings.run_dir)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,12 @@ class SubstituteReference(Model):
     optional: bool = False
 
 
+class SourceVerification(Model):
+    """Whose signatures count: the Secret holds their public keys."""
+
+    secret_ref: LocalObjectReference = always(LocalObjectReference)
+
+
 class SourceSpec(Model):
     """What to watch. `interval` and `timeout` are Go durations ("10s", "2m").
 
@@ -31,6 +37,7 @@ class SourceSpec(Model):
     that the spec names are in it. `namespaces` are those that it may write to; none means all.
     `allow` and `host_paths` open the host to a source that the settings do not name (words:
     `privileged`, `hostNamespaces`, `hostPorts`, `nodePorts`, `roleBindings`).
+    `verify` asks that each revision is signed.
     `prune: false` leaves every object that is no longer declared. `substitute` holds variables by
     name, and wins over `substitute_from`, of which the later ones win.
     """
@@ -51,6 +58,7 @@ class SourceSpec(Model):
     allow: tuple[str, ...] = ()
     host_paths: tuple[str, ...] = ()
     secret_ref: LocalObjectReference | None = None
+    verify: SourceVerification | None = None
     submodules: bool = False
     substitute: dict[str, str] = {}
     substitute_from: tuple[SubstituteReference, ...] = ()

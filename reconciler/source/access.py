@@ -62,7 +62,7 @@ class Access:
     lets the source in instead, or raises `SourceError`; its keys are those that Kubernetes and Flux
     use. Without `own` the daemon's own ssh identities are not offered. A commit has to be
     signed by one of `signers_file` (as ssh-keygen's allowed signers) or `gpg_keys_file` when either
-    is given.
+    is given; `verify` returns a Secret with such keys instead, or raises `SourceError`.
     """
 
     token_file: Path | None = None
@@ -72,13 +72,14 @@ class Access:
     signers_file: Path | None = None
     gpg_keys_file: Path | None = None
     secret: Callable[[], SecretData] | None = None
+    verify: Callable[[], SecretData] | None = None
     run_dir: Path | None = None
     own: bool = True
 
     @property
     def signed(self) -> bool:
         """Whether a revision has to be signed."""
-        return self.signers_file is not None or self.gpg_keys_file is not None
+        return any((self.signers_file, self.gpg_keys_file, self.verify))
 
     @contextmanager
     def environment(self, url: str) -> Iterator[dict[str, str]]:

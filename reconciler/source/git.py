@@ -16,7 +16,6 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import git
 
@@ -27,6 +26,7 @@ from reconciler.source.gitobjects import Commit, TreeEntry, answers, parse_commi
 from reconciler.source.mirror import FETCHED, clear_remains
 from reconciler.source.semver import highest
 from reconciler.source.snapshot import SourceError
+from reconciler.source.trust import trusted
 
 _ENVIRONMENT = {
     "GIT_TERMINAL_PROMPT": "0",
@@ -173,30 +173,18 @@ class GitRepository:
         """Raise `SourceError` unless a trusted key signed the tag at `ref`, or its commit."""
         if not self._access.signed:
             return
-        with TemporaryDirectory(prefix="reconciler-keys-") as home:
-            self._import_keys(home)
-            signers = self._access.signers_file or "/dev/null"
-            config = ["-c", f"gpg.ssh.allowedSignersFile={signers}"]
+        with trusted(self._access, self._timeout) as keys:
+            config = ["-c", f"gpg.ssh.allowedSignersFile={keys.signers}"]
             place = [*config, f"--git-dir={self.git_dir}"]
             tagged = self._run(["cat-file", "-t", ref], "Unreadable").strip() == b"tag"
             for verb in ("verify-tag", "verify-commit") if tagged else ("verify-commit",):
                 arguments = [*place, verb, ref if verb == "verify-tag" else f"{ref}^{{commit}}"]
-                status, _, _ = self._execute(arguments, None, {"GNUPGHOME": home})
+                status, _, _ = self._execute(arguments, None, {"GNUPGHOME": str(keys.home)})
                 if status == 0:
                     return
         raise SourceError(
             "SignatureInvalid", "the revision has no valid signature of a key that is trusted"
         )
-
-    def _import_keys(self, home: str) -> None:
-        keys = self._access.gpg_keys_file
-        if keys is None:
-            return
-        command = ["gpg", "--homedir", home, "--batch", "--quiet", "--import", str(keys)]
-        try:
-            subprocess.run(command, check=True, capture_output=True, timeout=self._timeout)  # noqa: S603 - our own arguments
-        except (OSError, subprocess.SubprocessError) as error:
-            raise SourceError("KeysUnreadable", f"gpg cannot import {keys}") from error
 
     def kill(self) -> None:
         """End the git processes that run now; called from another thread to close."""

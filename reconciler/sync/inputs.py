@@ -1,4 +1,4 @@
-"""What a source reads of the live objects: variables for its files, a Secret for its repository.
+"""What a source reads of the live objects: variables for its files, Secrets for its repository.
 
 Pure: the loop asks which objects to hear of and whether they changed, the composition root what is
 in them. They are all in the source's own namespace.
@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64decode
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 from reconciler.desired.variables import Variables
 from reconciler.model.config import ConfigMap, Secret
 from reconciler.model.gitops import SourceSpec
 from reconciler.model.meta import KubeObject, ObjectKey
-from reconciler.source.access import SecretData
+from reconciler.source.access import Access, SecretData
 from reconciler.source.snapshot import SourceError
 
 Objects = Mapping[ObjectKey, KubeObject]
@@ -26,6 +29,11 @@ def credentials_key(spec: SourceSpec) -> ObjectKey | None:
     return ObjectKey("Secret", spec.home, ref.name) if ref is not None else None
 
 
+def signers_key(spec: SourceSpec) -> ObjectKey | None:
+    """Return the key of the Secret with the keys that have to sign, if it names one."""
+    return ObjectKey("Secret", spec.home, spec.verify.secret_ref.name) if spec.verify else None
+
+
 def variable_keys(spec: SourceSpec) -> tuple[ObjectKey, ...]:
     """Return the keys of what the source's variables come from, the strongest last."""
     return tuple(ObjectKey(each.kind, spec.home, each.name) for each in spec.substitute_from)
@@ -33,8 +41,14 @@ def variable_keys(spec: SourceSpec) -> tuple[ObjectKey, ...]:
 
 def read_keys(spec: SourceSpec) -> frozenset[ObjectKey]:
     """Return the keys of all that the source reads."""
-    secret = credentials_key(spec)
-    return frozenset((*variable_keys(spec), *((secret,) if secret is not None else ())))
+    return frozenset((*variable_keys(spec), *secret_keys(spec)))
+
+
+def secret_keys(spec: SourceSpec) -> frozenset[ObjectKey]:
+    """Return the keys of the Secrets that a fetch depends on."""
+    return frozenset(
+        each for each in (credentials_key(spec), signers_key(spec)) if each is not None
+    )
 
 
 def state_of(spec: SourceSpec, live: Objects) -> str:
@@ -67,12 +81,25 @@ def variables_of(spec: SourceSpec, live: Objects) -> Variables | None:
     return Variables(values, frozenset(secret - spec.substitute.keys()), tuple(missing))
 
 
-def credentials_of(spec: SourceSpec, live: Objects) -> SecretData:
-    """Return the Secret that lets the source in; raises `SourceError` when it is not there."""
-    key = credentials_key(spec)
-    obj = live.get(key) if key is not None else None
-    if key is None or not isinstance(obj, Secret):
-        raise SourceError("CredentialsMissing", f"{key} does not exist")
+def with_secrets(access: Access, spec: SourceSpec, live: Objects, run_dir: Path) -> Access:
+    """Return `access` with the Secrets that the source names, looked up when they are needed."""
+
+    def secret(key: ObjectKey | None, reason: str) -> Callable[[], SecretData] | None:
+        return partial(_secret, key, live, reason) if key is not None else None
+
+    return replace(
+        access,
+        secret=secret(credentials_key(spec), "CredentialsMissing") or access.secret,
+        verify=secret(signers_key(spec), "KeysMissing") or access.verify,
+        run_dir=run_dir,
+    )
+
+
+def _secret(key: ObjectKey, live: Objects, reason: str) -> SecretData:
+    """Return a Secret's data; raises `SourceError` when it is not there."""
+    obj = live.get(key)
+    if not isinstance(obj, Secret):
+        raise SourceError(reason, f"{key} does not exist")
     data = {name: b64decode(value) for name, value in obj.data.items()}
     return SecretData(f"{key.namespace}/{key.name}", data)
 

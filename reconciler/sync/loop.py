@@ -29,7 +29,7 @@ from reconciler.sync.actions import Await, Replace, Write
 from reconciler.sync.comparison import Comparison
 from reconciler.sync.execute import Executor, Failure
 from reconciler.sync.gates import Gates
-from reconciler.sync.inputs import credentials_key, read_keys, state_of
+from reconciler.sync.inputs import read_keys, secret_keys, state_of
 from reconciler.sync.intake import Intake
 from reconciler.sync.inventory import Inventory
 from reconciler.sync.journal import Journal
@@ -386,7 +386,7 @@ class Sync:
 
     def _read(self, key: ObjectKey) -> None:
         """Hear of an object that the source reads: what lets it in, or what has variables."""
-        if key == credentials_key(self._options.spec):
+        if key in secret_keys(self._options.spec):
             self._source.look()
         inputs = self._inputs()
         if self._intake.newest is not None and self._intake.newest.inputs != inputs:

@@ -1,4 +1,4 @@
-"""Real Git servers on loopback: git daemon, sshd, and https with a test authority."""
+"""Real Git servers on loopback: git daemon, sshd, and https with a test authority; signing keys."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from tests.unit.source.gitrepo import TestRepository
 
 HOST = "127.0.0.1"
 _BACKEND = "/usr/lib/git-core/git-http-backend"
@@ -166,3 +168,27 @@ def _handler(base: Path, wanted: str) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(content)
 
     return Handler
+
+
+class Signer:
+    """An SSH key that signs, and the file that trusts it."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.key = folder / name
+        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.key)]
+        subprocess.run(command, check=True)
+        self.trust = folder / f"{name}.signers"
+        self.trust.write_text(f"* {self.key.with_suffix('.pub').read_text()}")
+
+    def commit(self, repository: TestRepository, message: str) -> str:
+        repository.write(f"{message}.yaml", "a: 1")
+        repository.git("add", "--all")
+        repository.git(*self._config, "commit", "--quiet", "-S", "-m", message)
+        return repository.git("rev-parse", "HEAD")
+
+    def tag(self, repository: TestRepository, name: str) -> None:
+        repository.git(*self._config, "tag", "-s", "-m", name, name)
+
+    @property
+    def _config(self) -> list[str]:
+        return ["-c", "gpg.format=ssh", "-c", f"user.signingkey={self.key}"]

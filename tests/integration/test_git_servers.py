@@ -18,7 +18,7 @@ from reconciler.source.place import open_source
 from reconciler.source.receiver import Receiver
 from reconciler.source.snapshot import Snapshot, SourceProblem
 from reconciler.source.webhook import Doorkeeper
-from tests.integration.gitservers import HttpsServer, Sshd, git_daemon
+from tests.integration.gitservers import HttpsServer, Signer, Sshd, git_daemon
 from tests.unit.source.gitrepo import TestRepository
 
 pytestmark = pytest.mark.integration
@@ -185,45 +185,36 @@ def test_what_is_not_there_is_told(repository, tagged, daemon, tmp_path, options
     assert reason(look(f"{daemon}/repo", tmp_path / "s", **options)) == "BranchMissing"
 
 
-class Signer:
-    """An SSH key that signs, and the file that trusts it."""
-
-    def __init__(self, folder: Path, name: str) -> None:
-        self.key = folder / name
-        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.key)]
-        subprocess.run(command, check=True)
-        self.trust = folder / f"{name}.signers"
-        self.trust.write_text(f"* {self.key.with_suffix('.pub').read_text()}")
-
-    def commit(self, repository, message):
-        repository.write(f"{message}.yaml", "a: 1")
-        repository.git("add", "--all")
-        repository.git(*self._config, "commit", "--quiet", "-S", "-m", message)
-        return repository.git("rev-parse", "HEAD")
-
-    def tag(self, repository, name):
-        repository.git(*self._config, "tag", "-s", "-m", name, name)
-
-    @property
-    def _config(self):
-        return ["-c", "gpg.format=ssh", "-c", f"user.signingkey={self.key}"]
+def in_secret(path, name="allowed_signers"):
+    return Access(verify=lambda: SecretData("team/keys", {name: path.read_bytes()}))
 
 
-def test_a_commit_signed_by_a_trusted_ssh_key_is_taken(repository, tmp_path, home):
+TRUST = pytest.mark.parametrize("trust", [lambda path: Access(signers_file=path), in_secret])
+
+
+@TRUST
+def test_a_commit_signed_by_a_trusted_ssh_key_is_taken(repository, tmp_path, home, trust):
     signer = Signer(tmp_path, "ada")
     commit = signer.commit(repository, "signed")
-    seen = look(repository.path, tmp_path / "s", access=Access(signers_file=signer.trust))
+    seen = look(repository.path, tmp_path / "s", access=trust(signer.trust))
     assert seen.revision == commit
     assert seen.verified
     assert not look(repository.path, tmp_path / "t").verified
 
 
-def test_unsigned_and_untrusted_commits_are_refused(repository, tmp_path, home):
+@TRUST
+def test_unsigned_and_untrusted_commits_are_refused(repository, tmp_path, home, trust):
     signer, stranger = Signer(tmp_path, "ada"), Signer(tmp_path, "eve")
-    access = Access(signers_file=signer.trust)
+    access = trust(signer.trust)
     assert reason(look(repository.path, tmp_path / "s", access=access)) == "SignatureInvalid"
     stranger.commit(repository, "by-eve")
     assert reason(look(repository.path, tmp_path / "s", access=access)) == "SignatureInvalid"
+
+
+@pytest.mark.parametrize(("name", "why"), [("other", "KeysMissing"), ("a.asc", "KeysUnreadable")])
+def test_a_secret_without_a_key_trusts_nobody(repository, tmp_path, name, why):
+    access = in_secret(Signer(tmp_path, "ada").trust, name)
+    assert reason(look(repository.path, tmp_path / "s", access=access)) == why
 
 
 def test_a_signed_tag_vouches_for_an_unsigned_commit(repository, daemon, tmp_path):
@@ -255,7 +246,9 @@ def test_a_commit_signed_by_a_trusted_pgp_key_is_taken(repository, tmp_path, hom
         commit = repository.git("rev-parse", "HEAD")
         repository.git("config", "--unset", "gpg.program")
         access = Access(gpg_keys_file=tmp_path / "keys.asc")
+        secret = in_secret(tmp_path / "keys.asc", "ada.asc")
         assert look(repository.path, tmp_path / "s", access=access).revision == commit
+        assert look(repository.path, tmp_path / "s", access=secret).revision == commit
         repository.commit("unsigned")
         assert reason(look(repository.path, tmp_path / "s", access=access)) == "SignatureInvalid"
     finally:

@@ -118,6 +118,8 @@ def _bounds(obj: Source) -> Errors:
             yield not_supported("spec.namespace", spec.namespace, spec.namespaces)
     if spec.secret_ref is not None and not spec.secret_ref.name:
         yield required("spec.secretRef.name")
+    if spec.verify is not None and not spec.verify.secret_ref.name:
+        yield required("spec.verify.secretRef.name")
 
 
 def _variables(obj: Source) -> Errors:

@@ -388,9 +388,11 @@ def test_a_config_map_that_changes_nothing_is_no_news(run):
     run(scenario)
 
 
-def test_a_new_credential_makes_the_source_look(run):
+@pytest.mark.parametrize(
+    "key", [{"secretRef": {"name": "key"}}, {"verify": {"secretRef": {"name": "key"}}}]
+)
+def test_a_new_credential_or_signers_key_makes_the_source_look(run, key):
     async def scenario(fleet):
-        key = {"secretRef": {"name": "key"}}
         secret = manifest("Secret", "key", stringData={"token": "one"})
         await fleet.apply("one", WEB, secret, source("team", namespaces=["web"], **key))
         await until(lambda: "team" in fleet.sources.loops)
