@@ -293,6 +293,8 @@ def _sources(service: Service, frontend: Frontend, node: Node) -> tuple[IPv4Netw
     allowFromNode).
     """
     texts = service.spec.load_balancer_source_ranges if frontend.balanced else ()
+    if not texts:
+        return ()
     ranges = [IPv4Network(text.strip(), strict=False) for text in texts if ":" not in text]
     if node.address and any(IPv4Address(node.address) in each for each in ranges):
         ranges.append(IPv4Network(frontend.address))

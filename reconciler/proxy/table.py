@@ -6,20 +6,19 @@ decisions about the table only, never about services.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 import orjson
 
 from reconciler.proxy import commands
-from reconciler.proxy.generation import Generation
 from reconciler.proxy.nft import Nft, NftError
+from reconciler.proxy.readback import Readback
 from reconciler.proxy.rules import MAPS, SETS, Element
 from reconciler.proxy.ruleset import Pools, Transaction
 from reconciler.proxy.skeleton import AFFINITY, TABLE, Network, signature
 
-_CHAIN = re.compile(r"^\tchain (\S+) {", re.MULTILINE)
+_NAME = TABLE.removeprefix("ip ")
 _AFFINITY_TRIES = 5
 
 
@@ -28,10 +27,6 @@ class Rules(Protocol):
 
     def run(self, commands: str) -> None:
         """Carry out commands as one transaction."""
-        ...
-
-    def list_rules(self, table: str) -> str:
-        """Return chains and rules as text, empty when there is no table."""
         ...
 
     def list_json(self, what: str) -> str:
@@ -43,24 +38,12 @@ class Rules(Protocol):
         ...
 
 
-class Counter(Protocol):
-    """What the table needs of `Generation`."""
-
-    def read(self) -> int:
-        """Return the kernel's count of transactions."""
-        ...
-
-    def close(self) -> None:
-        """Close the socket."""
-        ...
-
-
 def open_table(network: Network) -> Table:
     """Return the table of the calling thread's network namespace.
 
     Raises `NftUnavailable` when this host has no libnftables or this process lacks the rights.
     """
-    return Table(Nft(), Generation(), network)
+    return Table(Nft(), Readback(), network)
 
 
 def remove_table() -> bool:
@@ -78,44 +61,45 @@ def remove_table() -> bool:
 class Table:
     """The table `ip reconciler` of one network namespace."""
 
-    def __init__(self, rules: Rules, generation: Counter, network: Network) -> None:
+    def __init__(self, rules: Rules, readback: Readback, network: Network) -> None:
         self._nft = rules
-        self._generation = generation
+        self._readback = readback
         self._network = network
         self._count = -1
-        self._rules = ""
+        self._rules = b""
 
     def replace(self, everything: Transaction) -> None:
         """Make the table hold exactly `everything`, in one step, whatever it holds now.
 
         A table of ours with the same fixed rules keeps its clients' affinity. Raises `NftError`.
         """
-        present = self._nft.list_rules(TABLE)
-        if f'comment "{signature(self._network)}"' in present:
-            chains = _CHAIN.findall(present)
+        before = self._readback.generation()
+        if self._comment() == signature(self._network):
+            chains = self._readback.chains(_NAME)
             self._nft.run(commands.refill(self._network, everything, chains))
         else:
             self._nft.run(commands.fresh(self._network, everything))
-        self._remember_rules()
+        self._rules = self._readback.fingerprint(_NAME)
+        self._count = before + 1  # a foreign commit that came just after ours shall show
 
     def apply(self, transaction: Transaction) -> None:
         """Carry out a change in one step. Raises `NftError`; then nothing of it happened."""
-        before = self._generation.read()
+        before = self._readback.generation()
         self._nft.run(commands.change(transaction))
         if transaction.chains:
-            self._rules = self._nft.list_rules(TABLE)
+            self._rules = self._readback.fingerprint(_NAME)
         if before == self._count:
-            # reading the count again would hide a foreign commit that came just after ours
+            # read again, it would hide a foreign commit that came just after ours
             self._count += 1
 
     def is_undisturbed(self) -> bool:
         """Tell, at no cost, that nobody committed any nftables change since ours."""
-        return self._generation.read() == self._count
+        return self._readback.generation() == self._count
 
     def matches(self, elements: set[Element]) -> bool:
         """Read the whole table and tell whether it is as we left it and holds `elements`."""
-        count = self._generation.read()
-        if self._nft.list_rules(TABLE) != self._rules or self._elements() != elements:
+        count = self._readback.generation()
+        if self._readback.fingerprint(_NAME) != self._rules or self._elements() != elements:
             return False
         self._count = count
         return True
@@ -141,7 +125,7 @@ class Table:
     def close(self) -> None:
         """Let go of the kernel; the table stays as it is."""
         self._nft.close()
-        self._generation.close()
+        self._readback.close()
 
     def _forget(self, keys: Sequence[str]) -> bool:
         try:
@@ -151,9 +135,12 @@ class Table:
         self._count += 1
         return True
 
-    def _remember_rules(self) -> None:
-        self._count = self._generation.read()
-        self._rules = self._nft.list_rules(TABLE)
+    def _comment(self) -> str:
+        """Return the table's comment; where nothing can be read, writing will tell why."""
+        try:
+            return self._readback.comment(_NAME)
+        except OSError:
+            return ""
 
     def _elements(self) -> set[Element]:
         return {Element(name, key, value) for name in MAPS for key, value in self._listed(name)}

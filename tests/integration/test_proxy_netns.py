@@ -256,14 +256,18 @@ def test_a_foreign_flush_is_seen_and_mended(net: World, kernel: Kernel) -> None:
         assert kernel.table.is_undisturbed()
         for harm in (
             "flush ruleset",
+            "delete table ip reconciler",
+            "add chain ip reconciler forward { policy drop; }",
+            "add chain ip reconciler other",
             "flush chain ip reconciler spread-tcp-1",
             "delete element ip reconciler services { 10.96.0.20 . tcp . 80 }",
             "add rule ip reconciler postrouting masquerade",
         ):
             other.run(harm)
-            assert not kernel.table.is_undisturbed()
+            assert not kernel.table.is_undisturbed(), harm
             assert not kernel.table.matches(kernel.rules.elements()), harm
             kernel.table.replace(kernel.rules.everything())
+            assert kernel.table.is_undisturbed()
             assert kernel.table.matches(kernel.rules.elements())
             assert ask(pod(net, 9), CLUSTER, 80) == ("pod-6", "10.244.0.9")
 
