@@ -269,7 +269,8 @@ def _api_service(settings: Settings, plane: ControlPlane, api: ApiServer) -> Par
         return ApiAddress(cluster_ip, *await api.pod_address())
 
     informers = plane.informers
-    return ApiServiceController(plane.client, informers[Service], informers[Endpoints], address).run
+    kept = informers[Service], informers[Endpoints], informers[EndpointSlice]
+    return ApiServiceController(plane.client, *kept, address).run
 
 
 def load_balancer_ranges(settings: Settings) -> Ranges:

@@ -129,6 +129,7 @@ def _service(service: Service) -> Warnings:
     """GetWarningsForService."""
     if _OLD_HINTS in service.metadata.annotations:
         yield f"annotation {_OLD_HINTS} is deprecated, please use {_TOPOLOGY_MODE} instead"
+    yield from _topology(service)
     spec = service.spec
     if spec.cluster_ip not in ("", "None"):
         for index, text in enumerate(spec.cluster_ips):
@@ -143,6 +144,17 @@ def _service(service: Service) -> Warnings:
         yield 'spec.externalIPs is ignored when spec.type is "ExternalName"'
     if spec.type != "ExternalName" and spec.external_name:
         yield 'spec.externalName is ignored when spec.type is not "ExternalName"'
+
+
+def _topology(service: Service) -> Warnings:
+    """Tell what Kubernetes does silently with a mode that nothing here acts on."""
+    annotations = service.metadata.annotations
+    mode = annotations.get(_TOPOLOGY_MODE, annotations.get(_OLD_HINTS, ""))
+    if mode in ("Auto", "auto"):
+        yield (
+            f'annotation {_TOPOLOGY_MODE}: "{mode}" has no effect here: endpoints of all zones get'
+            " connections; to keep to the client's zone set spec.trafficDistribution: PreferClose"
+        )
 
 
 _RULES: dict[type[KubeObject], Callable[[Any], Warnings]] = {

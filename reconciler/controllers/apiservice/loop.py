@@ -1,4 +1,4 @@
-"""Keeps the service `kubernetes` and its endpoints. Run by the composition root."""
+"""Keeps the service `kubernetes`, its endpoints and their slice. Run by the composition root."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from reconciler.controllers.apiservice.plan import (
     Action,
     ApiAddress,
     Create,
+    Live,
     Replace,
     Update,
     plan,
 )
 from reconciler.core.errors import Retryable
 from reconciler.core.queue import Controller, Done, Outcome
+from reconciler.model.endpointslice import EndpointSlice
 from reconciler.model.meta import KubeObject
 from reconciler.model.service import Endpoints, Service
 
@@ -35,22 +37,23 @@ class ApiServiceController:
         client: Client,
         services: Informer[Service],
         endpoints: Informer[Endpoints],
+        slices: Informer[EndpointSlice],
         address: Callable[[], Awaitable[ApiAddress]],
         *,
         random: Random | None = None,
     ) -> None:
         self._client, self._address = client, address
-        self._services, self._endpoints = services, endpoints
+        self._services, self._endpoints, self._slices = services, endpoints, slices
         self._controller: Controller[tuple[str, str]] = Controller(
             "apiservice", self._reconcile, workers=1, random=random
         )
-        services.subscribe(self._changed)
-        endpoints.subscribe(self._changed)
+        for informer in (services, endpoints, slices):
+            informer.subscribe(self._changed)
 
     async def run(self) -> None:
-        """Keep both until cancelled."""
-        await self._services.synced.wait()
-        await self._endpoints.synced.wait()
+        """Keep all three until cancelled."""
+        for informer in (self._services, self._endpoints, self._slices):
+            await informer.synced.wait()
         self._controller.queue.add(_KEY)
         await self._controller.run()
 
@@ -61,10 +64,13 @@ class ApiServiceController:
 
     async def _reconcile(self, _key: tuple[str, str]) -> Outcome:
         address = await self._address()
-        service = self._services.get(NAME, NAMESPACE)
-        endpoints = self._endpoints.get(NAME, NAMESPACE)
+        live = Live(
+            self._services.get(NAME, NAMESPACE),
+            self._endpoints.get(NAME, NAMESPACE),
+            self._slices.get(NAME, NAMESPACE),
+        )
         try:
-            for action in plan(service, endpoints, address):
+            for action in plan(live, address):
                 await self._perform(action)
         except ApiError as error:
             raise Retryable(f"the service {NAME}: {error}") from error

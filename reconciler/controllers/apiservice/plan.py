@@ -1,10 +1,20 @@
-"""What the service `kubernetes` and its endpoints should be. Pure; called by `loop.py`."""
+"""What the service `kubernetes`, its endpoints and their slice are to be. Pure; for `loop.py`."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
-from reconciler.model.meta import ObjectMeta
+from reconciler.model.endpointslice import (
+    SERVICE_NAME,
+    SKIP_MIRROR,
+    Endpoint,
+    EndpointConditions,
+    EndpointSlice,
+)
+from reconciler.model.endpointslice import EndpointPort as SlicePort
+from reconciler.model.meta import KubeObject, ObjectMeta
 from reconciler.model.service import (
     EndpointAddress,
     EndpointPort,
@@ -14,6 +24,8 @@ from reconciler.model.service import (
     ServicePort,
     ServiceSpec,
 )
+
+T = TypeVar("T", bound=KubeObject)
 
 NAME, NAMESPACE = "kubernetes", "default"
 _PORT, _PORT_NAME = 443, "https"
@@ -33,14 +45,14 @@ class ApiAddress:
 class Create:
     """Make an object."""
 
-    object: Service | Endpoints
+    object: Service | Endpoints | EndpointSlice
 
 
 @dataclass(frozen=True, slots=True)
 class Update:
     """Put an object right."""
 
-    object: Service | Endpoints
+    object: Service | Endpoints | EndpointSlice
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +65,26 @@ class Replace:
 Action = Create | Update | Replace
 
 
-def plan(
-    service: Service | None, endpoints: Endpoints | None, wanted: ApiAddress
-) -> tuple[Action, ...]:
-    """Return what makes the two what they should be; nothing when they are."""
-    return (*_service(service, wanted), *_endpoints(endpoints, wanted))
+@dataclass(frozen=True, slots=True)
+class Live:
+    """The objects as they are; None: not there."""
+
+    service: Service | None
+    endpoints: Endpoints | None
+    slice: EndpointSlice | None
+
+
+def plan(live: Live, wanted: ApiAddress) -> tuple[Action, ...]:
+    """Return what makes all three what they should be; nothing when they are.
+
+    As in Kubernetes the API keeps its slice itself, under its own name (EndpointsAdapter), and the
+    Endpoints are not mirrored. The slice comes first, so that the address is never without one.
+    """
+    return (
+        *_service(live.service, wanted),
+        *_slice(live.slice, wanted),
+        *_endpoints(live.endpoints, wanted),
+    )
 
 
 def _service(live: Service | None, wanted: ApiAddress) -> tuple[Action, ...]:
@@ -75,11 +102,37 @@ def _service(live: Service | None, wanted: ApiAddress) -> tuple[Action, ...]:
     return (Update(live.replace(spec=live.spec.replace(ports=(port,), selector={}))),)
 
 
+def _slice(live: EndpointSlice | None, wanted: ApiAddress) -> tuple[Action, ...]:
+    endpoint = Endpoint(addresses=(wanted.host,), conditions=EndpointConditions(ready=True))
+    endpoints = (endpoint,)
+    ports = (SlicePort(name=_PORT_NAME, port=wanted.port, protocol="TCP"),)
+    labels = {SERVICE_NAME: NAME}
+    if live is None:
+        meta = ObjectMeta(name=NAME, namespace=NAMESPACE, labels=labels)
+        family = "IPv4"
+        made = EndpointSlice(metadata=meta, address_type=family, endpoints=endpoints, ports=ports)
+        return (Create(made),)
+    if (live.endpoints, live.ports) == (endpoints, ports) and _has(live, labels):
+        return ()
+    return (Update(_with(live, labels).replace(endpoints=endpoints, ports=ports)),)
+
+
 def _endpoints(live: Endpoints | None, wanted: ApiAddress) -> tuple[Action, ...]:
     address = EndpointAddress(ip=wanted.host)
     port = EndpointPort(name=_PORT_NAME, port=wanted.port, protocol="TCP")
     subsets = (EndpointSubset(addresses=(address,), ports=(port,)),)
+    labels = {SKIP_MIRROR: "true"}
     if live is None:
-        meta = ObjectMeta(name=NAME, namespace=NAMESPACE)
+        meta = ObjectMeta(name=NAME, namespace=NAMESPACE, labels=labels)
         return (Create(Endpoints(metadata=meta, subsets=subsets)),)
-    return () if live.subsets == subsets else (Update(live.replace(subsets=subsets)),)
+    if live.subsets == subsets and _has(live, labels):
+        return ()
+    return (Update(_with(live, labels).replace(subsets=subsets)),)
+
+
+def _has(live: KubeObject, labels: Mapping[str, str]) -> bool:
+    return labels.items() <= live.metadata.labels.items()
+
+
+def _with(live: T, labels: Mapping[str, str]) -> T:
+    return live.replace(metadata=live.metadata.replace(labels={**live.metadata.labels, **labels}))

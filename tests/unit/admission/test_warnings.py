@@ -7,6 +7,8 @@ import pytest
 
 from reconciler.admission.admit import admit
 from reconciler.admission.warnings import warnings
+from reconciler.model.meta import ObjectMeta
+from reconciler.model.service import Service, ServiceSpec
 
 
 def pod(**spec: Any) -> dict[str, Any]:
@@ -50,3 +52,12 @@ PEM = b64encode(b"-----BEGIN CERTIFICATE-----").decode()
 )  # fmt: skip
 def test_warnings(manifest: dict[str, Any], told: list[str]) -> None:
     assert list(warnings(admit(manifest))) == told
+
+
+@pytest.mark.parametrize("name", ["topology-mode", "topology-aware-hints"])
+@pytest.mark.parametrize(("mode", "acts"), [("Auto", True), ("auto", True), ("Disabled", False)])
+def test_a_topology_mode_is_said_to_have_no_effect(name: str, mode: str, acts: bool) -> None:
+    annotations = {f"service.kubernetes.io/{name}": mode}
+    meta = ObjectMeta(name="web", namespace="shop", annotations=annotations)
+    told = warnings(Service(metadata=meta, spec=ServiceSpec()))
+    assert any("has no effect here" in each and "PreferClose" in each for each in told) is acts

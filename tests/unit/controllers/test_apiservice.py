@@ -10,7 +10,10 @@ import pytest
 from reconciler.apiserver.registry.errors import StatusError
 from reconciler.client.protocol import Invalid
 from reconciler.controllers.apiservice.loop import ApiServiceController
-from reconciler.controllers.apiservice.plan import ApiAddress, plan
+from reconciler.controllers.apiservice.plan import ApiAddress, Live, plan
+from reconciler.controllers.endpointslicemirroring.loop import EndpointSliceMirroring
+from reconciler.model.endpointslice import EndpointSlice
+from reconciler.model.meta import ObjectMeta
 from reconciler.model.service import Endpoints, Service
 from tests.unit.controllers.world import World
 
@@ -25,18 +28,28 @@ def is_whole(world: World) -> bool:
     try:
         service = world.registry.get(Service, "kubernetes", "default")
         endpoints = world.registry.get(Endpoints, "kubernetes", "default")
+        slices = world.registry.list(EndpointSlice, "default")
     except StatusError:
         return False
-    return not plan(service, endpoints, HERE)
+    names = [each.metadata.name for each in slices]
+    return names == ["kubernetes"] and not plan(Live(service, endpoints, slices[0]), HERE)
 
 
 def test_the_service_is_made_and_mended(virtual: Any, clock: Any) -> None:
     async def scene() -> None:
         async with World(clock) as world:
             services, endpoints = world.informer(Service), world.informer(Endpoints)
-            part = ApiServiceController(
-                world.client, services, endpoints, address, random=Random(1)
+            slices = world.informer(EndpointSlice)
+            mirroring = EndpointSliceMirroring(
+                world.client, services, endpoints, slices, world.events, clock
             )
+            # as an older daemon left them: mirrored, under a name that was made up
+            meta = ObjectMeta(name="kubernetes", namespace="default")
+            await world.client.create(Endpoints(metadata=meta))
+            part = ApiServiceController(
+                world.client, services, endpoints, slices, address, random=Random(1)
+            )
+            world.start(mirroring.run)
             world.start(part.run)
             await world.until(lambda: is_whole(world))
             service = world.registry.get(Service, "kubernetes", "default")
@@ -49,6 +62,11 @@ def test_the_service_is_made_and_mended(virtual: Any, clock: Any) -> None:
             await world.until(lambda: is_whole(world))
             live = world.registry.get(Endpoints, "kubernetes", "default")
             await world.client.update(live.replace(subsets=()))
+            await world.until(lambda: is_whole(world))
+            part_of = world.registry.get(EndpointSlice, "kubernetes", "default")
+            await world.client.update(part_of.replace(endpoints=()))
+            await world.until(lambda: is_whole(world))
+            await world.client.delete(EndpointSlice, "kubernetes", "default")
             await world.until(lambda: is_whole(world))
 
     virtual.run_until_complete(scene())
