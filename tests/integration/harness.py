@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -117,6 +117,11 @@ class Engine:
     def remove(self, container: Container) -> None:
         """`docker rm -f`."""
         self.api.remove_container(container.id, force=True)
+
+    def kill(self, container: Container) -> None:
+        """`docker kill`; one that is dead or gone by now may be."""
+        with suppress(docker.errors.APIError):
+            self.api.kill(container.id, "SIGKILL")
 
     def derive(self, tag: str, base: str, environment: Mapping[str, str]) -> None:
         """Build the image `tag`: `base` with more environment variables."""

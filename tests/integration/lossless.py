@@ -151,7 +151,7 @@ class Proof:
                 self._kubectl("delete", "pod", name, "--force", "--grace-period=0")
             for each in boxes:
                 if way in ("both", "sandbox" if each.sandbox else "container"):
-                    self._engine.api.kill(each.id, "SIGKILL")
+                    self._engine.kill(each)
         if way != "force":
             self._wait_for_ready(name, ordered)
         return Kill(name, address, way, ordered, died.result())

@@ -85,4 +85,4 @@ def kill(engine: Engine, way: str) -> None:
         if way == "removed":
             engine.remove(each)
         elif each.sandbox or way == "both":
-            engine.api.kill(each.id, "SIGKILL")
+            engine.kill(each)
