@@ -23,6 +23,7 @@ from reconciler.kubelet.labels import MANAGED
 from reconciler.kubelet.options import KubeletOptions
 from reconciler.kubelet.podnetwork import NetworkPlan
 from reconciler.kubelet.podspec import HostLimits
+from reconciler.kubelet.processes import PidFds
 from reconciler.kubelet.resolver import ClusterDns
 from tests.integration.images import ensure_busybox
 from tests.unit.kubelet.node import Node
@@ -34,6 +35,9 @@ SERVER = ["sh", "-c", "trap 'exit 0' TERM; httpd -p 8080 -h /etc; while :; do sl
 
 class RealNode(Node):
     offload = staticmethod(asyncio.to_thread)
+
+    def processes(self) -> PidFds:
+        return PidFds()
 
     def until(self, condition: Any, name: str = "web", limit: float = 20) -> Any:
         return super().until(condition, name, limit)

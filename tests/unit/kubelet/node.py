@@ -24,6 +24,7 @@ from reconciler.kubelet.files import PodFiles
 from reconciler.kubelet.kubelet import Kubelet
 from reconciler.kubelet.labels import MANAGED
 from reconciler.kubelet.options import Informers, KubeletOptions
+from reconciler.kubelet.processes import Processes
 from reconciler.kubelet.runtime import Container
 from reconciler.model.config import ConfigMap, Secret
 from reconciler.model.endpointslice import EndpointSlice
@@ -84,6 +85,10 @@ class Node:
         self.casualties = Casualties()
         self.tasks: list[asyncio.Task[None]] = []
 
+    def processes(self) -> Processes:
+        """Return what watches the processes of the containers: the simulated engine itself."""
+        return self.runtime
+
     async def start(self) -> None:
         informers = Informers(
             pods=Informer(self.client, Pod),
@@ -101,7 +106,7 @@ class Node:
             recorder=self.events,
             clock=self.clock,
             options=self.options,
-            deaths=DeathWatch(self.runtime, self.casualties, informers.services),
+            deaths=DeathWatch(self.processes(), self.casualties, informers.services),
         )
         runs = [
             informers.pods.run(),
