@@ -167,9 +167,8 @@ class Following:
     def _look(self, target: str, body: bytes) -> None:
         """Let the sources look that a webhook is about."""
         loops = self.sources.loops
-        push = push_of(target, body, frozenset(loops))
-        places = {name: loop.source.spec.location for name, loop in loops.items()}
-        names = [name for name, place in places.items() if push.concerns(name, place)]
+        push = push_of(target, body, loops)
+        names = push.concerned(loops, lambda loop: loop.source.spec.location)
         if not names:
             self._log.info("webhook.unmatched", repositories=sorted(push.repositories))
         self.sources.look(names)

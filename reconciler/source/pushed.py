@@ -7,9 +7,13 @@ costs a fetch, or a delay until the next one, never more.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeVar
 from urllib.parse import parse_qs, urlsplit
+
+T = TypeVar("T")
 
 _URLS = ("clone_url", "ssh_url", "git_url", "html_url", "git_http_url", "git_ssh_url", "http_url",
          "url", "web_url", "homepage")  # fmt: skip
@@ -26,16 +30,21 @@ class Push:
     path: str = ""
     repositories: frozenset[str] = frozenset()
 
-    def concerns(self, source: str, location: str) -> bool:
-        """Return whether the source of that name, which follows `location`, should look."""
-        if self.path == source:
-            return True
-        return not self.path and (
-            not self.repositories or repository_name(location) in self.repositories
-        )
+    def concerned(self, sources: Mapping[str, T], location: Callable[[T], str]) -> list[str]:
+        """Return the names of those of `sources` that should look; `location` is what one follows.
+
+        A path that names one costs the same however many there are.
+        """
+        if self.path:
+            return [self.path] if self.path in sources else []
+        return [
+            name
+            for name, source in sources.items()
+            if not self.repositories or _followed(location(source)) in self.repositories
+        ]
 
 
-def push_of(target: str, body: bytes, sources: frozenset[str]) -> Push:
+def push_of(target: str, body: bytes, sources: Container[str]) -> Push:
     """Return what a request to `target` with `body` tells.
 
     Its path counts when it names one of `sources`; any other one is the forge's own business.
@@ -56,6 +65,10 @@ def repository_name(location: str) -> str:
     path = urlsplit(location).path if "://" in location else location.rpartition(":")[2]
     parts = [part for part in path.lower().split("/") if part]
     return "/".join(parts[-2:]).removesuffix(".git")
+
+
+_followed = lru_cache(maxsize=4096)(repository_name)
+"""The same of what sources follow, which is asked of all of them each time."""
 
 
 def _decoded(body: bytes) -> object:

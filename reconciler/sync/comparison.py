@@ -50,7 +50,7 @@ class Comparison:
         self._keep = options.care.prune_keep
         self._ranges = options.ranges
         self._due: dict[ObjectKey, float] = {}
-        self._learned = False
+        self._learned = asyncio.Event()
 
     def recall(self) -> None:
         """Take over what an earlier run knew of this store."""
@@ -61,12 +61,14 @@ class Comparison:
         self._memory.keep(self._clean, self._inventory.store)
 
     async def run(self) -> None:
-        """Keep from time to time what is known to be equal, so that a crash costs little."""
+        """Keep some time after it was learned what is known to be equal: a crash costs little.
+
+        A source of which nothing is learned costs nothing, were there a thousand.
+        """
         while True:
+            await self._learned.wait()
             await asyncio.sleep(_REMEMBER_EVERY)
-            if not self._learned:
-                continue
-            self._learned = False
+            self._learned.clear()
             clean, store = dict(self._clean), self._inventory.store
             await asyncio.to_thread(self._memory.keep, clean, store)
 
@@ -93,7 +95,8 @@ class Comparison:
         else:
             planned = plan(situation, keys) if everything else plan_keys(situation, keys)
         self._clean.update(planned.clean)
-        self._learned |= bool(planned.clean)
+        if planned.clean:
+            self._learned.set()
         for key, until in planned.resting.items():
             self._look_again(key, until)
         for each in planned.tolerated:
@@ -134,7 +137,7 @@ class Comparison:
     def written(self, action: Write, obj: KubeObject) -> None:
         """Remember that the object is now as declared."""
         self._clean[action.key] = Clean(action.digest, obj.metadata.resource_version)
-        self._learned = True
+        self._learned.set()
 
     def concerns(self, key: ObjectKey, old: KubeObject | None, new: KubeObject | None) -> bool:
         """Return whether a change of a declared object may concern its declaration."""
@@ -149,7 +152,7 @@ class Comparison:
             before, new
         ):
             self._clean[key] = Clean(known.digest, version)
-            self._learned = True
+            self._learned.set()
             return False
         return True
 

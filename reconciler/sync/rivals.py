@@ -94,8 +94,9 @@ class Declarations:
 
         `wanted` has for each key the place in `source`, under the name of who keeps it.
         """
-        before = self._contested.get(source, {})
-        self._contested[source] = wanted
+        before = self._contested.pop(source, {})
+        if wanted:  # so that what is asked of all costs what is contested, not how many there are
+            self._contested[source] = wanted
         if before == wanted:
             return set()
         return {each.source for each in (*before.values(), *wanted.values())}
