@@ -39,7 +39,7 @@ from reconciler.sync.live import Live
 from reconciler.sync.loop import Sync
 from reconciler.sync.sources import Shape, Sources
 from reconciler.sync.steering import Care, SyncOptions
-from reconciler.watched import Watched, forget, open_watched
+from reconciler.watched import Watched, forget, forget_unused, open_watched
 
 _THREADS = 16
 """Git processes at a time, of all sources together."""
@@ -72,6 +72,7 @@ class Following:
         self._live = Live(informers.values())
         self._log = structlog.get_logger(component="source")
         self._threads: Executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="git")
+        forget_unused(settings.state_dir, self._threads)
         declared = {name: each.spec for name, each in self._named.items()}
         sources: Informer[Source] = informers[Source]
         self.sources = Sources(

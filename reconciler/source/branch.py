@@ -7,7 +7,6 @@ into a bare mirror under the state directory. Used by `sync` through the `Source
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import re
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -30,7 +29,7 @@ from reconciler.source.files import TreeLimits, is_kustomization
 from reconciler.source.git import GitRepository, open_repository
 from reconciler.source.gitobjects import Commit
 from reconciler.source.gittree import all_files, is_plain, is_utf8, manifest_files
-from reconciler.source.mirror import FETCHED, discard, is_damage
+from reconciler.source.mirror import FETCHED, discard, is_damage, mirror_name
 from reconciler.source.snapshot import Contents, FileRef, Snapshot, SourceError, SourceProblem
 from reconciler.source.submodules import JoinedContents, Submodules
 from reconciler.source.watching import watch
@@ -388,9 +387,3 @@ class GitSource:
             self._wake.set()
             if not common.is_dir():
                 return
-
-
-def mirror_name(source: str, location: str) -> str:
-    """Return the folder of a source's mirror: its own, for another may follow another branch."""
-    digest = hashlib.sha256(location.encode()).hexdigest()[:16]
-    return f"{source}-{digest}" if source else digest

@@ -6,6 +6,7 @@ thrown away and fetched again.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 from collections.abc import Callable
@@ -28,6 +29,12 @@ _DAMAGE = re.compile(
     re.IGNORECASE,
 )
 _SURELY = frozenset(("Unreadable", "MirrorFailed"))
+
+
+def mirror_name(source: str, location: str) -> str:
+    """Return the folder of a source's mirror: its own, for another may follow another branch."""
+    digest = hashlib.sha256(location.encode()).hexdigest()[:16]
+    return f"{source}-{digest}" if source else digest
 
 
 def clear_remains(git_dir: Path) -> None:
