@@ -96,7 +96,7 @@ class Heard:
             processors=[self._take],
             wrapper_class=structlog.make_filtering_bound_logger(20),
             logger_factory=structlog.ReturnLoggerFactory(),
-            cache_logger_on_first_use=False,
+            cache_logger_on_first_use=True,  # as the daemon does
         )
 
     def _take(self, _logger: Any, _name: str, entry: Any) -> str:

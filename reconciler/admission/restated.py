@@ -6,6 +6,8 @@ the very same object, frozen as all are, need not be judged again. Pure.
 
 from __future__ import annotations
 
+from operator import itemgetter
+
 from reconciler.admission.create import validate
 from reconciler.admission.errors import FieldError
 from reconciler.admission.rules.meta import annotation_map
@@ -16,7 +18,9 @@ _SERVER = frozenset(
     ("uid", "resource_version", "generation", "creation_timestamp", "self_link", "managed_fields",
      "deletion_timestamp", "deletion_grace_period_seconds")
 )  # fmt: skip
-_METADATA = tuple(name for name in ObjectMeta.model_fields if name not in (*_SERVER, "annotations"))
+_metadata = itemgetter(
+    *(name for name in ObjectMeta.model_fields if name not in (*_SERVER, "annotations"))
+)
 
 
 def validate_restated(new: KubeObject, valid: KubeObject) -> tuple[FieldError, ...]:
@@ -27,15 +31,19 @@ def validate_restated(new: KubeObject, valid: KubeObject) -> tuple[FieldError, .
     """
     if not _same_but_metadata(new, valid) or not _same_metadata(new.metadata, valid.metadata):
         return validate(new)
-    return tuple(annotation_map(new.metadata.annotations, "metadata.annotations"))
+    annotations = new.metadata.annotations
+    return tuple(annotation_map(annotations, "metadata.annotations")) if annotations else ()
 
 
 def _same_but_metadata(new: KubeObject, valid: KubeObject) -> bool:
     if type(new) is not type(valid):
         return False
     known = valid.__dict__
-    return all(value is known[name] for name, value in new.__dict__.items() if name != "metadata")
+    for name, value in new.__dict__.items():
+        if value is not known[name] and name != "metadata":
+            return False
+    return True
 
 
 def _same_metadata(new: ObjectMeta, valid: ObjectMeta) -> bool:
-    return all(getattr(new, name) == getattr(valid, name) for name in _METADATA)
+    return bool(_metadata(new.__dict__) == _metadata(valid.__dict__))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar, NamedTuple
 
 from pydantic import Field
@@ -113,9 +114,14 @@ class KubeObject(Model):
     @property
     def key(self) -> ObjectKey:
         """The object's name in the store; the kind is qualified by its group outside core."""
-        group, _, _ = self.api_version.rpartition("/")
-        kind = f"{self.kind}.{group}" if group else self.kind
-        return ObjectKey(kind, self.metadata.namespace, self.metadata.name)
+        metadata = self.metadata
+        return ObjectKey(_key_kind(self.api_version, self.kind), metadata.namespace, metadata.name)
+
+
+@lru_cache(maxsize=256)
+def _key_kind(api_version: str, kind: str) -> str:
+    group, _, _ = api_version.rpartition("/")
+    return f"{kind}.{group}" if group else kind
 
 
 class Condition(Model):

@@ -73,6 +73,7 @@ class SqliteStore:
         self._dropped: list[Event] = self._state.history.trim()
         self._loop = asyncio.get_running_loop()
         self._epoch = 1
+        self._turn: list[Write] = []
         self._broken: asyncio.Future[None] = self._loop.create_future()
         self._writer: Durability | None = writer(journal, self._loop, self._finish)
 
@@ -105,7 +106,7 @@ class SqliteStore:
                 await self.commit(())  # what was run into is to be read by whoever hears of it
             raise
         durable = self._loop.create_future()
-        self._writer.submit(Write(transaction, self._take_dropped(), self._epoch, durable))
+        self._submit(Write(transaction, self._take_dropped(), self._epoch, durable))
         await durable
         return transaction.records
 
@@ -127,9 +128,22 @@ class SqliteStore:
 
     async def close(self) -> None:
         """Finish pending commits and release the file. A second call does nothing."""
+        self._hand_over()
         writer, self._writer = self._writer, None
         if writer is not None:
             await writer.close()
+
+    def _submit(self, write: Write) -> None:
+        """Hand the write over with those of the same turn of the loop: they make one group."""
+        if not self._turn:
+            self._loop.call_soon(self._hand_over)
+        self._turn.append(write)
+
+    def _hand_over(self) -> None:
+        turn, self._turn = self._turn, []
+        if self._writer is not None:
+            for write in turn:
+                self._writer.submit(write)
 
     def _take_dropped(self) -> Sequence[Event]:
         if len(self._dropped) < _FORGET_BATCH:

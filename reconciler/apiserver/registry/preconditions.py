@@ -31,7 +31,11 @@ def of_manifest(manifest: Mapping[str, Any]) -> Expected:
     meta = meta if isinstance(meta, Mapping) else {}
     if meta.get("managedFields"):
         raise errors.bad_request("metadata.managedFields must be nil")
-    name, namespace, uid = (meta.get(field) or "" for field in ("name", "namespace", "uid"))
+    name, namespace, uid = (
+        meta.get("name") or "",
+        meta.get("namespace") or "",
+        meta.get("uid") or "",
+    )
     if not isinstance(name, str) or not isinstance(namespace, str) or not name:
         raise errors.bad_request("name must be provided")
     return Expected(namespace, name, str(uid))

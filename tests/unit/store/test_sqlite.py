@@ -25,6 +25,7 @@ from reconciler.store.protocol import (
     StoreUnavailable,
 )
 from reconciler.store.sqlite import SqliteStore, open_readonly, open_store
+from reconciler.store.writer import Finish, Log, Write, Writer
 
 
 def key(name: str) -> ObjectKey:
@@ -159,6 +160,50 @@ async def test_close_finishes_what_was_asked_for(tmp_path: Path) -> None:
     store = await open_store(path)
     assert len(contents(store)) == 50
     await store.close()
+
+
+class Watched(Writer):
+    """The real writer, seen by the turn of the loop in which it is given what it writes."""
+
+    def __init__(self, log: Log, loop: asyncio.AbstractEventLoop, finish: Finish) -> None:
+        super().__init__(log, loop, finish)
+        self.given: list[tuple[int, ...]] = []
+
+    def submit(self, write: Write) -> None:
+        self.given.append(tuple(record.revision for record in write.transaction.records))
+        super().submit(write)
+
+
+async def test_the_writes_of_one_turn_are_handed_over_together_and_in_order(
+    tmp_path: Path,
+) -> None:
+    writers: list[Watched] = []
+
+    def writer(log: Log, loop: asyncio.AbstractEventLoop, finish: Finish) -> Watched:
+        writers.append(Watched(log, loop, finish))
+        return writers[-1]
+
+    store = SqliteStore(open_journal(tmp_path / "state.db"), HistoryLimit(), writer=writer)
+    seen: list[int] = []
+
+    async def write(number: int) -> None:
+        seen.append(len(writers[0].given))
+        await store.commit([put(f"k{number}")])
+
+    await asyncio.gather(*(write(number) for number in range(20)))
+    assert seen == [0] * 20  # nothing went while others of the turn were still to come
+    assert writers[0].given == [(revision,) for revision in range(1, 21)]
+    await store.close()
+
+
+async def test_what_is_asked_for_in_the_turn_of_the_close_is_written(tmp_path: Path) -> None:
+    store = await open_store(tmp_path / "state.db")
+    last = asyncio.ensure_future(store.commit([put("a")]))
+    asyncio.get_running_loop().call_soon(lambda: asyncio.ensure_future(store.close()))
+    (record,) = await last
+    assert record.revision == 1
+    await store.close()
+    assert [each[0] for each in contents(await open_store(tmp_path / "state.db"))] == ["a"]
 
 
 async def test_a_full_disk_refuses_whole_transactions_and_heals(tmp_path: Path) -> None:
