@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from random import Random
@@ -64,7 +64,7 @@ class WorkQueue(Generic[K]):
         self._delayed: list[tuple[float, int, K]] = []
         self._due: dict[K, float] = {}
         self._sequence = itertools.count()
-        self._wake = asyncio.Event()
+        self._idle: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
@@ -82,7 +82,7 @@ class WorkQueue(Generic[K]):
             self._again.add(key)
         elif key not in self._ready:
             self._ready[key] = None
-            self._wake.set()
+            self._wake_one()
 
     def add_after(self, key: K, seconds: float) -> None:
         """Ask for `key` in `seconds`; of several requests for one key the soonest holds."""
@@ -99,8 +99,7 @@ class WorkQueue(Generic[K]):
     async def take(self) -> K:
         """Wait for a key and mark it as being worked on; `done` must follow."""
         while not self._ready:
-            self._wake.clear()
-            await self._wake.wait()
+            await self._woken()
         key, _ = self._ready.popitem(last=False)
         self._active.add(key)
         return key
@@ -117,6 +116,24 @@ class WorkQueue(Generic[K]):
         if self._timer:
             self._timer.cancel()
             self._timer = None
+
+    async def _woken(self) -> None:
+        """Wait for a key; one waiter is woken for each, since the others would find nothing."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._idle.append(waiter)
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if not waiter.cancelled() and self._ready:
+                self._wake_one()  # it was woken, and another has to take the key
+            raise
+
+    def _wake_one(self) -> None:
+        while self._idle:
+            waiter = self._idle.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
 
     def _arm(self) -> None:
         if self._timer:

@@ -36,6 +36,23 @@ def test_a_key_added_while_worked_on_runs_once_more_and_never_twice_at_a_time(vi
     virtual.run_until_complete(scenario())
 
 
+def test_each_key_wakes_one_waiter_and_a_woken_one_that_is_cancelled_wakes_another(virtual):
+    async def scenario() -> None:
+        queue: WorkQueue[str] = WorkQueue()
+        waiters = [asyncio.create_task(queue.take()) for _ in range(4)]
+        await asyncio.sleep(1)
+        queue.add("a")
+        waiters[0].cancel()  # which had been woken
+        queue.add("b")
+        await asyncio.sleep(1)
+        assert [each.done() for each in waiters] == [True, True, True, False]
+        assert {waiters[1].result(), waiters[2].result()} == {"a", "b"}
+        queue.add("c")
+        assert await waiters[3] == "c"
+
+    virtual.run_until_complete(scenario())
+
+
 def test_of_two_delays_the_soonest_holds_and_the_key_runs_once(virtual):
     async def scenario() -> None:
         loop = asyncio.get_running_loop()
