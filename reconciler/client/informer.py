@@ -92,12 +92,17 @@ class Informer(Generic[T]):
         """List and watch until cancelled."""
         failures = 0
         while True:
+            listed = None
             try:
                 await self._list()
-                failures = 0
+                listed = self.resource_version
                 await self._follow()
+                failures = 0
             except ApiError as error:
-                failures += error.reason != "Expired"
+                # What expires is begun anew at once, but not if it brought nothing since the last.
+                moved = listed is not None and self.resource_version != listed
+                failures = 0 if moved else failures + 1
+                failures += moved and error.reason != "Expired"
                 self._log.info("informer.relist", reason=str(error))
             if failures:
                 await asyncio.sleep(self._backoff.delay(failures, self._random))

@@ -203,3 +203,24 @@ def test_lost_history_is_healed(
     store.compact()
     run(settle())
     assert informer.get("a", "default") is not None
+
+
+class Expiring(Flaky):
+    """A client whose every watch has expired at once."""
+
+    async def watch(
+        self, kind: Any, namespace: str = "", *, resource_version: str
+    ) -> AsyncIterator[WatchEvent[Any]]:
+        raise ApiError(410, "Expired", f"too old resource version: {resource_version}")
+        yield
+
+
+def test_a_watch_that_always_expires_does_not_make_it_spin(
+    run: Any, client: LocalClient, background: Any
+) -> None:
+    expiring = Expiring(client)
+    informer: Informer[ConfigMap] = Informer(expiring, ConfigMap)  # type: ignore[arg-type]
+    background(informer.run())
+    run(informer.synced.wait())
+    run(settle())
+    assert expiring.lists == 1
