@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from itertools import islice
 
@@ -186,6 +187,12 @@ def _named(images: Iterable[LocalImage]) -> tuple[ContainerImage, ...]:
     )
 
 
+@cache
+def _own_version() -> str:
+    """Return the program's version, looked up once: that reads and parses a file."""
+    return f"v{version('reconciler')}"
+
+
 def _system_info(facts: HostFacts, engine: RuntimeVersion | None) -> NodeSystemInfo:
     return NodeSystemInfo(
         machine_id=facts.machine_id,
@@ -194,8 +201,8 @@ def _system_info(facts: HostFacts, engine: RuntimeVersion | None) -> NodeSystemI
         kernel_version=facts.kernel,
         os_image=facts.os_image,
         container_runtime_version=f"{engine.name}://{engine.version}" if engine else "",
-        kubelet_version=f"v{version('reconciler')}",
-        kube_proxy_version=f"v{version('reconciler')}",
+        kubelet_version=_own_version(),
+        kube_proxy_version=_own_version(),
         operating_system="linux",
         architecture=facts.architecture,
     )
