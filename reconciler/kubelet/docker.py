@@ -305,7 +305,7 @@ def _disk_usage(client: APIClient, container: str) -> int:
 
 def _read_file(client: APIClient, container: str, path: str) -> bytes:
     chunks, _ = client.get_archive(container, path)
-    return dockerapi.only_file(b"".join(chunks))
+    return dockerapi.only_file(chunks)
 
 
 def _pull(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import wraps
 from typing import Any, TypeVar
@@ -29,6 +29,9 @@ from reconciler.kubelet.runtime import (
 
 T = TypeVar("T")
 _MALFORMED = (AttributeError, IndexError, KeyError, OSError, OverflowError, TypeError, ValueError)
+
+LARGEST_FILE = 1 << 20
+"""Bytes of a file in an image that is read: lists of users and groups have a few thousand."""
 
 _NEVER = "0001-01-01T00:00:00Z"
 _IMAGE_ACTIONS = frozenset({"tag", "untag", "delete", "pull", "import", "load"})
@@ -246,17 +249,30 @@ def happened(event: Mapping[str, Any]) -> Happened | None:
     )
 
 
+@_reads("of its security")
 def security_names(info: Mapping[str, Any]) -> frozenset[str]:
     """Read `SecurityOptions` of `GET /info`: "name=seccomp,profile=default" is "seccomp"."""
     options = info.get("SecurityOptions") or ()
     return frozenset(option.removeprefix("name=").partition(",")[0] for option in options)
 
 
-def only_file(archive: bytes) -> bytes:
-    """Return the content of the one file of a tar; empty when it has none."""
-    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-        for member in tar:
-            found = tar.extractfile(member) if member.isfile() else None
-            if found is not None:
-                return found.read()
+def only_file(pieces: Iterable[bytes]) -> bytes:
+    """Return the content of the one file of a tar, which comes in pieces; empty without one.
+
+    What is in it, an image says: raises `RuntimeFailure` for more than `LARGEST_FILE` bytes, of
+    which no more than that is held, and for what is no tar.
+    """
+    archive = bytearray()
+    for piece in pieces:
+        archive += piece
+        if len(archive) > LARGEST_FILE + 2 * tarfile.RECORDSIZE:
+            raise RuntimeFailure(f"a file of the image has more than {LARGEST_FILE} bytes")
+    try:
+        with tarfile.open(fileobj=io.BytesIO(archive), mode="r:") as tar:
+            for member in tar:
+                found = tar.extractfile(member) if member.isfile() else None
+                if found is not None:
+                    return found.read(LARGEST_FILE)
+    except (tarfile.TarError, *_MALFORMED) as error:
+        raise RuntimeFailure(f"Docker tells of a file in no known form: {error}") from error
     return b""

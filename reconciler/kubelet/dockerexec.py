@@ -88,11 +88,11 @@ class DockerExec:
             raise RuntimeUnavailable(f"Docker does not answer: {error}") from error
         try:
             writer.write(request)
-            status = int((await reader.readuntil(b"\r\n\r\n")).split(None, 2)[1])
+            status = _status(await reader.readuntil(b"\r\n\r\n"))
             if status not in _OK:
                 raise _FAILURES.get(status, RuntimeFailure)(_words(await reader.read()))
             yield reader
-        except (OSError, asyncio.IncompleteReadError) as error:
+        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
             raise RuntimeUnavailable(f"Docker does not answer: {error}") from error
         finally:
             writer.transport.abort()
@@ -107,8 +107,16 @@ def _request(method: str, path: str, body: dict[str, Any] | None) -> bytes:
     return head.encode() + content
 
 
+def _status(head: bytes) -> int:
+    """Return the status of an answer, whose line and headers are given."""
+    try:
+        return int(head.split(None, 2)[1])
+    except (IndexError, ValueError) as error:
+        raise RuntimeFailure(f"Docker does not answer in HTTP: {head[:80]!r}") from error
+
+
 def _words(body: bytes) -> str:
     try:
         return str(json.loads(body)["message"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return body.decode(errors="replace").strip()

@@ -139,7 +139,10 @@ async def _to_the_end(reader: asyncio.StreamReader) -> bytes:
 async def _check(reader: asyncio.StreamReader) -> None:
     """Read status and headers; raise `StreamFailure` with the engine's words on a refusal."""
     head = await reader.readuntil(b"\r\n\r\n")
-    code = int(head.split(b" ", 2)[1])
+    try:
+        code = int(head.split(b" ", 2)[1])
+    except (IndexError, ValueError) as error:
+        raise StreamFailure(f"Docker does not answer in HTTP: {head[:80]!r}") from error
     if code < 400:  # noqa: PLR2004 - HTTP's errors begin there
         return
     text = await reader.read(_PIECE)
@@ -147,6 +150,6 @@ async def _check(reader: asyncio.StreamReader) -> None:
         message = str(
             cast(Any, json.loads(text[text.index(b"{") : text.rindex(b"}") + 1]))["message"]
         )
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         message = f"HTTP {code}"
     raise StreamFailure(message)

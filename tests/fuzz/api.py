@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from typing import Any
 
 from reconciler.apiserver.http import body, pages, patching, query, reading
 from reconciler.apiserver.http.connection import Connection
 from reconciler.apiserver.http.message import Reply, Request
 from reconciler.apiserver.registry.errors import StatusError
+from reconciler.apiserver.security import jwt
 from reconciler.apiserver.streaming.spdy import frames
 from reconciler.desired import yaml
 from reconciler.desired.limits import ReadLimits
@@ -17,6 +19,7 @@ from reconciler.model import kinds, quantity, schema, selector
 from reconciler.model.pod import Pod
 from reconciler.model.quantity import QuantityError
 from reconciler.model.selector import SelectorError
+from reconciler.model.token import validity
 from tests.fuzz.target import Target
 
 POD: dict[str, Any] = {
@@ -171,12 +174,22 @@ def spdy(data: bytes) -> None:
 
 
 _JSON = json.dumps(POD).encode()
+
+
+def token(data: bytes) -> None:
+    """A token of whoever asks: unsigned bytes, and claims of any form that are signed."""
+    with suppress(jwt.BadToken):
+        jwt.decode(data.decode("latin-1"), {"k": b"s"})
+    validity(data.decode("latin-1"))
+
+
 _SEEDS = (
     _JSON,
     b"apiVersion: v1\nkind: Pod\nmetadata: &m {name: p}\nspec: {containers: [*m]}\n",
     b"a in (b,c),!d,e=f",
     b"metadata.name=p,status.phase!=Running",
     b"1.5Gi",
+    jwt.encode({"iat": 1, "exp": 2}, "k", b"s").encode(),
     b'[{"op":"add","path":"/metadata/labels/x","value":"y"}]',
     b'{"spec":{"containers":[{"name":"c","$patch":"delete"}]}}',
     b"k8s\x00\x0a\x09\x0a\x02v1\x12\x03Pod\x12\x00",
@@ -187,6 +200,6 @@ _SEEDS = (
 TARGETS = {
     each.__name__: Target(each, _SEEDS)
     for each in (
-        json_body, yaml_body, protobuf_body, manifests, patches, words, connection, spdy,
+        json_body, yaml_body, protobuf_body, manifests, patches, words, token, connection, spdy,
     )
 }  # fmt: skip

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
+import tarfile
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -16,10 +19,11 @@ from reconciler.desired.age import AgeKeys
 from reconciler.desired.limits import ReadLimits
 from reconciler.desired.load import Loader
 from reconciler.desired.manifest import read_file
-from reconciler.kubelet import dockerapi, pullsecrets
+from reconciler.kubelet import dockerapi, dockerexec, dockerstream, pullsecrets
 from reconciler.kubelet.dockerstream import Raw
 from reconciler.kubelet.runtime import RuntimeFailure
 from reconciler.model.config import Secret
+from reconciler.model.streaming import StreamFailure
 from reconciler.proxy.dns.resolver import Resolver
 from reconciler.proxy.dns.zone import Settings, Zone
 from reconciler.source import semver
@@ -151,12 +155,18 @@ def _dns(data: bytes) -> None:
     _resolver().decide(data)
 
 
+_ANSWERS = (
+    dockerapi.container, dockerapi.image, dockerapi.volume, dockerapi.happened,
+    dockerapi.security_names,
+)  # fmt: skip
+
+
 def _docker(data: bytes) -> None:
     try:
         answer = json.loads(data)
     except (ValueError, RecursionError):
         return
-    for read in (dockerapi.container, dockerapi.image, dockerapi.volume, dockerapi.happened):
+    for read in _ANSWERS:
         try:
             read(answer)
         except RuntimeFailure:
@@ -183,6 +193,38 @@ def _stream(data: bytes) -> None:
             pass
 
     asyncio.run(read())
+
+
+def _docker_head(data: bytes) -> None:
+    """What begins an answer, as an exec and an attached stream read it."""
+
+    async def read() -> None:
+        reader = asyncio.StreamReader(limit=4096)
+        reader.feed_data(data)
+        reader.feed_eof()
+        async with dockerstream._bounded():
+            await dockerstream._check(reader)
+
+    with suppress(RuntimeFailure):
+        dockerexec._status(data)
+    dockerexec._words(data)
+    with suppress(StreamFailure):
+        asyncio.run(read())
+
+
+def _docker_file(data: bytes) -> None:
+    """A file of an image, as the engine packs it."""
+    with suppress(RuntimeFailure):
+        dockerapi.only_file([data[:600], data[600:]])
+
+
+def _packed() -> bytes:
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        member = tarfile.TarInfo("passwd")
+        member.size = 4
+        tar.addfile(member, io.BytesIO(b"a:b\n"))
+    return archive.getvalue()
 
 
 def _pull_secret(data: bytes) -> None:
@@ -221,6 +263,11 @@ TARGETS = {
         _docker, tuple(json.dumps(each).encode() for each in (CONTAINER, EVENT))
     ),
     "docker_stream": Target(_stream, (b"\1\0\0\0\0\0\0\3abc\2\0\0\0\0\0\0\1d",)),
+    "docker_head": Target(
+        _docker_head,
+        (b'HTTP/1.1 404 Not Found\r\n\r\n{"message":"no such"}', b"HTTP/1.0 200 OK\r\n\r\n"),
+    ),
+    "docker_file": Target(_docker_file, (_packed(),)),
     "pull_secret": Target(
         _pull_secret,
         (b'{"auths":{"https://registry.example/v1/":{"auth":"dTpw","username":"u"}}}',),
