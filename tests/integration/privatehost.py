@@ -80,6 +80,16 @@ class PrivateHost:
             self.engine.wait(30)
             self.engine = None
 
+    def kill_engine(self) -> None:
+        """End dockerd with -9; its containers go on until the next one starts.
+
+        Whoever calls has to reap what it leaves, where PID 1 does not.
+        """
+        assert self.engine is not None
+        self.engine.kill()
+        self.engine.wait(30)
+        self.engine = None
+
     def launch(self, manifests: Manifests) -> Daemon:
         """Start a daemon here."""
         daemon = Daemon(manifests.folder, self.folder, enter=self.enter)

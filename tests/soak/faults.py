@@ -42,6 +42,15 @@ def restart_engine(world: World, random: Random) -> None:
     world.host.start_engine()
 
 
+def kill_engine(world: World, random: Random) -> None:
+    """The engine is killed with -9, in the middle of something half of the time."""
+    if random.random() < 0.5:
+        remove_container(world, random)
+        time.sleep(random.random() / 2)
+    world.host.kill_engine()
+    world.host.start_engine()
+
+
 def freeze_engine(world: World, random: Random) -> None:
     """The engine hangs for some seconds."""
     assert world.host.engine is not None
@@ -93,7 +102,7 @@ FAULTS: Mapping[str, Fault] = {
     fault.__name__: fault
     for fault in (
         kill_container, remove_container, pause_container, restart_engine,
-        freeze_engine, fill_disk, kill_daemon, fight_with_kubectl, rescale, bad_commit,
+        kill_engine, freeze_engine, fill_disk, kill_daemon, fight_with_kubectl, rescale, bad_commit,
     )
 }  # fmt: skip
 GENTLE = ("kill_container", "remove_container", "fight_with_kubectl", "rescale", "bad_commit")

@@ -11,7 +11,7 @@ from tests.soak.faults import FAULTS, GENTLE
 from tests.soak.world import Sample, World, a_world
 
 _STORE_BOUND = 64 * 1024 * 1024
-_MORE_MEMORY, _MORE_DESCRIPTORS, _MORE_THREADS = 8 * 1024 * 1024, 12, 6
+_MORE_MEMORY, _MORE_DESCRIPTORS, _MORE_THREADS, _MORE_TASKS = 8 * 1024 * 1024, 12, 6, 40
 
 Say = Callable[[str], None]
 
@@ -49,6 +49,8 @@ def _more(before: Sample, after: Sample) -> list[str]:
         found.append(f"descriptors: {before.descriptors} to {after.descriptors}")
     if after.threads > before.threads + _MORE_THREADS:
         found.append(f"threads: {before.threads} to {after.threads}")
+    if after.tasks > before.tasks + _MORE_TASKS:
+        found.append(f"tasks: {before.tasks} to {after.tasks}")
     if after.store > _STORE_BOUND:
         found.append(f"the store has {after.store} bytes")
     return found

@@ -16,12 +16,13 @@ def test_a_world_that_is_broken_again_and_again_is_whole_again(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("after", "found"),
     [
-        (Sample(10**9, 0, 0, 0), "memory"),
-        (Sample(0, 0, 100, 0), "descriptors"),
-        (Sample(0, 0, 0, 100), "threads"),
-        (Sample(0, 10**9, 0, 0), "the store"),
+        (Sample(10**9, 0, 0, 0, 0), "memory"),
+        (Sample(0, 0, 100, 0, 0), "descriptors"),
+        (Sample(0, 0, 0, 100, 0), "threads"),
+        (Sample(0, 0, 0, 0, 100), "tasks"),
+        (Sample(0, 10**9, 0, 0, 0), "the store"),
     ],
 )
 def test_growth_would_be_found(after: Sample, found: str) -> None:
-    (told,) = _more(Sample(0, 0, 0, 0), after)
+    (told,) = _more(Sample(0, 0, 0, 0, 0), after)
     assert told.startswith(found)

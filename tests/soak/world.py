@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import time
 from collections import Counter
@@ -23,6 +24,7 @@ from tests.integration.harness import (
 )
 from tests.integration.images import BUSYBOX
 from tests.integration.privatehost import PrivateHost, private_host
+from tests.soak.reaper import adopting_orphans
 
 NAMESPACE = "soak"
 DISK = 512  # MiB
@@ -32,12 +34,13 @@ _GONE = (docker.errors.DockerException, OSError)
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What the daemon holds: bytes in memory and in its store, descriptors and threads."""
+    """What the daemon holds: bytes in memory and in its store, descriptors, threads, tasks."""
 
     memory: int
     store: int
     descriptors: int
     threads: int
+    tasks: int
 
 
 class World:
@@ -103,7 +106,15 @@ class World:
             store=sum(file.stat().st_size for file in store),
             descriptors=len(list((process / "fd").iterdir())),
             threads=int(status["Threads"]),
+            tasks=self._tasks(),
         )
+
+    def _tasks(self) -> int:
+        """Return how many tasks the daemon's event loop has."""
+        command = ("kubectl", f"--kubeconfig={self.config}", "get", "--raw", "/metrics")
+        found = re.search(r"^reconciler_tasks (\d+)$", self.host.run(*command), re.MULTILINE)
+        assert found is not None
+        return int(found[1])
 
     @property
     def pid(self) -> int:
@@ -146,7 +157,7 @@ def a_world(folder: Path) -> Iterator[World]:
     with image.open("wb") as file:
         file.truncate(DISK * 1024 * 1024)
     subprocess.run(["mkfs.ext4", "-q", "-F", image], check=True)
-    with private_host(disk=image) as host:
+    with adopting_orphans(), private_host(disk=image) as host:
         engine = Engine(f"unix://{host.folder}/docker.sock")
         world = World(host, engine, folder)
         try:
@@ -154,4 +165,5 @@ def a_world(folder: Path) -> Iterator[World]:
             yield world
         finally:
             engine.close()
-            assert world.daemon.clean() == []
+            left = world.daemon.clean()
+            assert left == [], f"left behind: {left}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import platform
 from collections import Counter
 
@@ -53,7 +54,7 @@ class Metrics:
         self._requests[method, code] += 1
 
     def text(self, connections: int, revision: int) -> str:
-        """Return the metrics in Prometheus' text format."""
+        """Return the metrics in Prometheus' text format. Called on the event loop."""
         lines = [
             "# HELP apiserver_request_total Requests answered, by verb and code.",
             "# TYPE apiserver_request_total counter",
@@ -69,5 +70,8 @@ class Metrics:
             "# HELP apiserver_storage_revision The newest revision of the store.",
             "# TYPE apiserver_storage_revision gauge",
             f"apiserver_storage_revision {revision}",
+            "# HELP reconciler_tasks Tasks of the daemon's event loop.",
+            "# TYPE reconciler_tasks gauge",
+            f"reconciler_tasks {len(asyncio.all_tasks())}",
         ]
         return "\n".join([*lines, ""])
