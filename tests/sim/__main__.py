@@ -8,7 +8,8 @@ import os
 import sys
 import time
 
-from tests.sim.history import History, drawn
+from tests.sim.draw import drawn
+from tests.sim.history import History
 from tests.sim.play import Verdict, play, sweep
 from tests.sim.shrink import shrunk
 

@@ -1,7 +1,9 @@
 """How processes reach the API: the daemon in itself, agents of other nodes over a network.
 
-Both are the real `LocalClient`; in between are the faults of a watch (late, cut, lost, twice) and,
-for agents, of requests: refused before they had an effect, or answered into nothing after it.
+Both are the real `LocalClient`; in between are the faults of a watch (late, cut, lost, twice), of
+an informer's list (refused, or late and so of a former state) and, for agents, of requests: refused
+before they had an effect, answered into nothing after it, or late, when what was read is stale; and
+a network that is away.
 """
 
 from __future__ import annotations
@@ -12,39 +14,55 @@ from random import Random
 from typing import Any
 
 from reconciler.apiserver.registry.registry import Registry
+from reconciler.apiserver.security.accounts import AccountTokens
 from reconciler.client.local import LocalClient
 from reconciler.client.protocol import ApiError, Expired, ObjectList, Propagation, WatchEvent
 from reconciler.model import kinds
+from reconciler.model.token import IssuedToken, TokenSpec
 from tests.sim.faults import Fault
+from tests.sim.laws import Laws
 from tests.sim.loop import PART, Process
 
 Take = Callable[[str, int], Fault | None]
 
 
 class WatchedClient(LocalClient):
-    """The daemon's own client. `deleting(part, kind, ...)` hears of each deletion asked for."""
+    """The daemon's own client. `laws` hear of each deletion asked for, and of what is watched."""
 
     def __init__(
         self,
         registry: Registry,
         take: Take,
         lag: Callable[[], float],
-        deleting: Callable[[str, type[Any], str, str, int | None], None],
-        seen: Callable[[object, type[Any], int], None],
+        laws: Laws,
+        tokens: AccountTokens | None,
     ) -> None:
-        super().__init__(registry)
-        self._take, self._lag, self._deleting, self._seen = take, lag, deleting, seen
+        super().__init__(registry, tokens)
+        self._take, self._lag, self._laws = take, lag, laws
+
+    async def list(
+        self, kind: type[Any], namespace: str = "", *, label_selector: str = ""
+    ) -> ObjectList[Any]:
+        found = await super().list(kind, namespace, label_selector=label_selector)
+        # Informers alone may be shown a former state: who else lists wants the present one.
+        if PART.get() == "informers":
+            fault = self._take(f"list.{kinds.of(kind).key_kind}", 0)
+            if fault and fault.effect == "refuse":
+                raise unavailable()
+            if fault:
+                await asyncio.sleep(fault.seconds)
+        return found
 
     async def watch(
         self, kind: type[Any], namespace: str = "", *, resource_version: str
     ) -> AsyncIterator[WatchEvent[Any]]:
-        point, watcher = f"watch.{kinds.of(kind).key_kind}", object()
-        self._seen(watcher, kind, int(resource_version))
+        name, watcher = kinds.of(kind).key_kind, object()
+        self._laws.watched(watcher, kind, int(resource_version))
         async for event in super().watch(kind, namespace, resource_version=resource_version):
-            self._seen(watcher, kind, int(event.object.metadata.resource_version))
+            self._laws.watched(watcher, kind, int(event.object.metadata.resource_version))
             if lag := self._lag():
                 await asyncio.sleep(lag)
-            fault = self._take(point, 0)
+            fault = self._take(f"watch.{name}.{event.type}", 0)
             effect = fault.effect if fault else ""
             if effect == "cut":
                 raise Expired("a fault of the simulation")
@@ -66,7 +84,7 @@ class WatchedClient(LocalClient):
         grace_period_seconds: int | None = None,
         propagation: Propagation | None = None,
     ) -> None:
-        self._deleting(PART.get(), kind, name, namespace, grace_period_seconds)
+        self._laws.deleting(PART.get(), kind, name, namespace, grace_period_seconds)
         await super().delete(
             kind,
             name,
@@ -78,23 +96,43 @@ class WatchedClient(LocalClient):
 
 
 class Wire:
-    """The network between agents and the daemon; what is under way when the daemon dies fails."""
+    """The network between agents and the daemon; what is under way when one of them dies fails."""
 
     def __init__(self) -> None:
         self.served: tuple[Process, LocalClient] | None = None
+        self._severed: set[str] = set()
         self._answers: dict[asyncio.Future[Any], Process] = {}
         self._watches: list[tuple[asyncio.Queue[Any], Process]] = []
+
+    def reached_by(self, caller: Process) -> tuple[Process, LocalClient] | None:
+        """Return the daemon that `caller` reaches now."""
+        return None if caller.name in self._severed else self.served
 
     def cut(self) -> None:
         """The daemon is gone: every caller hears of it."""
         self.served = None
-        answers, self._answers = self._answers, {}
-        for answer, caller in answers.items():
-            if not answer.done() and caller.alive:
-                caller.context.copy().run(answer.set_exception, unavailable())
+        self._drop(lambda _caller: True)
+
+    def sever(self, number: int) -> None:
+        """Let the agent of a node reach nobody."""
+        self._severed.add(f"node{number}")
+        self._drop(lambda caller: caller.name in self._severed)
+
+    def mend(self, number: int) -> None:
+        self._severed.discard(f"node{number}")
+
+    def _drop(self, lost: Callable[[Process], bool]) -> None:
+        for answer, caller in list(self._answers.items()):
+            if lost(caller):
+                del self._answers[answer]
+                if not answer.done() and caller.alive:
+                    caller.context.copy().run(answer.set_exception, unavailable())
         watches, self._watches = self._watches, []
         for queue, caller in watches:
-            caller.context.copy().run(queue.put_nowait, None)
+            if lost(caller):
+                caller.context.copy().run(queue.put_nowait, None)
+            else:
+                self._watches.append((queue, caller))
 
     def expect(self, answer: asyncio.Future[Any], caller: Process) -> None:
         self._answers[answer] = caller
@@ -117,9 +155,10 @@ class RemoteClient:
     async def _ask(self, verb: str, ask: Callable[[LocalClient], Awaitable[Any]]) -> Any:
         fault = self._take(f"api.{verb}", self._node)
         await asyncio.sleep(self._random.expovariate(500))
-        if self._wire.served is None or (fault and fault.effect == "refuse"):
+        served = self._wire.reached_by(self._process)
+        if served is None or (fault and fault.effect == "refuse"):
             raise unavailable()
-        daemon, client = self._wire.served
+        daemon, client = served
         answer = self._loop.create_future()
         self._wire.expect(answer, self._process)
         part = PART.get()
@@ -134,6 +173,8 @@ class RemoteClient:
                 error = raised
             if fault and fault.effect == "lost":
                 error = unavailable()
+            if fault and fault.effect == "late":
+                await asyncio.sleep(fault.seconds)
             if self._wire.arrived(answer) and self._process.alive:
                 self._process.context.copy().run(_answer, answer, result, error)
 
@@ -153,9 +194,10 @@ class RemoteClient:
     async def watch(
         self, kind: type[Any], namespace: str = "", *, resource_version: str
     ) -> AsyncIterator[WatchEvent[Any]]:
-        if self._wire.served is None:
+        served = self._wire.reached_by(self._process)
+        if served is None:
             raise unavailable()
-        daemon, client = self._wire.served
+        daemon, client = served
         queue: asyncio.Queue[Any] = asyncio.Queue()
         self._wire.watch(queue, self._process)
 
@@ -189,6 +231,11 @@ class RemoteClient:
 
     async def delete(self, kind: type[Any], name: str, namespace: str = "", **options: Any) -> None:
         await self._ask("delete", lambda client: client.delete(kind, name, namespace, **options))
+
+    async def request_token(self, account: str, namespace: str, spec: TokenSpec) -> IssuedToken:
+        return await self._ask(
+            "token", lambda client: client.request_token(account, namespace, spec)
+        )
 
 
 def unavailable() -> ApiError:

@@ -17,6 +17,8 @@ from tests.sim.history import (
     GitAway,
     Hand,
     Kill,
+    NetAway,
+    NewKey,
     Reboot,
     Stop,
     What,
@@ -63,19 +65,29 @@ class Deeds:
     @perform.register
     def _(self, what: Crash) -> None:
         world = self._world
-        world.loop.after_steps(what.steps, lambda: world.crash(what.node, what.away))
+        world.loop.after_steps(what.steps, lambda: world.processes.crash(what.node, what.away))
 
     @perform.register
     def _(self, what: Stop) -> None:
-        self._world.stop(what.away)
+        self._world.processes.stop(what.away)
 
     @perform.register
     def _(self, what: Reboot) -> None:
-        self._world.reboot(what.node, what.away)
+        self._world.processes.reboot(what.node, what.away)
 
     @perform.register
     def _(self, what: EngineAway) -> None:
         self._world.engine_away(what.node, what.seconds)
+
+    @perform.register
+    def _(self, what: NetAway) -> None:
+        self._world.network_away(what.node, what.seconds)
+
+    @perform.register
+    def _(self, _: NewKey) -> None:
+        keys = self._world.disk.keys
+        keys.insert(0, f"k{int(keys[0][1:]) + 1}")
+        self._world.trouble(f"the store's keys are {keys}")
 
     @perform.register
     def _(self, what: GitAway) -> None:

@@ -40,7 +40,7 @@ class Driver:
             self._deeds.perform(steps[0].what)
             steps = steps[1:]
         for number in range(len(world.hosts)):
-            world.start(number)
+            world.processes.start(number)
         own = asyncio.create_task(hands.make_own(world))
         for step in steps:
             await asyncio.sleep(max(0.0, step.at - world.loop.time()))
@@ -57,6 +57,8 @@ class Driver:
         world.faults.clear()
         world.loop.after_steps(0, None)
         world.disk.full = world.remote.away = False
+        for number in range(len(world.hosts)):
+            world.wire.mend(number)
         world.trace.note("* peace")
         if not deeds.tree.healthy or deeds.rewritten or goal.given_up(world):
             deeds.push(manifests.healed(deeds.tree))
@@ -72,16 +74,16 @@ class Driver:
             if now - pushed > _ASK_AGAIN and goal.given_up(world):
                 pushed = now
                 deeds.push(manifests.healed(deeds.tree))
-            if deeds.rewritten and now - asked > _ASK_AGAIN and world.plane is not None:
+            if deeds.rewritten and now - asked > _ASK_AGAIN and world.processes.plane is not None:
                 asked = now
                 world.laws.asked = True
-                world.plane.trigger()
+                world.processes.plane.trigger()
             await asyncio.sleep(_LOOK)
 
     async def _stay(self, declared: list[Manifest]) -> None:
         """See that nothing more happens, and that what was reached stays."""
         world = self._world
-        while world.loop.time() - world.started < _SETTLED:  # noqa: ASYNC110 - time is virtual
+        while world.loop.time() - world.processes.started < _SETTLED:  # noqa: ASYNC110 - time is virtual
             await asyncio.sleep(_LOOK)
         await asyncio.sleep(_SETTLED)
         before = world.effects

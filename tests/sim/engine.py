@@ -14,7 +14,7 @@ stop waiting, at each of these points. Effects of a fault of a call:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextvars import Context
 from random import Random
 from typing import Any, Literal
@@ -273,9 +273,9 @@ class EngineFace:
             "docker", "disk_usage", lambda: self._host.engine.disk_usage(container)
         )
 
-    async def image_file(self, name: str, path: str) -> bytes:
+    async def image_file(self, name: str, path: str, labels: Mapping[str, str]) -> bytes:
         return await self._call(
-            "docker", "image_file", lambda: self._host.engine.image_file(name, path)
+            "docker", "image_file", lambda: self._host.engine.image_file(name, path, labels)
         )
 
     async def logs(self, container: str, *, tail: int) -> bytes:

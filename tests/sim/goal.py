@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from reconciler.controllers.podstate import controller_of, is_ready
 from reconciler.kubelet.labels import MANAGED
 from reconciler.model.endpointslice import EndpointSlice, service_of
 from reconciler.model.gitops import Source
+from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.model.node import Node
 from reconciler.model.pod import Pod
 from reconciler.model.replication import ReplicationController
+from reconciler.model.retirement import UNDELETED
 from reconciler.model.service import Endpoints, Service
+from reconciler.model.token import validity
 from reconciler.proxy import rules
 from reconciler.sync.identity import source_of
 from reconciler.sync.live import followed_kinds
@@ -24,7 +28,7 @@ from tests.sim.world import World
 
 def missing(world: World, declared: list[Manifest]) -> Iterator[str]:
     """Yield what is not as it must be."""
-    if world.plane is None or len(world.running) < len(world.hosts):
+    if world.processes.plane is None or len(world.processes.running) < len(world.hosts):
         yield "not every process runs"
         return
     yield from _source(world)
@@ -34,10 +38,28 @@ def missing(world: World, declared: list[Manifest]) -> Iterator[str]:
     yield from _endpoints(world)
     for host in world.hosts:
         yield from _host(world, host)
+    yield from _informers(world)
+
+
+def _informers(world: World) -> Iterator[str]:
+    """Yield what an informer shows otherwise than it is."""
+    registry = world.processes.plane.registry
+    for number, informers in world.processes.informers.items():
+        for kind, informer in informers._made.items():
+            shown, there = _versions(informer.items()), _versions(registry.list(kind))
+            if kind is Node:  # whose heart beats meanwhile
+                shown, there = dict.fromkeys(shown), dict.fromkeys(there)
+            if shown != there:
+                odd = sorted(dict(shown.items() ^ there.items()))
+                yield f"the informer of {kind.__name__} on node{number} is wrong about {odd}"
+
+
+def _versions(objects: Iterable[KubeObject]) -> dict[ObjectKey, str]:
+    return {obj.key: obj.metadata.resource_version for obj in objects}
 
 
 def _source(world: World) -> Iterator[str]:
-    (source,) = world.plane.registry.list(Source) or [None]
+    (source,) = world.processes.plane.registry.list(Source) or [None]
     head = world.remote.head
     if source is None:
         yield "there is no source"
@@ -50,16 +72,16 @@ def _source(world: World) -> Iterator[str]:
 
 def given_up(world: World) -> bool:
     """Say whether the head failed, by the faults it met: then it takes a new commit."""
-    if world.plane is None:
+    if world.processes.plane is None:
         return False
     return any(
         source.status.phase in ("RolledBack", "Failed", "Rejected")
-        for source in world.plane.registry.list(Source)
+        for source in world.processes.plane.registry.list(Source)
     )
 
 
 def _nodes(world: World) -> Iterator[str]:
-    nodes = world.plane.registry.list(Node)
+    nodes = world.processes.plane.registry.list(Node)
     ready = [
         node.metadata.name for node in nodes
         if not node.spec.taints
@@ -70,7 +92,7 @@ def _nodes(world: World) -> Iterator[str]:
 
 
 def _objects(world: World, declared: list[Manifest]) -> Iterator[str]:
-    registry = world.plane.registry
+    registry = world.processes.plane.registry
     live = {tuple(obj.key): obj for kind in followed_kinds() for obj in registry.list(kind)}
     wanted = set()
     for manifest in declared:
@@ -82,7 +104,7 @@ def _objects(world: World, declared: list[Manifest]) -> Iterator[str]:
         elif path := _differs(manifest, live[key].to_dict()):
             yield f"{key} differs at {path}"
     for key, obj in live.items():
-        if source_of(obj) and key not in wanted:
+        if source_of(obj) and key not in wanted and UNDELETED not in obj.metadata.annotations:
             yield f"{key} is there and not declared"
     homes = {name for kind, _, name in live if kind == "Namespace"} | {"", "default", "kube-system"}
     for key in live:
@@ -114,12 +136,14 @@ def _differs(wanted: Any, found: Any, path: str = "") -> str:
 
 
 def _pods(world: World, declared: list[Manifest]) -> Iterator[str]:
-    pods = world.plane.registry.list(Pod)
-    controllers = world.plane.registry.list(ReplicationController)
+    pods = world.processes.plane.registry.list(Pod)
+    controllers = world.processes.plane.registry.list(ReplicationController)
     for pod in pods:
         if not is_ready(pod) or pod.metadata.deletion_timestamp is not None:
             yield f"pod {pod.metadata.name} is not ready"
         owner = controller_of(pod.metadata)
+        if owner is not None and owner.uid not in {rc.metadata.uid for rc in controllers}:
+            yield f"pod {pod.metadata.name} has outlived its controller"
         if (
             owner is None
             and pod.metadata.name != "lone"
@@ -142,8 +166,8 @@ def _pods(world: World, declared: list[Manifest]) -> Iterator[str]:
 
 
 def _endpoints(world: World) -> Iterator[str]:
-    pods = world.plane.registry.list(Pod)
-    for service in world.plane.registry.list(Service):
+    pods = world.processes.plane.registry.list(Pod)
+    for service in world.processes.plane.registry.list(Service):
         if not service.spec.selector:
             continue
         meta = service.metadata
@@ -152,7 +176,11 @@ def _endpoints(world: World) -> Iterator[str]:
             if p.metadata.namespace == meta.namespace
             and service.spec.selector.items() <= p.metadata.labels.items()
         )  # fmt: skip
-        found = [e for e in world.plane.registry.list(Endpoints) if e.key[1:] == service.key[1:]]
+        found = [
+            e
+            for e in world.processes.plane.registry.list(Endpoints)
+            if e.key[1:] == service.key[1:]
+        ]
         listed = sorted(a.ip for e in found for s in e.subsets for a in s.addresses)
         if listed != chosen:
             yield f"endpoints of {meta.name} are {listed}, not {chosen}"
@@ -160,7 +188,11 @@ def _endpoints(world: World) -> Iterator[str]:
 
 def _host(world: World, host: Host) -> Iterator[str]:
     name = f"node{host.number}"
-    pods = {p.metadata.uid: p for p in world.plane.registry.list(Pod) if p.spec.node_name == name}
+    pods = {
+        p.metadata.uid: p
+        for p in world.processes.plane.registry.list(Pod)
+        if p.spec.node_name == name
+    }
     ours = [c for c in host.engine.containers() if MANAGED in c.state.labels]
     if not any(c.state.name == "theirs" for c in host.engine.containers()):
         yield f"{name}: the foreign container is gone"
@@ -180,15 +212,28 @@ def _host(world: World, host: Host) -> Iterator[str]:
     if host.kernel != _rules(world, host) or host.kernel_foreign:
         yield f"{name}: the kernel's rules are not those of the services"
     folder = world.folder / name
+    yield from _tokens(world, folder, pods.values())
     for place in (folder / "state" / "pods", folder / "run" / "pods"):
         strays = {entry.name for entry in place.iterdir()} - pods.keys() if place.exists() else ()
         if strays:
             yield f"{name}: folders of {sorted(strays)} are left"
 
 
+def _tokens(world: World, folder: Path, pods: Iterable[Pod]) -> Iterator[str]:
+    """Yield the pods whose account's token is not to be believed now."""
+    if not world.history.accounts:
+        return
+    now = world.clock.now().timestamp()
+    for pod in pods:
+        found = [*folder.glob(f"*/pods/{pod.metadata.uid}/volumes/*/*/token")]
+        known = [validity(file.read_text()) for file in found]
+        if not any(each is not None and now < each.expires for each in known):
+            yield f"pod {pod.metadata.name} has no token that is valid"
+
+
 def _rules(world: World, host: Host) -> set[rules.Element]:
     """Return what the node's table must hold, compiled from nothing but the objects."""
-    registry = world.plane.registry
+    registry = world.processes.plane.registry
     cidr = ipaddress.IPv4Network(f"10.244.{host.number}.0/24")
     node = rules.Node(f"node{host.number}", cidr, f"192.0.2.{host.number + 1}")
     slices: dict[str, list[EndpointSlice]] = {}

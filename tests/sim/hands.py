@@ -7,12 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 from reconciler.app import ControlPlane
-from reconciler.client.protocol import ApiError, Client
+from reconciler.client.protocol import ApiError, Client, Propagation
 from reconciler.model.config import ConfigMap
 from reconciler.model.meta import KubeObject, ObjectMeta
 from reconciler.model.pod import Pod
 from reconciler.model.replication import ReplicationController
-from reconciler.model.service import Endpoints, Service
+from reconciler.model.retirement import REMOVE_AT, UNDELETED, is_retired
+from reconciler.model.service import Endpoints, Service, ServicePort, ServiceSpec
+from reconciler.sync.live import followed_kinds
 from tests.sim.world import World
 
 OWN = "by-hand"
@@ -29,7 +31,14 @@ _KINDS: dict[str, type[KubeObject]] = {
     "delete-controller": ReplicationController,
     "scale": ReplicationController,
     "edit-image": ReplicationController,
+    "delete-waiting": ReplicationController,
+    "hold-config": ConfigMap,
+    "hold-controller": ReplicationController,
 }
+_HOLD = "example.com/hold"
+"""The finalizer of somebody who takes it off again after a while."""
+
+_HELD = 20.0
 
 
 async def make_own(world: World) -> None:
@@ -47,7 +56,7 @@ async def make_own(world: World) -> None:
 
 async def ask(world: World, request: Callable[[ControlPlane], Any]) -> Any:
     """Have the daemon serve a request; one that is away, or dies meanwhile, answers None."""
-    process, plane = world.running.get(0), world.plane
+    process, plane = world.processes.running.get(0), world.processes.plane
     if process is None or plane is None:
         return None
     task = world.loop.create_task(request(plane), context=process.context.copy())
@@ -63,31 +72,96 @@ async def act(world: World, word: str, pick: int) -> None:
         return
     try:
         await ask(world, lambda plane: _act(world, plane, word, pick))
+        if word.startswith("hold"):
+            await _release(world, _KINDS[word])
     except ApiError as error:
         world.trace.note(f"by hand: {error.reason}")
 
 
 async def _act(world: World, plane: ControlPlane, word: str, pick: int) -> None:
-    if word == "make-config":
-        made = ConfigMap(metadata=ObjectMeta(name=f"made-{pick}", namespace="default"))
-        await plane.client.create(made, manager=_KUBECTL)
-        return
+    match word:
+        case "make-config":
+            made = ConfigMap(metadata=ObjectMeta(name=f"made-{pick}", namespace="default"))
+            await plane.client.create(made, manager=_KUBECTL)
+        case "make-service":
+            await plane.client.create(_service(pick), manager=_KUBECTL)
+        case "undelete":
+            await _undelete(plane)
+        case _:
+            await _change(world, plane, word, pick)
+
+
+async def _change(world: World, plane: ControlPlane, word: str, pick: int) -> None:
     kind = _KINDS[word]
     found = [each for each in plane.registry.list(kind) if each.metadata.name != OWN]
     if not found:
         return
     chosen = found[pick % len(found)]
     if word.startswith("delete"):
+        await _delete(world, plane.client, chosen, waiting=word == "delete-waiting")
+    elif word.startswith("hold"):
+        held = chosen.metadata.replace(finalizers=(*chosen.metadata.finalizers, _HOLD))
+        await plane.client.update(chosen.replace(metadata=held), manager=_KUBECTL)
         await _delete(world, plane.client, chosen)
     else:
         await plane.client.update(_edited(chosen, word, pick), manager=_KUBECTL)
 
 
-async def _delete(world: World, client: Client, chosen: KubeObject) -> None:
+async def _delete(
+    world: World, client: Client, chosen: KubeObject, *, waiting: bool = False
+) -> None:
     meta = chosen.metadata
     if world.laws.always_declared is not None:
         world.laws.always_declared.discard((chosen.kind, meta.namespace, meta.name))
-    await client.delete(type(chosen), meta.name, meta.namespace)
+    propagation: Propagation | None = "Foreground" if waiting else None
+    await client.delete(type(chosen), meta.name, meta.namespace, propagation=propagation)
+
+
+def _service(pick: int) -> Service:
+    return Service(
+        metadata=ObjectMeta(name=f"made-{pick}", namespace="default"),
+        spec=ServiceSpec(type="NodePort", ports=(ServicePort(port=80),)),
+    )
+
+
+async def _undelete(plane: ControlPlane) -> None:
+    """Bring back everything that rests, as `reconciler undelete --all` does."""
+    for kind in followed_kinds():
+        for obj in plane.registry.list(kind):
+            if is_retired(obj):
+                notes = dict(obj.metadata.annotations)
+                del notes[REMOVE_AT]
+                meta = obj.metadata.replace(annotations={**notes, UNDELETED: "by hand"})
+                await plane.client.update(obj.replace(metadata=meta), manager=_KUBECTL)
+
+
+async def _release(world: World, kind: type[KubeObject]) -> None:
+    """Take the finalizer off again; whoever put it there does not give up."""
+    await asyncio.sleep(_HELD)
+    while True:
+        try:
+            await ask(world, lambda plane: _let_go(plane, kind))
+        except ApiError:
+            await asyncio.sleep(3)
+            continue
+        if _is_free(world, kind):
+            return
+        await asyncio.sleep(3)
+
+
+async def _let_go(plane: ControlPlane, kind: type[KubeObject]) -> None:
+    for obj in plane.registry.list(kind):
+        rest = tuple(each for each in obj.metadata.finalizers if each != _HOLD)
+        if rest != obj.metadata.finalizers:
+            freed = obj.replace(metadata=obj.metadata.replace(finalizers=rest))
+            await plane.client.update(freed, manager=_KUBECTL)
+
+
+def _is_free(world: World, kind: type[KubeObject]) -> bool:
+    plane = world.processes.plane
+    return plane is not None and not any(
+        _HOLD in obj.metadata.finalizers for obj in plane.registry.list(kind)
+    )
 
 
 def _edited(obj: Any, word: str, pick: int) -> Any:

@@ -6,9 +6,7 @@ first breach ends the history.
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -18,43 +16,16 @@ from reconciler.kubelet.podnetwork import link_name
 from reconciler.kubelet.roster import spec_hash
 from reconciler.kubelet.runtime import Container
 from reconciler.model import kinds
+from reconciler.model.meta import ObjectKey
 from reconciler.model.pod import Pod
+from reconciler.model.retirement import REMOVE_AT
 from reconciler.store.protocol import Change, Event
 from tests.sim.engine import Host
-from tests.sim.manifests import SECRET
+from tests.sim.facts import SECRETS, ControllerFacts, PodFacts, pod_facts
+from tests.sim.storelaws import StoreLaws
 
 _ASKED = (137, 143)
 """Exit codes of a container that was told to end."""
-
-_SECRETS = (SECRET, b64encode(SECRET.encode()).decode())
-_SECRET_BYTES = tuple(each.encode() for each in _SECRETS)
-
-
-class Broken(Exception):
-    """A law does not hold."""
-
-
-@dataclass(slots=True)
-class PodFacts:
-    """What the laws know of a pod that is in the store."""
-
-    name: str
-    uid: str
-    node: str
-    owner: str
-    terminating: bool
-    over: bool
-    ready: bool
-    value: bytes
-
-
-@dataclass(slots=True)
-class ControllerFacts:
-    uid: str
-    replicas: int
-    surge: int
-    unavailable: int
-    since: float
 
 
 class Laws:
@@ -63,45 +34,40 @@ class Laws:
     def __init__(self, now: Callable[[], float], broken: Callable[[str], None]) -> None:
         self._now, self._tell = now, broken
         self.hosts: list[Host] = []
-        self.revision = 0
+        self._store = StoreLaws(self.broken)
         self.pods: dict[tuple[str, str], PodFacts] = {}
-        self.uids: dict[str, tuple[str, str, str]] = {}
         self.controllers: dict[str, list[ControllerFacts]] = {}
         self.namespaces: dict[str, bool] = {}
         self.unready_nodes: set[str] = set()
         self.always_declared: set[tuple[str, str, str]] | None = None
         self.troubled = 0.0
+        self.keep = 0.0
+        self._resting: set[tuple[str, str]] = set()
         self.cluster_ips: dict[tuple[str, str], str] = {}
+        self.node_ports: dict[tuple[str, str], set[int]] = {}
         self.applied = ""
         self.asked = False
         self.sound: Callable[[str], bool] = lambda _revision: True
         self.related: Callable[[str, str], bool] = lambda _old, _new: True
-        self._changes: dict[str, list[int]] = {}
-        self._watchers: dict[object, tuple[str, int]] = {}
 
     def broken(self, law: str, what: str) -> None:
         self._tell(f"{law}: {what}")
 
-    def written(self, event: Event) -> None:
-        """See a durable change."""
-        record = event.record
-        if record.revision <= self.revision:
-            self.broken("revisions grow", f"{record.key} at {record.revision}")
-        self.revision = record.revision
-        kind, namespace, name = record.key
-        self._changes.setdefault(kind, []).append(record.revision)
-        if kind != "Secret" and any(each in record.value for each in _SECRET_BYTES):
-            self.broken("secrets stay secret", f"{record.key} has one")
-        gone = event.change is Change.DELETED
-        if kind in ("Event", "ProxyState.gitops.reconciler.dev"):
+    def written(self, event: Event, expected: int | None) -> None:
+        """See a durable change, whose writer had read the revision `expected`."""
+        self._store.written(event, expected)
+        if event.record.key.kind in ("Event", "ProxyState.gitops.reconciler.dev"):
             return
-        body = orjson.loads(record.value)
-        uid = body["metadata"].get("uid", "")
-        if gone:
-            self.uids.pop(uid, None)
-        else:
-            self.uids[uid] = (kind, namespace, name)
+        body = orjson.loads(event.record.value)
+        gone = event.change is Change.DELETED
+        if gone and body["metadata"].get("finalizers"):
+            self.broken("finalizers hold an object", f"{event.record.key} is gone")
         self._look_at(event, body, gone=gone)
+
+    def sealed(self, key: ObjectKey, row: bytes) -> None:
+        """See what lies on the disk for a durable change."""
+        if any(each.encode() in row for each in SECRETS):
+            self.broken("secrets stay secret", f"{key} lies on the disk in plain text")
 
     def _look_at(self, event: Event, body: dict[str, Any], *, gone: bool) -> None:
         kind, namespace, name = event.record.key
@@ -110,6 +76,8 @@ class Laws:
                 self._pod(event, body, gone=gone)
             case "ReplicationController":
                 self._controller(body, gone=gone)
+                rests = REMOVE_AT in body["metadata"].get("annotations", {})
+                (self._resting.add if rests else self._resting.discard)((namespace, name))
             case "Namespace":
                 self.namespaces[name] = "deletionTimestamp" in body["metadata"]
             case "Node":
@@ -120,21 +88,8 @@ class Laws:
                 self._source(body)
 
     def watched(self, watcher: object, kind: type[Any], revision: int) -> None:
-        """See what a watcher gets: its first call says from where, each other one is an event."""
-        name = kinds.of(kind).key_kind
-        known = self._watchers.get(watcher)
-        changes = self._changes.get(name, [])
-        if known is None:
-            place = len(changes)
-            while place and changes[place - 1] > revision:
-                place -= 1
-            self._watchers[watcher] = (name, place)
-            return
-        place = known[1]
-        if place >= len(changes) or changes[place] != revision:
-            wanted = changes[place] if place < len(changes) else None
-            self.broken("each change once and in order", f"{name} {revision}, expected {wanted}")
-        self._watchers[watcher] = (name, place + 1)
+        """See what a watcher gets: see `StoreLaws.watched`."""
+        self._store.watched(watcher, kind, revision)
 
     def _node(self, name: str, body: dict[str, Any]) -> None:
         conditions = body.get("status", {}).get("conditions", [])
@@ -143,12 +98,21 @@ class Laws:
 
     def _service(self, key: tuple[str, str], body: dict[str, Any], *, gone: bool) -> None:
         self.cluster_ips.pop(key, None)
-        address = body["spec"].get("clusterIP", "")
-        if gone or address in ("", "None"):
+        self.node_ports.pop(key, None)
+        if gone:
             return
-        if address in self.cluster_ips.values():
+        address = body["spec"].get("clusterIP", "")
+        if address not in ("", "None") and address in self.cluster_ips.values():
             self.broken("no address used twice", f"{address} of service {key}")
-        self.cluster_ips[key] = address
+        ports = {port["nodePort"] for port in body["spec"]["ports"] if port.get("nodePort")}
+        if taken := ports & self._taken_ports():
+            self.broken("no address used twice", f"node port {taken} of service {key}")
+        if address not in ("", "None"):
+            self.cluster_ips[key] = address
+        self.node_ports[key] = ports
+
+    def _taken_ports(self) -> set[int]:
+        return set().union(*self.node_ports.values())
 
     def _source(self, body: dict[str, Any]) -> None:
         """What is applied builds on what was, or is an earlier state of it, unless asked for."""
@@ -166,7 +130,7 @@ class Laws:
         if gone:
             self._released(self.pods.pop(key, None))
             return
-        facts = _pod_facts(body, value)
+        facts = pod_facts(body, value)
         before = self.pods.get(key)
         if before is not None and before.ready and not facts.ready:
             self._check_unready(before, facts)
@@ -178,6 +142,8 @@ class Laws:
         """A pod whose containers run on may lose its readiness to its probe and node only."""
         if now.terminating or now.uid != before.uid or now.node in self.unready_nodes:
             return
+        if now.stopped:
+            return
         spec = orjson.loads(now.value)["spec"]["containers"]
         if any(
             c.get("readinessProbe", {}).get("exec", {}).get("command") == ["false"] for c in spec
@@ -185,6 +151,8 @@ class Laws:
             return
         told = {s["containerID"] for s in orjson.loads(before.value)["status"]["containerStatuses"]}
         ours = [c for h in self.hosts for c in h.engine.containers() if c.pod.uid == now.uid]
+        if any(c.running and not c.is_sandbox and self._outdated(c, now) for c in ours):
+            return  # it is about to be replaced, and is taken off before
         running = {f"docker://{c.id}" for c in ours if c.running}
         if told <= running and any(c.is_sandbox and c.running for c in ours):
             self.broken("what serves is not cut off", f"{now.name} is unready, its containers run")
@@ -195,7 +163,7 @@ class Laws:
             return
         recent = [v for v in versions if v is versions[-1] or v.since > self._now() - 20]
         most = max(v.replicas + v.surge for v in recent)
-        active = [p for p in self.pods.values() if p.owner == made.owner and _active(p)]
+        active = [p for p in self.pods.values() if p.owner == made.owner and p.active]
         if len(active) > most:
             names = sorted(pod.name for pod in active)
             self.broken("never more pods than surge allows", f"{names}, at most {most}")
@@ -228,6 +196,8 @@ class Laws:
                 key = (what, namespace, name)
                 if what != "Pod" and key in (self.always_declared or ()):
                     self.broken("nothing deleted that no rule deletes", f"sync deletes {key}")
+                if what == "ReplicationController" and self.keep and key[1:] not in self._resting:
+                    self.broken("what is pruned rests first", f"sync deletes {key}")
             case "replication":
                 self._rolled(self.pods.get((namespace, name)))
             case "namespace":
@@ -250,7 +220,7 @@ class Laws:
         if not versions or self._now() - versions[-1].since < 1:
             return
         now = versions[-1]
-        ready = [p for p in self.pods.values() if p.owner == pod.owner and _active(p) and p.ready]
+        ready = [p for p in self.pods.values() if p.owner == pod.owner and p.active and p.ready]
         if len(ready) - 1 < now.replicas - now.unavailable:
             text = f"{pod.name} is deleted, {len(ready)} are ready, {now.replicas} wanted"
             self.broken("never fewer ready than unavailable allows", text)
@@ -277,7 +247,7 @@ class Laws:
             return
         if what == "create":
             spec = repr(host.engine.spec_of(state.id))
-            if any(each in spec for each in _SECRETS):
+            if any(each in spec for each in SECRETS):
                 self.broken("secrets stay secret", f"{state.name}'s engine spec has one")
         if what == "die" and state.exit_code not in _ASKED:
             self.troubled = self._now()
@@ -310,7 +280,7 @@ class Laws:
         if container is None or not container.running:
             return
         pod = self.pods.get((container.pod.namespace, container.pod.name))
-        if pod is None or pod.uid != container.pod.uid or pod.terminating or pod.over:
+        if pod is None or pod.uid != container.pod.uid or not pod.active or pod.stopped:
             return
         boxes = [
             c for c in host.engine.containers()
@@ -331,25 +301,5 @@ class Laws:
 
     def told(self, line: str) -> None:
         """See a line of the log."""
-        if any(each in line for each in _SECRETS):
+        if any(each in line for each in SECRETS):
             self.broken("secrets stay secret", f"the log says {line[:200]}")
-
-
-def _active(pod: PodFacts) -> bool:
-    return not pod.terminating and not pod.over
-
-
-def _pod_facts(body: dict[str, Any], value: bytes) -> PodFacts:
-    meta, status = body["metadata"], body.get("status", {})
-    owners = [o["uid"] for o in meta.get("ownerReferences", []) if o.get("controller")]
-    conditions = status.get("conditions", [])
-    return PodFacts(
-        name=meta["name"],
-        uid=meta["uid"],
-        node=body["spec"].get("nodeName", ""),
-        owner=owners[0] if owners else "",
-        terminating="deletionTimestamp" in meta,
-        over=status.get("phase") in ("Succeeded", "Failed"),
-        ready=any(c["type"] == "Ready" and c["status"] == "True" for c in conditions),
-        value=value,
-    )

@@ -23,6 +23,8 @@ PROCESS: ContextVar[Process | None] = ContextVar("process", default=None)
 PART: ContextVar[str] = ContextVar("part", default="")
 
 _CANCELLED_MANY = 256
+_AT_ONCE = 20_000
+"""More steps than are ever taken without time passing: a program that spins ends there."""
 
 
 class Stuck(Exception):
@@ -71,6 +73,7 @@ class SimLoop(asyncio.BaseEventLoop):
         self._dead: list[asyncio.Task[Any]] = []
         self._alarm: tuple[int, Callable[[], None]] | None = None
         self.steps = 0
+        self._instant = 0
         self.limit = limit
         self.faults: list[str] = []
         self.set_task_factory(_make_task)
@@ -134,7 +137,7 @@ class SimLoop(asyncio.BaseEventLoop):
             return
         self.steps += 1
         handle._run()
-        if self.steps > self.limit:
+        if self.steps > self.limit or self.steps - self._instant > _AT_ONCE:
             raise Stuck(f"{self.steps} steps were taken by {self._now:.3f} s")
         if self._alarm is not None and self.steps >= self._alarm[0]:
             (_, callback), self._alarm = self._alarm, None
@@ -147,7 +150,8 @@ class SimLoop(asyncio.BaseEventLoop):
         if handle._cancelled:
             self._timer_cancelled_count -= 1
             return
-        self._now = max(self._now, handle._when)
+        if handle._when > self._now:
+            self._now, self._instant = handle._when, self.steps
         self._ready.append(handle)
 
     def _drop_cancelled(self) -> None:

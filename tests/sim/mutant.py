@@ -15,6 +15,8 @@ from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 
+from tests.sim.history import History
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -26,18 +28,24 @@ class Moved(Exception):
 class Mutation:
     """In `module`, `old` becomes `new`; `name` says what bug that is.
 
-    `seeds` are histories in which it is likely to show; others are tried after them.
+    It can show only in histories with a step whose text has all the words of `likely`; in any
+    history when there are none.
     """
 
     name: str
     module: str
     old: str
     new: str
-    seeds: tuple[int, ...] = ()
+    likely: tuple[str, ...] = ()
 
     @property
     def path(self) -> Path:
         return ROOT / (self.module.replace(".", "/") + ".py")
+
+    def may_show_in(self, history: History) -> bool:
+        """Say whether a history is worth playing to find the bug."""
+        texts = (repr(step.what) for step in history.steps)
+        return any(all(word in text for word in self.likely) for text in texts)
 
     def applied(self) -> str:
         """Return the module's source with the bug. Raises `Moved`."""

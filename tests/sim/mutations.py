@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,7 @@ from tests.sim.bugs import MUTATIONS
 from tests.sim.mutant import ROOT, Mutation, put_in
 
 MOST = 300
-"""Histories after which a mutation counts as not found."""
+"""Histories in which a mutation may show after which it counts as not found."""
 
 _BATCH = 25
 
@@ -46,20 +46,17 @@ def hunt(mutation: Mutation, most: int = MOST) -> Hunt:
 
 def _hunt_here(mutation: Mutation, most: int) -> dict[str, Any]:
     put_in(mutation)
-    from tests.sim.history import drawn
+    from tests.sim.draw import drawn
     from tests.sim.play import play, sweep
 
-    for count, seed in enumerate(_seeds(mutation, most), 1):
-        broken = play(drawn(seed)).broken
+    worth = filter(mutation.may_show_in, map(drawn, itertools.count()))
+    for count, history in enumerate(itertools.islice(worth, most), 1):
+        broken = play(history).broken
         if broken:
-            return {"broken": broken, "seed": seed, "histories": count}
+            return {"broken": broken, "seed": history.seed, "histories": count}
         if count % _BATCH == 0:
             sweep()
     return {"broken": "", "seed": -1, "histories": most}
-
-
-def _seeds(mutation: Mutation, most: int) -> Iterator[int]:
-    yield from (*mutation.seeds, *range(most))
 
 
 def main() -> int:

@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-from tests.sim.history import History, drawn
+from tests.sim.draw import drawn
+from tests.sim.history import History
 from tests.sim.play import play
 from tests.sim.shrink import shrunk
 
@@ -25,7 +26,7 @@ FOUND = {
 
 _DIGESTS = """
 import json, sys
-from tests.sim.history import drawn
+from tests.sim.draw import drawn
 from tests.sim.play import play
 print(json.dumps([play(drawn(seed)).digest for seed in map(int, sys.argv[1:])]))
 """
