@@ -7,6 +7,7 @@ sync of SQLite's has put in order: the log is on the disk before the database is
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -93,6 +94,21 @@ class FaultyDisk(Disk):
             raise StoreFull("no space left on the device")
         super().append(events, forgotten)
         time.sleep(self._random.random() ** 4 / 50)
+
+
+class StalledDisk(Disk):
+    """Holds its first write until told, and then refuses it."""
+
+    def __init__(self, journal: Journal) -> None:
+        super().__init__(journal)
+        self.reached, self.go_on = threading.Event(), threading.Event()
+
+    def append(self, events: Sequence[Event], forgotten: Forgotten | None) -> None:
+        if not self.reached.is_set():
+            self.reached.set()
+            self.go_on.wait(30)
+            raise StoreFull("no space left on the device")
+        super().append(events, forgotten)
 
 
 def image(path: Path) -> Image:

@@ -14,7 +14,16 @@ from reconciler.model.meta import ObjectKey
 from reconciler.store.journal import open_journal
 from reconciler.store.protocol import Change, Conflict, Event, Put, StoreUnavailable
 from reconciler.store.sqlite import SqliteStore, open_readonly
-from tests.torture.disk import DATABASE, FaultyDisk, Image, TornDisk, restore, torn
+from tests.torture.disk import (
+    DATABASE,
+    FaultyDisk,
+    Image,
+    StalledDisk,
+    TornDisk,
+    image,
+    restore,
+    torn,
+)
 from tests.torture.linear import Saw, Wrote, violation
 from tests.torture.writer import KIND, LIMIT, NAMES
 
@@ -85,6 +94,22 @@ async def test_a_full_and_slow_disk_stays_linearizable(tmp_path: Path, seed: int
     await store.close()
     final = [Saw(name, history.there(events, name), time.monotonic(), 1e99) for name in NAMES]
     assert violation(history.writes, [*history.sights, *final]) == ""
+
+
+async def test_what_builds_on_a_refused_write_is_refused_with_it(tmp_path: Path) -> None:
+    disk = StalledDisk(open_journal(tmp_path / DATABASE))
+    store = SqliteStore(disk, LIMIT)
+    first = asyncio.ensure_future(store.commit([put("a", 0, 10)]))
+    await asyncio.to_thread(disk.reached.wait, 30)
+    second = asyncio.ensure_future(store.commit([put("a", 1, 10)]))
+    await asyncio.sleep(0)
+    disk.go_on.set()
+    for write in (first, second):
+        with pytest.raises(StoreUnavailable):
+            await write
+    (record,) = await store.commit([put("a", 0, 10)])
+    await store.close()
+    assert _found(image(tmp_path / DATABASE), tmp_path / "after") == {"a": record.revision}
 
 
 class _History:
