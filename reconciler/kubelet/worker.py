@@ -122,9 +122,7 @@ class PodWorker:
     async def _round(self, key: PodKey, memory: Memory) -> Plan:
         await self._settle_doubts(key, memory)
         pod = self._pod(key, memory)
-        observed = self._observe(key, pod, memory)
-        self._watch_probes(key, pod, observed)
-        observed = self._observe(key, pod, memory)
+        observed = self._watched(key, pod, memory)
         next_ = plan(pod, observed, self._clock.now())
         ends = any(isinstance(action, DeleteObject) for action in next_.actions)
         effects = [self._perform(a, key, pod, observed, memory) for a in next_.actions]
@@ -160,9 +158,14 @@ class PodWorker:
         except RuntimeFailure as error:
             memory.unsettled = str(error)
             if pod := self._pod(key, memory):
-                observed = self._observe(key, pod, memory)
+                observed = self._watched(key, pod, memory)
                 await self._reporter.report(key, pod, observed, memory, busy=False)
             raise
+
+    def _watched(self, key: PodKey, pod: Pod | None, memory: Memory) -> Observed:
+        """Observe the pod with what its probes say: after a start they say what its status said."""
+        self._watch_probes(key, pod, self._observe(key, pod, memory))
+        return self._observe(key, pod, memory)
 
     def _pod(self, key: PodKey, memory: Memory) -> Pod | None:
         """Return the pod's object, ours if newer than the informer's; None when it is gone."""
