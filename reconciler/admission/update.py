@@ -80,7 +80,18 @@ def _changed(new: Model, old: Model) -> set[str]:
 
 
 def _meta(new: ObjectMeta, old: ObjectMeta) -> Errors:
-    """ValidateObjectMetaUpdate."""
+    """ValidateObjectMeta and ValidateObjectMetaUpdate, both of which look at the maps.
+
+    Every update does the second, and then the kind's own once more, which shows in the causes.
+    """
+    maps = tuple(_maps(new, old))
+    yield from maps
+    for _ in range(2):
+        yield from _changes(new, old)
+        yield from maps
+
+
+def _changes(new: ObjectMeta, old: ObjectMeta) -> Errors:
     for field, value, before in (
         ("name", new.name, old.name),
         ("namespace", new.namespace, old.namespace),
@@ -95,6 +106,9 @@ def _meta(new: ObjectMeta, old: ObjectMeta) -> Errors:
     if old.deletion_timestamp is not None and added:
         text = "no new finalizers can be added if the object is being deleted, found new finalizers"
         yield forbidden("metadata.finalizers", f"{text} {go_value(added)}")
+
+
+def _maps(new: ObjectMeta, old: ObjectMeta) -> Errors:
     if new.labels != old.labels:
         yield from labels(new.labels, "metadata.labels")
     if new.annotations != old.annotations:

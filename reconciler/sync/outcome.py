@@ -62,7 +62,7 @@ def predict(
     if after == live or live.kind in _TOLD_BY_THE_REGISTRY:
         return after
     errors = validate_update(after, live)
-    told = tuple((error.path, error.message) for error in errors)
+    told = tuple(dict.fromkeys((error.path, error.message) for error in errors))
     return Impossible(told, after) if told else after
 
 

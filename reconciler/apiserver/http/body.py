@@ -166,14 +166,17 @@ def _other_kind(kind: Any, api_version: Any, text: bytes, wanted: Expected) -> S
     if "/" in group:
         return _unrecognized(text, wanted, f"unexpected GroupVersion string: {api_version}")
     lead = f'{kind} in version "{version}" cannot be handled as a {wanted.kind}'
-    known = kinds.by_gvk(str(api_version), str(kind)) is not None
-    if known or (kind, api_version) == ("List", "v1"):
+    return bad_request(f"{lead}: {no_conversion(str(kind), str(api_version), wanted)}")
+
+
+def no_conversion(kind: str, api_version: str, wanted: Expected) -> str:
+    """Return why an object of another kind, or of none, cannot be made one of the kind `wanted`."""
+    if kinds.by_gvk(api_version, kind) is not None or (kind, api_version) == ("List", "v1"):
+        group, _, version = api_version.rpartition("/")
         given = f"{group.partition('.')[0] or version}.{kind}"
-        return bad_request(
-            f"{lead}: converting ({given}) to ({wanted.internal}): unknown conversion"
-        )
-    return bad_request(
-        f'{lead}: no kind "{kind}" is registered for version "{api_version}"'
+        return f"converting ({given}) to ({wanted.internal}): unknown conversion"
+    return (
+        f'no kind "{kind}" is registered for version "{api_version}"'
         ' in scheme "pkg/api/legacyscheme/scheme.go:30"'
     )
 

@@ -28,7 +28,7 @@ from reconciler.apiserver.registry.errors import invalid as invalid_object
 from reconciler.apiserver.registry.registry import Registry
 from reconciler.core import jsonpatch
 from reconciler.core.jsonpatch import Inapplicable, TooManyOperations
-from reconciler.model import schema
+from reconciler.model import kinds, schema
 from reconciler.model.kinds import Resource
 from reconciler.model.meta import KubeObject
 from reconciler.model.schema import Schema
@@ -108,9 +108,22 @@ def _parsed(text: bytes, wanted: type, go_type: str, lead: str) -> Any:
 
 
 def _as_json(value: Any) -> str:
-    if isinstance(value, dict):
-        value = {key: value[key] for key in sorted(value)}
-    return orjson.dumps(value).decode()
+    """Return a patched object as Go shows it: its own members and its owners' fields sorted."""
+    if not isinstance(value, dict):
+        return orjson.dumps(value).decode()
+    shown = {key: value[key] for key in sorted(value)}
+    metadata = shown.get("metadata")
+    if isinstance(metadata, dict) and isinstance(metadata.get("managedFields"), list):
+        owners = list(map(_sorted_fields, metadata["managedFields"]))
+        shown["metadata"] = {**metadata, "managedFields": owners}
+    return orjson.dumps(shown).decode()
+
+
+def _sorted_fields(owner: Any) -> Any:
+    if not isinstance(owner, dict) or "fieldsV1" not in owner:
+        return owner
+    fields = orjson.dumps(owner["fieldsV1"], option=orjson.OPT_SORT_KEYS)
+    return {**owner, "fieldsV1": orjson.Fragment(fields)}
 
 
 def changed(patch: Patch, value: Json, place: Schema) -> Any:
@@ -168,7 +181,7 @@ def _decoded(
         of.api_version,
         of.kind,
     ):
-        raise status.invalid_patch(patch.shown(value), _other_kind(value))
+        raise status.invalid_patch(patch.shown(value), _other_kind(value, of))
     try:
         obj, unknown = decode_lenient(value)
     except Undecodable as error:
@@ -179,12 +192,18 @@ def _decoded(
     return obj, unknown if validation == "Warn" else ()
 
 
-def _other_kind(value: Any) -> str:
+def _other_kind(value: Any, of: Resource) -> str:
+    """Return what a decoder says of a value that became another kind: it reads that one first."""
     found = value if isinstance(value, dict) else {}
-    kind, version = found.get("kind") or "", found.get("apiVersion") or ""
+    kind, version = str(found.get("kind") or ""), str(found.get("apiVersion") or "")
     if not kind:
         return "Object 'Kind' is missing"
-    return f'no kind "{kind}" is registered for version "{version}"'
+    if kinds.by_gvk(version, kind) is not None:
+        try:
+            decode_lenient(found)
+        except Undecodable as error:
+            return error.wire
+    return body.no_conversion(kind, version, body.expected(of))
 
 
 def _check_uid(old: KubeObject, new: KubeObject, of: Resource) -> None:

@@ -2,7 +2,7 @@
 
 Called by the registry. A pod runs as the account `default` unless it names another, has the
 account's pull secrets unless it names its own, and a volume with a token, the CA and its
-namespace, unless it or its account says no.
+namespace, unless it or its account says no. An account may also say which Secrets its pods may use.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from functools import cache
 
-from reconciler.apiserver.registry import errors
+from reconciler.apiserver.registry import errors, mountable
 from reconciler.apiserver.registry.access import Access
 from reconciler.core.ids import Ids
 from reconciler.model import kinds
@@ -54,6 +54,7 @@ class AccountAdmission:
             return pod
         name = pod.spec.service_account_name or DEFAULT_ACCOUNT
         account = await self._account(pod, name)
+        self._check_secrets(account, pod)
         spec = pod.spec.replace(service_account_name=name, service_account=name)
         if not spec.image_pull_secrets and account.image_pull_secrets:
             spec = spec.replace(image_pull_secrets=account.image_pull_secrets)
@@ -61,21 +62,43 @@ class AccountAdmission:
             spec = with_token(spec, f"{_VOLUME_PREFIX}{self._ids.suffix()}")
         return pod.replace(spec=spec)
 
+    def check_ephemeral(self, pod: Pod) -> None:
+        """Raise `StatusError` Forbidden for Secrets that new ephemeral containers may not use."""
+        name = pod.spec.service_account_name
+        if not name or _MIRROR in pod.metadata.annotations:
+            return
+        account = self._find(pod, name)
+        if account is None:
+            raise _not_found(pod, name)
+        self._check_secrets(account, pod, ephemeral=True)
+
+    def _check_secrets(self, account: ServiceAccount, pod: Pod, *, ephemeral: bool = False) -> None:
+        told = mountable.refusal(account, pod, ephemeral=ephemeral)
+        if told:
+            raise errors.forbidden(kinds.of(Pod), pod.metadata.name, told)
+
+    def _find(self, pod: Pod, name: str) -> ServiceAccount | None:
+        record = self._access.find(kinds.of(ServiceAccount), pod.metadata.namespace, name)
+        return None if record is None else self._access.decode(ServiceAccount, record)
+
     async def _account(self, pod: Pod, name: str) -> ServiceAccount:
-        resource, namespace = kinds.of(ServiceAccount), pod.metadata.namespace
         for attempt in range(_ATTEMPTS):
-            record = self._access.find(resource, namespace, name)
-            if record is not None:
-                return self._access.decode(ServiceAccount, record)
+            account = self._find(pod, name)
+            if account is not None:
+                return account
             if name != DEFAULT_ACCOUNT or attempt == _ATTEMPTS - 1:
                 break
             await asyncio.sleep(_PAUSE)
-        raise errors.forbidden(
-            kinds.of(Pod),
-            pod.metadata.name,
-            f"error looking up service account {namespace}/{name}:"
-            f' serviceaccount "{name}" not found',
-        )
+        raise _not_found(pod, name)
+
+
+def _not_found(pod: Pod, name: str) -> errors.StatusError:
+    place = f"{pod.metadata.namespace}/{name}"
+    return errors.forbidden(
+        kinds.of(Pod),
+        pod.metadata.name,
+        f'error looking up service account {place}: serviceaccount "{name}" not found',
+    )
 
 
 def _mounts_token(spec: PodSpec, account: ServiceAccount) -> bool:

@@ -63,9 +63,19 @@ class Policies:
         return cast(K, pod)
 
     async def admit(
-        self, new: KubeObject, old: KubeObject | None = None, *, dry_run: bool = False
+        self,
+        new: KubeObject,
+        old: KubeObject | None = None,
+        *,
+        whole: bool = True,
+        dry_run: bool = False,
     ) -> None:
-        """Refuse a write that a policy forbids, else count it. Raises `StatusError` 403."""
+        """Refuse a write that a policy forbids, else count it. Raises `StatusError` 403.
+
+        Of a write that is not of the `whole` object, ephemeral containers alone concern a policy.
+        """
+        if not whole:
+            return self._admit_ephemeral(new, old)
         space = new.metadata.namespace
         if not space or (old is not None and not isinstance(new, _RECOUNTED)):
             return None
@@ -81,6 +91,15 @@ class Policies:
             except Conflict:
                 continue
         raise errors.conflict(kinds.of(ResourceQuota), space)
+
+    def _admit_ephemeral(self, new: KubeObject, old: KubeObject | None) -> None:
+        if not isinstance(new, Pod) or not isinstance(old, Pod):
+            return
+        if new.spec.ephemeral_containers == old.spec.ephemeral_containers:
+            return
+        self._check_security(new, new.metadata.namespace)
+        if self._accounts is not None:
+            self._accounts.check_ephemeral(new)
 
     def _check_security(self, pod: Pod, space: str) -> None:
         labels = self._labels(space)

@@ -349,17 +349,16 @@ class Registry:
         raise errors.conflict(strategy.resource, target.name)
 
     async def _write(self, target: Target[K], record: Record, old: K, new: K) -> K:
-        strategy = target.strategy
-        new, claim = strategy.claim(
-            succession.counted(strategy, new, old), old, dry_run=target.dry_run
-        )
+        strategy, dry_run = target.strategy, target.dry_run
+        counted = succession.counted(strategy, new, old)
+        new, claim = strategy.claim(counted, old, dry_run=dry_run)
         try:
             if target.check:
                 _check(strategy, new, validate_update(new, old))
                 if self._judge is not None:
                     self._judge(new, old)
-                await self._policies.admit(new, old, dry_run=target.dry_run)
-            if target.dry_run:
+            await self._policies.admit(new, old, whole=target.check, dry_run=dry_run)
+            if dry_run:
                 claim.cancel()
                 return new
             if strategy.is_released(new):

@@ -110,3 +110,82 @@ async def test_a_mirror_of_a_static_pod_is_left_alone() -> None:
     marked = made.metadata.replace(annotations={"kubernetes.io/config.mirror": "x"})
     stored = await (await registry()).create(made.replace(metadata=marked))
     assert not stored.spec.volumes
+
+
+SPARING = {
+    "name": "sparing",
+    "secrets": [{"name": "allowed"}],
+    "imagePullSecrets": [{"name": "pull"}],
+}
+ENFORCED = "kubernetes.io/enforce-mountable-secrets"
+
+
+def _using(name: str) -> dict[str, Any]:
+    return {"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": name, "key": "k"}}}]}
+
+
+def _all_from(name: str) -> dict[str, Any]:
+    return {"envFrom": [{"secretRef": {"name": name}}]}
+
+
+def _container(name: str, **more: Any) -> dict[str, Any]:
+    return {"name": name, "image": "i", **more}
+
+
+async def sparing(word: str) -> Registry:
+    """Return a registry with an account whose pods may use its own Secrets alone, if `word`."""
+    held = await registry(dict(SPARING))
+    account = held.get(ServiceAccount, "sparing", "default")
+    meta = account.metadata.replace(annotations={ENFORCED: word})
+    await held.update(account.replace(metadata=meta))
+    return held
+
+
+@pytest.mark.parametrize(
+    ("spec", "told"),
+    [
+        (
+            {"volumes": [{"name": "v", "secret": {"secretName": "other"}}]},
+            'volume with secret.secretName="other"',
+        ),
+        (
+            {"containers": [_container("c", **_using("other"))]},
+            'container c with envVar A referencing secret.secretName="other"',
+        ),
+        (
+            {"containers": [_container("c", **_all_from("other"))]},
+            'container c with envFrom referencing secret.secretName="other"',
+        ),
+        (
+            {"initContainers": [_container("i", **_using("other"))]},
+            'init container i with envVar A referencing secret.secretName="other"',
+        ),
+        ({"imagePullSecrets": [{"name": "other"}]}, 'imagePullSecrets[0].name="other"'),
+    ],
+)
+async def test_an_account_may_say_which_secrets_its_pods_use(
+    spec: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(StatusError) as refused:
+        await (await sparing("true")).create(pod(serviceAccountName="sparing", **spec))
+    assert refused.value.code == 403
+    assert f"{told} is not allowed because service account sparing" in refused.value.message
+    await (await sparing("no")).create(pod(serviceAccountName="sparing", **spec))
+
+
+async def test_the_secrets_that_an_account_names_may_be_used() -> None:
+    held = await sparing("true")
+    made = await held.create(
+        pod(
+            serviceAccountName="sparing",
+            volumes=[{"name": "v", "secret": {"secretName": "allowed"}}],
+            containers=[_container("c", **_using("allowed"), **_all_from("allowed"))],
+            imagePullSecrets=[{"name": "pull"}],
+        )
+    )
+    added = _container("debug", **_using("other"))
+    whole = made.to_dict()
+    whole["spec"]["ephemeralContainers"] = [added]
+    debugged = Pod.model_validate_json(json.dumps(whole))
+    with pytest.raises(StatusError, match="ephemeral container debug with envVar A"):
+        await held.update(debugged, subresource="ephemeralcontainers")

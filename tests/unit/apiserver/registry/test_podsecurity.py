@@ -9,6 +9,7 @@ from reconciler.apiserver.registry.errors import StatusError
 from reconciler.apiserver.registry.registry import Registry
 from reconciler.core.clock import SystemClock
 from reconciler.core.ids import Ids
+from reconciler.model.container import EphemeralContainer, SecurityContext
 from reconciler.model.pod import Pod
 from reconciler.model.replication import ReplicationController
 from reconciler.store.memory import MemoryStore
@@ -75,3 +76,21 @@ async def test_without_labels_nothing_is_looked_at() -> None:
     held = await registry()
     made = await held.create(pod())
     assert held.warnings(made) == ()
+
+
+async def test_a_pod_that_runs_gets_no_ephemeral_container_below_the_level() -> None:
+    held = await registry(enforce="baseline")
+    plain = pod().replace(spec=pod().spec.replace(host_network=False))
+    made = await held.create(plain)
+    privileged = SecurityContext(privileged=True)
+    with pytest.raises(StatusError) as error:
+        await held.update(_debugged(made, privileged), subresource="ephemeralcontainers")
+    assert error.value.code == 403
+    assert "securityContext.privileged=true" in error.value.message
+    debugged = await held.update(_debugged(made, None), subresource="ephemeralcontainers")
+    assert debugged.spec.ephemeral_containers
+
+
+def _debugged(made: Pod, context: SecurityContext | None) -> Pod:
+    added = EphemeralContainer(name="debug", image="i", security_context=context)
+    return made.replace(spec=made.spec.replace(ephemeral_containers=(added,)))
