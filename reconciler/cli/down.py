@@ -37,15 +37,16 @@ def run_down(settings: Settings, console: Console) -> int:
     shutil.rmtree(settings.run_dir / "locks", ignore_errors=True)
     rundir.release(settings.run_dir)
     console.print(
-        f"removed {removed.containers} containers, {removed.links} links, "
-        f"{len(removed.images)} images, {'the' if table else 'no'} nftables table, "
+        f"removed {_many(removed.containers, 'container')}, {_many(removed.links, 'link')}, "
+        f"{_many(len(removed.images), 'image')}, {'the' if table else 'no'} nftables table, "
         f"{settings.state_dir} and {settings.run_dir}",
         soft_wrap=True,
     )
     if removed.kept:
         names = " ".join(removed.kept)
         console.print(
-            f"kept {len(removed.kept)} volumes with data; docker volume rm {names} removes them",
+            f"kept {_many(len(removed.kept), 'volume')} with data; "
+            f"`docker volume rm {names}` removes {'it' if len(removed.kept) == 1 else 'them'}",
             soft_wrap=True,
         )
     return 0
@@ -64,3 +65,7 @@ async def _remove(settings: Settings) -> Removed:
     finally:
         await network.close()
         await runtime.close()
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' if count != 1 else ''}"

@@ -67,7 +67,8 @@ def _details(revision: Revision) -> list[str]:
     title = revision.spec.message.partition("\n")[0]
     why = "" if status.phase in ("", "Healthy") else status.message
     lines = [title, durations(revision), why]
-    lines += [describe(error) for error in status.errors[:_ERRORS]]
+    errors = (describe(error) for error in status.errors[:_ERRORS])
+    lines += [each for each in errors if each not in why]
     lines += [line for lost in status.casualties[:_CASUALTIES] for line in _casualty(lost)]
     return [line for line in lines if line]
 

@@ -7,8 +7,9 @@ seen is not approved. Rolling back is never held: what it deletes, the failed re
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
+from reconciler.desired.kustomize.hashing import generated_from
 from reconciler.model.claim import PersistentVolumeClaim
 from reconciler.model.gitops import Revision, Source
 from reconciler.model.meta import KubeObject, ObjectKey
@@ -26,12 +27,14 @@ def hold_reason(plan: Plan, situation: Situation, threshold: int) -> str:
     """Return why the plan waits for approval, "" when it does not.
 
     It waits when it deletes more than `threshold` percent of the source's objects, or any
-    Namespace, or any volume or claim that may hold data.
+    Namespace, or any volume or claim that may hold data. A ConfigMap or Secret that a kustomization
+    generates under another name, for its content is another, is not deleted in that sense.
     """
-    pruned = [action for action in plan.actions if _is_new_end(action, situation)]
+    ended = [action.key for action in plan.actions if _is_new_end(action, situation)]
+    pruned = _without_renamed(ended, situation)
     if not pruned:
         return ""
-    reasons = list(_precious((action.key for action in pruned), situation))
+    reasons = list(_precious(pruned, situation))
     total = sum(not is_retired(situation.live[key]) for key in situation.owned)
     if len(pruned) * 100 > total * threshold:
         share = round(len(pruned) * 100 / max(total, 1))
@@ -60,6 +63,20 @@ def _is_new_end(action: Action, situation: Situation) -> bool:
         live = situation.live.get(action.key)
         return live is None or not is_retired(live)
     return isinstance(action, Retire)
+
+
+def _without_renamed(ended: Sequence[ObjectKey], situation: Situation) -> list[ObjectKey]:
+    """Return those that are not generated anew under another hash of their content."""
+    if not any(_generated(key) for key in ended):
+        return list(ended)
+    anew = {_generated(key) for key in situation.desired}
+    return [key for key in ended if (was := _generated(key)) is None or was not in anew]
+
+
+def _generated(key: ObjectKey) -> ObjectKey | None:
+    """Return the key without the suffix of what a kustomization generated, None without one."""
+    name = generated_from(key.name) if key.kind in ("ConfigMap", "Secret") else ""
+    return key._replace(name=name) if name else None
 
 
 def _precious(pruned: Iterable[ObjectKey], situation: Situation) -> Iterator[str]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import Any
 
 from reconciler.desired.kustomize.resource import Json
 
 _LETTERS = str.maketrans({"0": "g", "1": "h", "3": "k", "a": "m", "e": "t"})
 _LENGTH = 10
+_GENERATED = re.compile(r"(.+)-[2456789bcdfghkmt]{10}")
 # Go's encoding/json writes these so that JSON can stand in HTML and JavaScript.
 _ESCAPED = {
     "<": "\\u003c",
@@ -18,6 +20,12 @@ _ESCAPED = {
     "\u2028": "\\u2028",
     "\u2029": "\\u2029",
 }
+
+
+def generated_from(name: str) -> str:
+    """Return the name without a suffix as this makes them, "" when it has none."""
+    found = _GENERATED.fullmatch(name)
+    return found[1] if found is not None else ""
 
 
 def suffix(value: Json) -> str:

@@ -15,7 +15,7 @@ from reconciler.model.replication import ReplicationController
 from reconciler.model.retirement import REMOVE_AT, UNDELETED, is_retired
 from reconciler.model.service import Service
 from reconciler.model.time import format_time
-from reconciler.sync.actions import Apply, Prune, Retire
+from reconciler.sync.actions import Apply, Create, Prune, Retire
 from reconciler.sync.care import hold_reason, plan_hash
 from reconciler.sync.ending import KEEP_ANNOTATION, end_of
 from reconciler.sync.plan import plan
@@ -103,6 +103,14 @@ class TestPlan:
         planned, world = self.planned([WEB], stored(WEB), over)
         assert [type(action) for action in planned.actions] == [Prune]
         assert hold_reason(planned, world, 30) == ""
+
+    def test_what_a_kustomization_generates_anew_is_not_deleted(self):
+        old, new = settings("conf-2748f727mg"), settings("conf-t84bgbmfg7")
+        planned, world = self.planned([WEB, new], stored(WEB), stored(old))
+        assert [type(action) for action in planned.actions] == [Create, Retire]
+        assert hold_reason(planned, world, 30) == ""
+        dropped, other = self.planned([WEB, settings("else-t84bgbmfg7")], stored(WEB), stored(old))
+        assert "1 of 2 objects" in hold_reason(dropped, other, 30)
 
 
 CARE = Care(prune_threshold=100, prune_keep=HOUR)
