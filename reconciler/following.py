@@ -20,8 +20,9 @@ from reconciler.client.protocol import Client
 from reconciler.core.clock import Clock
 from reconciler.core.tasks import Part
 from reconciler.desired.age import AgeKeys
+from reconciler.desired.asked import Asked, Spot
 from reconciler.desired.load import Loader
-from reconciler.desired.objects import Desired
+from reconciler.desired.objects import Desired, DesiredObject
 from reconciler.model.gitops import Source
 from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.model.streaming import NodeStreams
@@ -111,6 +112,10 @@ class Following:
             variables = variables_of(shape.spec, self._live.objects)
             return await asyncio.to_thread(loader.load, snapshot, variables)
 
+        async def locate(revision: str, wanted: DesiredObject, field: str) -> Spot:
+            asked = Asked(partial(loader.text, revision))
+            return await asyncio.to_thread(asked.spot, wanted, field)
+
         return Sync(
             watched.source,
             load,
@@ -133,6 +138,7 @@ class Following:
                     self._settings.cluster_dns,
                 ),
                 look=self.sources.look,
+                locate=locate,
             ),
             memory=watched.clean,
         )

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -139,6 +140,6 @@ async def reading(place: Place, settings: Settings) -> AsyncIterator[Reading]:
             if isinstance(seen, SourceProblem):
                 raise Unreadable(f"{seen.reason}: {seen.message}")
             desired = await asyncio.to_thread(loader.load, seen, place.variables)
-            yield Reading(desired, Asked(loader.text))
+            yield Reading(desired, Asked(partial(loader.text, seen.revision)))
         finally:
             await source.close()

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from reconciler.core.errors import ReconcilerError
 from reconciler.desired.asked import Asked, Spot
 from reconciler.desired.objects import DesiredObject
 from reconciler.model.meta import ObjectKey
-from reconciler.sync.actions import Origin
 from reconciler.sync.fields import FieldChange
 from reconciler.sync.refusal import Refusal
 
@@ -33,7 +31,7 @@ class Lines:
     def placed(self, refusal: Refusal) -> Refusal:
         """Return a refusal with the line of its field instead of its object's."""
         spot = self._spot(refusal.key, refusal.path) if refusal.key is not None else None
-        return replace(refusal, origin=Origin(*spot)) if spot is not None else refusal
+        return refusal.at(spot) if spot is not None else refusal
 
     def _spot(self, key: ObjectKey, path: str, value: object = None) -> Spot | None:
         wanted = self._desired.get(key)

@@ -95,15 +95,15 @@ class Loader:
             _rendered(len(built), len(self._sealed)),
         )
 
-    def text(self, path: str) -> bytes:
-        """Return a file of the snapshot that was loaded last, decrypted when it is all encrypted.
+    def text(self, revision: str, path: str) -> bytes:
+        """Return a file of `revision`, decrypted when it is encrypted as a whole; blocking.
 
-        Raises `SourceError` when its bytes cannot be had.
+        Raises `SourceError` when its bytes cannot be had, or another revision was loaded last.
         """
-        seen = self._snapshot
+        seen = self._snapshot if self._snapshot and self._snapshot.revision == revision else None
         ref = ((seen.tree or seen.files).get(path) or seen.files.get(path)) if seen else None
         if seen is None or ref is None:
-            raise SourceError("FileMissing", f"{path} is not in the revision")
+            raise SourceError("FileMissing", f"{path} is not at hand at {revision[:12]}")
         return plain_text(path, next(seen.contents.read([ref])), self._keys)
 
     def _read_new(self, snapshot: Snapshot, changed: Iterable[FileRef]) -> None:

@@ -87,9 +87,9 @@ class Sync:
         self._suspended = False
         self._journal = Journal(client, clock, name, options.spec, keep=options.keep)
         self._back = WayBack(source, self._journal, self._loaded)
-        narrator = Narrator(options.recorder, self._own_source)
+        narrator, locate = Narrator(options.recorder, self._own_source), options.locate
         self._inventory = Inventory(name, live, self._changed)
-        self._verdict = Verdict(self._journal, clock, narrator, self._inventory.live)
+        self._verdict = Verdict(self._journal, clock, narrator, self._inventory.live, locate)
         self._comparison = Comparison(
             options, clock, self._inventory, self._verdict.tolerated, memory=memory
         )
@@ -253,7 +253,7 @@ class Sync:
     async def _consider(self, candidate: Target) -> None:
         """Make the candidate the target, and follow its plan, when it can be followed."""
         if wrong := self._gates.refusals(candidate):
-            self._verdict.refused(candidate, wrong)
+            await self._verdict.refused(candidate, wrong)
             return
         self._declare()
         settled = self._target.desired if self._target is not None and not self._all else None
@@ -262,7 +262,7 @@ class Sync:
         )
         self._inventory.contest(planned.contested)
         if planned.refusals:
-            self._verdict.refused(candidate, planned.refusals)
+            await self._verdict.refused(candidate, planned.refusals)
             await self._keep_applied(candidate.revision)
             return
         if not await self._gates.passed(candidate, planned):

@@ -5,8 +5,13 @@ Made by the planner and by what is asked before it; `report.py` puts them into a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
+from reconciler.core.errors import ReconcilerError
+from reconciler.desired.asked import Spot
+from reconciler.desired.objects import DesiredObject
 from reconciler.model.meta import ObjectKey
 from reconciler.sync.actions import Origin
 from reconciler.sync.rivals import Rival
@@ -23,6 +28,33 @@ class Refusal:
     origin: Origin | None
     path: str
     message: str
+
+    def at(self, spot: Spot) -> Refusal:
+        """Return the same with another place to mend."""
+        return replace(self, origin=Origin(spot.path, spot.line))
+
+
+Locate = Callable[[str, DesiredObject, str], Awaitable[Spot]]
+"""Finds the line of a revision that asks for a field of an object; raises `ReconcilerError`."""
+
+_PLACED = 20
+
+
+async def placed(
+    refusals: Sequence[Refusal],
+    revision: str,
+    desired: Mapping[ObjectKey, DesiredObject],
+    locate: Locate,
+) -> list[Refusal]:
+    """Return the refusals, the first ones of them with the line of the field that is at fault."""
+    found = list(refusals)
+    for number, each in enumerate(found[:_PLACED]):
+        wanted = desired.get(each.key) if each.key is not None else None
+        if wanted is None or not each.path:
+            continue
+        with suppress(ReconcilerError):  # then the object's own line has to do
+            found[number] = each.at(await locate(revision, wanted, each.path))
+    return found
 
 
 def empty_tree(owned: int) -> Refusal:

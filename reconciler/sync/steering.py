@@ -20,6 +20,7 @@ from reconciler.sync.allocation import ServiceRanges
 from reconciler.sync.bounds import Bounds
 from reconciler.sync.hostaccess import Access
 from reconciler.sync.pulls import Takes
+from reconciler.sync.refusal import Locate
 
 REQUEST_ANNOTATION = "reconciler.dev/requested-at"
 ON_FAILURE_ANNOTATION = "reconciler.dev/on-failure"
@@ -59,7 +60,7 @@ class SyncOptions:
     namespaces that it may write to (None: all);
     `access` is what it may ask of the host (None: everything). `ending` says that the source is
     deleted: everything of it goes. `ranges` are what services are given from. `look` makes other
-    sources look, by their names.
+    sources look, by their names. `locate` finds the line that asks for a field.
     """
 
     spec: SourceSpec
@@ -73,6 +74,7 @@ class SyncOptions:
     access: Access = None
     ending: bool = False
     ranges: ServiceRanges | None = None
+    locate: Locate | None = None
     look: Callable[[Iterable[str]], None] = nobody_looks
 
 

@@ -23,7 +23,7 @@ from reconciler.sync.journal import Journal
 from reconciler.sync.lifecycle import Particulars
 from reconciler.sync.narration import Narrator
 from reconciler.sync.plan import Plan, Tolerated
-from reconciler.sync.refusal import Refusal
+from reconciler.sync.refusal import Locate, Refusal, placed
 from reconciler.sync.report import (
     counts_of,
     describe,
@@ -50,7 +50,9 @@ class Verdict:
         clock: Clock,
         narrator: Narrator,
         live: Mapping[ObjectKey, KubeObject],
+        locate: Locate | None,
     ) -> None:
+        self._locate = locate
         self._journal = journal
         self._narrator = narrator
         self._live = live
@@ -103,8 +105,11 @@ class Verdict:
         """Files of the revision are wrong."""
         self._reject(record, revision, problem_errors(problems))
 
-    def refused(self, candidate: Target, refusals: Sequence[Refusal]) -> None:
+    async def refused(self, candidate: Target, refusals: Sequence[Refusal]) -> None:
         """The revision is valid by itself but does not fit the live objects."""
+        if self._locate is not None:
+            wanted = candidate.desired
+            refusals = await placed(refusals, candidate.revision, wanted, self._locate)
         self._reject(candidate.record, candidate.revision, refusal_errors(refusals))
 
     def held(self, candidate: Target, reason: str, digest: str) -> None:

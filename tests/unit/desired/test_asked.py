@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from reconciler.core.clock import SystemClock
@@ -54,7 +56,7 @@ class Files:
         snapshot = Snapshot("r", "", clock.now(), "", tree.files(), tree, tree=tree.tree())
         desired = loader.load(snapshot)
         assert desired.problems == ()
-        asked = Asked(loader.text)
+        asked = Asked(partial(loader.text, "r"))
         named = {key.name: each for key, each in desired.objects.items()}
         return lambda name, field, value=None: str(asked.spot(named[name], field, value))
 

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
 from random import Random
 from typing import Any
@@ -21,8 +22,9 @@ from reconciler.client.informer import Informer
 from reconciler.client.local import LocalClient
 from reconciler.core.clock import Clock
 from reconciler.core.ids import Ids
+from reconciler.desired.asked import Asked, Spot
 from reconciler.desired.load import Loader
-from reconciler.desired.objects import Desired
+from reconciler.desired.objects import Desired, DesiredObject
 from reconciler.model.gitops import Revision, Source, SourceSpec
 from reconciler.model.imagepull import ImagePull
 from reconciler.model.meta import KubeObject, ObjectKey, ObjectMeta
@@ -146,6 +148,9 @@ class Cluster:
         async def load(shown: Snapshot) -> Desired:
             return loader.load(shown)
 
+        async def locate(revision: str, wanted: DesiredObject, field: str) -> Spot:
+            return Asked(partial(loader.text, revision)).spot(wanted, field)
+
         self.sync = Sync(
             self.feed,
             load,
@@ -156,6 +161,7 @@ class Cluster:
                 SourceSpec(path="/tree"),
                 care=self.care,
                 recorder=self.recorder,
+                locate=locate,
                 streams=self.streams,
                 ranges=self.ranges,
             ),

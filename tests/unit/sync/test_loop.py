@@ -399,11 +399,32 @@ def test_a_source_that_cannot_be_read_at_first_changes_nothing(run):
     run(scenario)
 
 
+def test_what_cannot_be_planned_names_the_line_of_the_field(run):
+    async def scenario(cluster):
+        claim = b"""# a claim
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: data, namespace: web}
+spec:
+  accessModes: [ReadWriteOnce]
+  resources:
+    requests:
+      storage: 2Gi
+"""
+        await cluster.apply(WEB, claim)
+        rejected = await cluster.apply(WEB, claim.replace(b"2Gi", b"1Gi"))
+        found = {error.field: (error.file, error.line) for error in rejected.status.errors}
+        assert found["spec.resources.requests.storage"] == ("00001.yaml", 9)
+
+    run(scenario)
+
+
 def test_objects_of_an_undeclared_namespace_reject_the_revision_until_it_is_there(run):
     async def scenario(cluster):
         rejected = await cluster.apply(settings("a"))
         assert rejected.status.phase == "Rejected"
-        assert 'namespaces "web" not found' in rejected.status.errors[0].message
+        (error,) = rejected.status.errors
+        assert 'namespaces "web" not found' in error.message
         with pytest.raises(NotFound):
             await cluster.client.get(ConfigMap, "a", "web")
         await cluster.client.create(Namespace.model_validate({"metadata": {"name": "web"}}))
