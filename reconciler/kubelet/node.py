@@ -1,7 +1,8 @@
 """This host's Node object: registered once, its heartbeat kept. Built by the composition root.
 
-It writes the status every ten seconds, as Kubernetes' kubelet does without leases, and the
-object itself only when what it says is missing or different. It evicts nobody.
+It writes the status every ten seconds, as Kubernetes' kubelet does without leases, and renews the
+node's Lease with it; the object itself only when what it says is missing or different. It evicts
+nobody.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import structlog
 
 from reconciler.client.protocol import AlreadyExists, ApiError, Client, NotFound
 from reconciler.core.clock import Clock
+from reconciler.kubelet import lease
 from reconciler.kubelet.hostfacts import HostFacts
 from reconciler.kubelet.runtime import ContainerRuntime, LocalImage, RuntimeFailure, RuntimeVersion
 from reconciler.model.meta import ObjectMeta
@@ -88,9 +90,10 @@ class NodeAgent:
         now = format_time(self._clock.now())
         status = node_status(node, self._facts, self._engine, self._options, now, trouble)
         status = status.replace(images=_named(self._images))
-        await self._client.update(
+        node = await self._client.update(
             node.replace(status=status), subresource="status", manager=_KUBELET
         )
+        await lease.renew(self._client, self._clock, node, _KUBELET)
 
     async def _trouble(self) -> str:
         """Return why pods cannot run here, or ""."""

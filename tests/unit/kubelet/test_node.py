@@ -11,7 +11,9 @@ import pytest
 from reconciler.kubelet.cgroups import Cgroups
 from reconciler.kubelet.hostfacts import HostFacts, huge_pages
 from reconciler.kubelet.node import NodeAgent, NodeOptions
+from reconciler.model.lease import Lease
 from reconciler.model.node import Node as NodeObject
+from reconciler.model.time import parse_time
 from tests.unit.kubelet.node import Node
 
 FACTS = HostFacts(
@@ -72,6 +74,36 @@ def test_only_heartbeats_change(node: Node, agent: Any, play: Any) -> None:
         assert after.last_heartbeat_time > before.last_heartbeat_time
         assert after.last_transition_time == before.last_transition_time
         assert found.metadata.generation <= 1
+
+    play(scene())
+
+
+async def lease(node: Node) -> Lease:
+    return await node.client.get(Lease, "node-1", "kube-node-lease")
+
+
+def test_a_lease_is_renewed_with_every_heartbeat(node: Node, agent: Any, play: Any) -> None:
+    async def scene() -> None:
+        await asyncio.sleep(1)
+        first, found = await lease(node), await registered(node)
+        assert first.spec.holder_identity == "node-1"
+        assert first.spec.lease_duration_seconds == 40
+        (owner,) = first.metadata.owner_references
+        assert (owner.kind, owner.uid) == ("Node", found.metadata.uid)
+        await asyncio.sleep(10)
+        second = await lease(node)
+        assert parse_time(second.spec.renew_time) > parse_time(first.spec.renew_time)
+        assert int(second.metadata.resource_version) > int(first.metadata.resource_version)
+
+    play(scene())
+
+
+def test_a_lease_that_somebody_removed_comes_back(node: Node, agent: Any, play: Any) -> None:
+    async def scene() -> None:
+        await asyncio.sleep(1)
+        await node.client.delete(Lease, "node-1", "kube-node-lease")
+        await asyncio.sleep(10)
+        assert (await lease(node)).spec.holder_identity == "node-1"
 
     play(scene())
 
