@@ -161,7 +161,7 @@ def verb_of(action: Action) -> str:
 def _action_lines(text: Text, action: Action, lines: Lines) -> None:
     verb = verb_of(action)
     sign, style = _SIGNS[verb]
-    text.append(f"{sign} {verb:8}", style).append(f"{action.key}", "bold")
+    text.append(f"{sign} {verb:7} ", style).append(f"{action.key}", "bold")
     text.append(f"  {_why(action)}\n", "dim")
     for change in _changes(action):
         text.append(f"    {change.path}: {_value(change.old)} → {_value(change.new)}")
@@ -202,7 +202,7 @@ def _value(value: Any) -> str:
 def _effect_line(text: Text, effect: PodEffect, lines: Lines) -> None:
     sign, style = _FATES[effect.fate]
     many = f" x{effect.count}" if effect.count > 1 else ""
-    text.append(f"{sign} {effect.fate:8}", style)
+    text.append(f"{sign} {effect.fate:7} ", style)
     text.append(f"{effect.namespace}/{effect.pod}{many}", "bold")
     text.append(f" [{', '.join(effect.containers)}]" if effect.containers else "")
     text.append(f"  {effect.cause}{' (with a gap)' if effect.gap else ''}", "dim")
@@ -212,7 +212,7 @@ def _effect_line(text: Text, effect: PodEffect, lines: Lines) -> None:
 
 def _data_line(text: Text, effect: DataEffect) -> None:
     sign, style = ("-", "red") if effect.fate == "wipe" else (".", "cyan")
-    text.append(f"{sign} {effect.fate:8}", style)
+    text.append(f"{sign} {effect.fate:7} ", style)
     text.append(f"volume {effect.volume}", "bold")
     text.append(f" of claim {effect.claim}  reclaim policy {effect.policy}; {effect.cause} goes\n")
 

@@ -160,6 +160,11 @@ def test_each_field_of_a_plan_has_the_line_that_asks_for_it(options, console):
     pods = {(each["fate"], each["pod"]): (each["cause"], each["line"]) for each in document["pods"]}
     assert pods["start", "c-*"] == ("spec.replicas", 6)
     assert pods["in-place", "one"] == ("spec.containers[app].image", 21)
+    assert run_plan(options, console) == 2
+    assert (
+        "~ in-place web/one [app]  spec.containers[app].image (with a gap)  1.yaml:21"
+        in printed(console)
+    )
 
 
 def test_what_cannot_be_planned_is_told_with_the_line_of_the_field(options, console):
