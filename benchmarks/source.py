@@ -15,7 +15,8 @@ import time
 from pathlib import Path
 
 from reconciler.core.clock import SystemClock
-from reconciler.source.place import open_source
+from reconciler.model.gitops import SourceSpec
+from reconciler.source.place import Opening, open_source
 from reconciler.source.snapshot import Snapshot, Source, SourceProblem
 
 TIMES = 10
@@ -77,14 +78,15 @@ async def main(count: int) -> None:
         root, state = Path(scratch) / "root", Path(scratch) / "state"
         root.mkdir()
         fill(root, count)
-        directory = open_source(str(root), clock=SystemClock(), state_dir=state)
+        spec, opening = SourceSpec(path=str(root)), Opening(SystemClock(), state)
+        directory = open_source(spec, opening)
         cold, middle, most = await measure(directory, "dir", root, commit=False)
         print(f"{count} files; times in ms")
         print(f"directory   first {cold:7.1f}   change {middle:5.1f} (most {most:.1f}, aim 30)")
         git(root, "init", "--quiet", "--initial-branch=main")
         git(root, "add", "--all")
         git(root, "commit", "--quiet", "--message", "all")
-        local = open_source(str(root), clock=SystemClock(), state_dir=state)
+        local = open_source(spec, opening)
         cold, middle, most = await measure(local, "git", root, commit=True)
         print(f"repository  first {cold:7.1f}   commit {middle:5.1f} (most {most:.1f}, aim 60)")
 

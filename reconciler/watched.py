@@ -18,12 +18,11 @@ import yaml
 from reconciler.core.clock import Clock
 from reconciler.core.kept import KeptFile, stamp_of_sources
 from reconciler.model.gitops import SourceSpec
-from reconciler.model.time import parse_duration
 from reconciler.settings import Settings
 from reconciler.source.access import Access
 from reconciler.source.address import AddressError
 from reconciler.source.mirror import mirror_name
-from reconciler.source.place import open_source
+from reconciler.source.place import Opening, open_source
 from reconciler.source.snapshot import Source
 from reconciler.source.still import refused
 
@@ -57,21 +56,17 @@ def open_watched(
     _forget_former(settings.state_dir, name, spec.location, executor)
     try:
         source = open_source(
-            spec.location,
-            clock=clock,
-            state_dir=settings.state_dir,
-            branch=spec.branch,
-            sub_path=spec.sub_path,
-            interval=parse_duration(spec.interval) or settings.interval,
-            tag=spec.tag,
-            commit=spec.commit,
-            semver=spec.semver,
-            access=access,
-            executor=executor,
-            last_revision=last_revision,
-            name=name,
-            submodules=spec.submodules,
-            past=KeptFile(settings.state_dir / "cache" / f"{name}.past", "files 1"),
+            spec,
+            Opening(
+                clock,
+                settings.state_dir,
+                settings.interval,
+                access,
+                name=name,
+                last_revision=last_revision,
+                executor=executor,
+                past=KeptFile(settings.state_dir / "cache" / f"{name}.past", "files 1"),
+            ),
         )
     except AddressError as error:
         source = refused(str(error), clock)

@@ -25,7 +25,7 @@ from reconciler.model.gitops import Source, SourceSpec
 from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.settings import Settings
 from reconciler.source.access import Access
-from reconciler.source.place import open_source
+from reconciler.source.place import Opening, open_source
 from reconciler.source.snapshot import Snapshot, SourceProblem
 from reconciler.sync.bounds import Bounds, Find, bounds_of
 from reconciler.sync.inputs import variables_of, with_secrets
@@ -121,18 +121,8 @@ async def reading(place: Place, settings: Settings) -> AsyncIterator[Reading]:
     """
     spec = place.spec
     with TemporaryDirectory(prefix="reconciler-plan-") as scratch:
-        source = open_source(
-            spec.location,
-            clock=SystemClock(),
-            state_dir=Path(scratch),
-            branch=spec.branch,
-            sub_path=spec.sub_path,
-            tag=spec.tag,
-            commit=spec.commit,
-            semver=spec.semver,
-            access=place.access,
-            submodules=spec.submodules,
-        )
+        opening = Opening(SystemClock(), Path(scratch), access=place.access)
+        source = open_source(spec, opening)
         loader = Loader(namespace=spec.home, keys=AgeKeys(settings.age_key_file))
         try:
             async with aclosing(source.snapshots()) as snapshots:  # type: ignore[type-var]

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from reconciler.core.clock import SystemClock
+from reconciler.model.gitops import SourceSpec
 from reconciler.source.access import Access, SecretData
-from reconciler.source.place import open_source
+from reconciler.source.place import Opening, open_source
 from reconciler.source.receiver import Receiver
 from reconciler.source.snapshot import Snapshot, SourceProblem
 from reconciler.source.webhook import Doorkeeper
@@ -38,11 +39,16 @@ def home(tmp_path, monkeypatch):
     return tmp_path
 
 
-def look(location, state, **options) -> Snapshot | SourceProblem:
+def opened(location, state, access=None, **spec):
+    opening = Opening(SystemClock(), state, 3600.0, access or Access())
+    return open_source(SourceSpec(url=str(location), **spec), opening)
+
+
+def look(location, state, access=None, **spec) -> Snapshot | SourceProblem:
     """Return what a source yields first."""
 
     async def once():
-        source = open_source(str(location), clock=SystemClock(), state_dir=state, **options)
+        source = opened(location, state, access, **spec)
         try:
             async with aclosing(source.snapshots()) as snapshots, asyncio.timeout(30):
                 return await anext(snapshots)
@@ -257,9 +263,7 @@ def test_a_commit_signed_by_a_trusted_pgp_key_is_taken(repository, tmp_path, hom
 
 
 async def test_a_webhook_shows_a_push_in_less_than_a_second(repository, daemon, tmp_path):
-    source = open_source(
-        f"{daemon}/repo", clock=SystemClock(), state_dir=tmp_path / "s", interval=3600.0
-    )
+    source = opened(f"{daemon}/repo", tmp_path / "s")
     keeper = Doorkeeper("secret")
     receiver = Receiver("127.0.0.1", 0, keeper, lambda *_: source.look(), SystemClock())
     listening = asyncio.create_task(receiver.run())
@@ -367,10 +371,7 @@ def test_a_secret_is_not_sent_where_anybody_reads_it(repository, daemon, tmp_pat
 async def test_a_rotated_secret_is_used_at_the_next_fetch(repository, https, tmp_path):
     data = {"token": "old-token", "ca.crt": https.ca.read_text()}
     access = Access(**in_memory(tmp_path, secret(data)))
-    source = open_source(
-        f"{https.url}/repo", clock=SystemClock(), state_dir=tmp_path / "s", interval=3600,
-        access=access,
-    )  # fmt: skip
+    source = opened(f"{https.url}/repo", tmp_path / "s", access)
     async with aclosing(source.snapshots()) as snapshots, asyncio.timeout(30):
         refused = await anext(snapshots)
         assert refused.reason == "Unreachable"

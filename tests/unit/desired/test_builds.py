@@ -7,8 +7,9 @@ import pytest
 
 from reconciler.core.clock import SystemClock
 from reconciler.desired.load import Loader
+from reconciler.model.gitops import SourceSpec
 from reconciler.source.offline import read_once
-from reconciler.source.place import open_source
+from reconciler.source.place import Opening, open_source
 from reconciler.source.snapshot import Snapshot
 from reconciler.source.tree import DirectoryTree
 from tests.unit.desired.kustomize.corpus import CONFIG, NAMESPACE
@@ -215,9 +216,8 @@ async def test_an_earlier_commit_is_built_with_what_it_refers_to(tmp_path):
     earlier = repository.commit("one")
     repository.write("prod/kustomization.yaml", "resources: [../base]\nnamePrefix: new-\n")
     repository.commit("two")
-    source = open_source(
-        str(repository.path), clock=SystemClock(), state_dir=tmp_path / "s", sub_path="prod"
-    )
+    spec = SourceSpec(path=str(repository.path), sub_path="prod")
+    source = open_source(spec, Opening(SystemClock(), tmp_path / "s"))
     try:
         async with aclosing(source.snapshots()) as snapshots:
             now = await anext(snapshots)
