@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from reconciler.desired.objects import DesiredObject
+from reconciler.model import kinds
 from reconciler.model.gitops import Source
 from reconciler.model.meta import ObjectKey
 from reconciler.source.address import is_remote
@@ -19,6 +20,8 @@ from reconciler.sync.refusal import Refusal
 
 ORIGIN_ANNOTATION = "reconciler.dev/origin"
 """On a Source that the settings name: `settings`."""
+
+_SOURCE = kinds.of(Source).key_kind
 
 Bounds = frozenset[str] | None
 """The namespaces that a source may write to; None is all, and all that has no namespace."""
@@ -54,7 +57,8 @@ def out_of_bounds(
     """Return why `source` may not declare some of `desired`, in the order of files and lines."""
     wrong: list[Refusal] = []
     for each in desired.values():
-        if isinstance(each.obj, Source):
+        # By the key first: what an earlier run read is decoded only when its object is asked for.
+        if each.key.kind == _SOURCE and isinstance(each.obj, Source):
             wrong += _refused(each, _source_faults(source, each.obj, bounds, find))
         elif bounds is not None and not _inside(each.key, bounds):
             where = "metadata.namespace" if each.key.namespace else "kind"

@@ -10,6 +10,7 @@ import weakref
 from collections import deque
 from typing import Generic, TypeVar, cast
 
+from reconciler.apiserver.registry.repeated import Repeated
 from reconciler.model.meta import KubeObject
 from reconciler.store.protocol import Record
 
@@ -21,12 +22,13 @@ class Codec:
 
     def __init__(self, limit: int) -> None:
         self._recent: deque[KubeObject] = deque(maxlen=limit)
+        self._repeated = Repeated()
 
     def decode(self, model: type[K], record: Record) -> K:
         """Return the object of `record`, with its resourceVersion."""
         known = record.decoded() if record.decoded is not None else None
         if known is None:
-            known = model.__pydantic_validator__.validate_json(record.value)
+            known = cast(K, self._repeated.decode(model, record.value))
             self.remember(record, known)
         return cast(K, known)
 

@@ -2,7 +2,9 @@
 
 from reconciler.admission.decode import decode
 from reconciler.admission.defaults import apply_defaults
+from reconciler.desired.objects import Recalled
 from reconciler.model.gitops import API_VERSION
+from reconciler.model.meta import ObjectKey
 from reconciler.sync.bounds import ORIGIN_ANNOTATION, bounds_of, out_of_bounds
 from reconciler.sync.manifest import applied_manifest
 from tests.unit.sync.world import desired, manifest, settings
@@ -119,3 +121,11 @@ def test_a_circle_of_declarers_ends():
         declarers={"a": "b", "b": "a"},
     )  # fmt: skip
     assert bounds_of(find("a"), find) == {"x"}
+
+
+def test_what_an_earlier_run_read_is_not_decoded_to_be_asked_what_it_is():
+    key = ObjectKey("ConfigMap", "team", "a")
+    recalled = Recalled(key, "hash", "a.yaml", (1, 1, 0), "", "no JSON at all", annotated=False)
+    assert not out_of_bounds("main", {key: recalled}, None, lambda _: None)
+    (refused,) = out_of_bounds("main", {key: recalled}, frozenset({"other"}), lambda _: None)
+    assert refused.key == key

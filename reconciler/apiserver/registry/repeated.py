@@ -1,0 +1,121 @@
+"""Parts that many stored objects have word for word, decoded once. Used by `codec.py` alone.
+
+A start decodes every stored object, and what Git declares by the thousand is much alike: who owns
+which fields, and the pods of controllers. Such a part is cut out of the text, looked up, and put
+into the decoded rest, so that equal parts are also one object in memory. The places are found by
+marks that only this program's own wire form has: within a JSON string each quote is escaped, so a
+mark is structure, and `_owned_fields` and `_pod_spec` say why it is the structure they mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import orjson
+
+from reconciler.model.meta import KubeObject
+from reconciler.model.pod import Pod, PodTemplate
+from reconciler.model.replication import ReplicationController
+
+_PARTS = 256
+_NESTED = (Pod, PodTemplate)  # their own parts have metadata, and with it marks, too
+_TEMPLATE = b'"template":{"metadata":'
+
+
+class Part(NamedTuple):
+    """Where a member `,"name":{...}` stands in a text, and where its value begins."""
+
+    member: int
+    value: int
+    end: int
+    holder: tuple[str | int, ...]
+    attribute: str
+
+
+class Repeated:
+    """The parts of the last objects that were decoded."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, Any] = {}
+
+    def decode(self, model: type[KubeObject], text: bytes) -> KubeObject:
+        """Return the object of a stored text."""
+        rest, known, fresh = text, [], []
+        for part in reversed(tuple(_parts(model, text))):
+            value = text[part.value : part.end]
+            if value in self._known:
+                rest = rest[: part.member] + rest[part.end :]
+                known.append((part, self._known[value]))
+            else:
+                fresh.append((part, value))
+        obj: KubeObject = model.__pydantic_validator__.validate_json(rest)
+        for part, found in known:
+            _holder(obj, part)[part.attribute] = found  # nobody else has seen the object yet
+        for part, value in fresh:
+            self._learn(value, _holder(obj, part)[part.attribute])
+        return obj
+
+    def _learn(self, value: bytes, decoded: Any) -> None:
+        """Remember a part; a text that is a JSON value by itself is the whole of the member."""
+        try:
+            orjson.loads(value)
+        except orjson.JSONDecodeError:
+            return
+        if len(self._known) >= _PARTS:
+            self._known.clear()
+        self._known[value] = decoded
+
+
+def _holder(obj: KubeObject, part: Part) -> dict[str, Any]:
+    at: Any = obj
+    for step in part.holder:
+        at = at[step] if isinstance(step, int) else at.__dict__[step]
+    held: dict[str, Any] = at.__dict__
+    return held
+
+
+def _parts(model: type[KubeObject], text: bytes) -> Iterator[Part]:
+    """Yield the parts in the order in which they stand."""
+    owned = None if model in _NESTED else _owned_fields(model, text)
+    if owned is not None:
+        yield owned
+    if model is ReplicationController:
+        pod = _pod_spec(text, owned.end if owned is not None else 0)
+        if pod is not None:
+            yield pod
+
+
+def _owned_fields(model: type[KubeObject], text: bytes) -> Part | None:
+    """Return the fields of the one owner, where there is but one.
+
+    The first managedFields are those of the object's own metadata, which hold nothing before them
+    but maps of strings, unless it has none and a template does.
+    """
+    start = text.find(b',"managedFields":[{')
+    if start < 0 or (model is ReplicationController and 0 <= text.find(_TEMPLATE) < start):
+        return None
+    member = text.find(b',"fieldsV1":{', start)
+    end = text.find(b'}]},"', member)
+    if member < 0 or end < 0 or text.find(b'"fieldsV1"', member + 2, end) >= 0:
+        return None
+    if text.find(b"},{", start, member) >= 0:  # it may be the second owner that has fields
+        return None
+    value = member + len(b',"fieldsV1":')
+    return Part(member, value, end, ("metadata", "managed_fields", 0), "fields_v1")
+
+
+def _pod_spec(text: bytes, after: int) -> Part | None:
+    """Return the spec of a controller's pods; `after` is behind the object's metadata.
+
+    Before it the template has metadata, in which only managedFields could hold such a mark; behind
+    it three levels close, and the status begins.
+    """
+    template = text.find(_TEMPLATE, after)
+    member = text.find(b',"spec":{', template)
+    end = text.rfind(b'}}},"status":{')
+    if template < 0 or not template < member < end:
+        return None
+    if text.find(b'"managedFields"', template, member) >= 0:
+        return None
+    return Part(member, member + len(b',"spec":'), end + 1, ("spec", "template"), "spec")
