@@ -82,6 +82,7 @@ class Engine:
     """What Docker says about our containers; `address` is of another engine than this host's."""
 
     def __init__(self, address: str | None = None) -> None:
+        self._address = address or "unix:///var/run/docker.sock"
         self.api = docker.APIClient(base_url=address, timeout=60)
 
     def close(self) -> None:
@@ -109,9 +110,8 @@ class Engine:
     def execute(self, container: Container, *command: str) -> str:
         """Run a command in the container and return its output."""
         # By the program: the SDK leaves the socket of an exec open.
-        done = subprocess.run(
-            ["docker", "exec", container.id, *command], capture_output=True, text=True, check=False
-        )
+        told = ["docker", "--host", self._address, "exec", container.id, *command]
+        done = subprocess.run(told, capture_output=True, text=True, check=False)
         return done.stdout + done.stderr
 
     def remove(self, container: Container) -> None:

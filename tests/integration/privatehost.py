@@ -90,19 +90,19 @@ class PrivateHost:
         self.engine.wait(30)
         self.engine = None
 
-    def launch(self, manifests: Manifests) -> Daemon:
+    def launch(self, manifests: Manifests, *flags: str) -> Daemon:
         """Start a daemon here."""
         daemon = Daemon(manifests.folder, self.folder, enter=self.enter)
         self.daemons.append(daemon)
-        daemon.start()
+        daemon.start(*flags)
         return daemon
 
     def close(self) -> None:
         """End everything that runs here; the namespaces go with their last process."""
         try:
-            left = [line for daemon in self.daemons for line in daemon.clean()]
             if self.engine is None:
                 self.start_engine()
+            left = [line for daemon in self.daemons for line in daemon.clean()]
             for container in self.run("docker", "ps", "--all", "--quiet").split():
                 self.run("docker", "rm", "--force", container)
             self.stop_engine()

@@ -139,6 +139,16 @@ def of_process(pid: int, file: str) -> str:
     return Path(f"/proc/{pid}/{file}").read_text()
 
 
+async def became(pid: int, command: str) -> None:
+    """Wait until a process is the program whose command line begins so.
+
+    The engine says that a container runs while its process is still runc's own, or our launcher.
+    """
+    async with asyncio.timeout(10):
+        while not of_process(pid, "cmdline").startswith(command):  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)
+
+
 async def fetch(address: str, path: str = "/hostname") -> str:
     reader, writer = await asyncio.wait_for(asyncio.open_connection(address, 8080), 5)
     writer.write(f"GET {path} HTTP/1.0\r\n\r\n".encode())

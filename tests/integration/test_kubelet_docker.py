@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.model.config import ConfigMap, Secret
 from reconciler.model.pod import Pod
-from tests.integration.realnode import SERVER, Line, RealNode, docker, fetch, of_process
+from tests.integration.realnode import SERVER, Line, RealNode, became, docker, fetch, of_process
 from tests.unit.kubelet.node import ready
 
 pytestmark = [
@@ -147,9 +147,7 @@ async def test_a_secret_reaches_the_program_and_not_the_engine(node: RealNode) -
     )
     pod = await node.until(ready)
     app = await node.app()
-    async with asyncio.timeout(10):  # the launcher becomes the program when it has its turn
-        while not of_process(app.pid, "cmdline").startswith("sh\0"):  # noqa: ASYNC110 - nobody tells
-            await asyncio.sleep(0.01)
+    await became(app.pid, "sh\0")
     environment = of_process(app.pid, "environ").split("\0")
     assert {f"S={value}", f"B=plain-{value}", "A=plain", "COLOUR=green"} <= set(environment)
     assert f"IP={pod.status.pod_ip}" in environment

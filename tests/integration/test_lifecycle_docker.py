@@ -14,7 +14,7 @@ from reconciler.model.config import Secret
 from reconciler.model.container import EphemeralContainer
 from reconciler.model.pod import Pod
 from reconciler.model.podstatus import ContainerStatus
-from tests.integration.realnode import SERVER, RealNode, docker, of_process
+from tests.integration.realnode import SERVER, RealNode, became, docker, of_process
 from tests.unit.kubelet.node import ready
 
 pytestmark = [
@@ -183,6 +183,7 @@ async def test_a_tty_and_standard_input_are_given(node: RealNode) -> None:
                                  "workingDir": "/www"})  # fmt: skip
     await node.until(ready)
     app = await node.app()
+    await became(app.pid, "sh\0")
     assert (Path("/proc") / str(app.pid) / "fd/0").readlink().as_posix().startswith("/dev/pts")
     assert (Path("/proc") / str(app.pid) / "cwd").readlink().as_posix() == "/www"
     assert "TERM=xterm" in of_process(app.pid, "environ").split("\0")

@@ -27,17 +27,18 @@ EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "3"))
 _ENDLESS = ("watch", "sendInitialEvents", "timeoutSeconds")
 
 
-# kube-apiserver answers a resourceVersion that is no number with 500, too (its issue 139485):
-# clients know that answer, so ours is the same.
-_ODD_REVISION = (
-    b'{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure",'
-    b'"message":"resourceVersion: Invalid value: '
+# kube-apiserver refuses a resourceVersion with 500, too: one that is no number (its issue 139485),
+# and any on an object that is to be created. Clients know these answers, so ours are the same.
+_STATUS = b'{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"'
+_ODD_REVISIONS = (
+    _STATUS + b"resourceVersion: Invalid value: ",
+    _STATUS + b'resourceVersion should not be set on objects to be created"',
 )
 
 
 def _no_crash(context: Any, response: Any, case: Any) -> Any:
-    """A server error is a crash, but for the one by which Kubernetes refuses a resourceVersion."""
-    if response.status_code == 500 and response.content.startswith(_ODD_REVISION):
+    """A server error is a crash, but for those by which Kubernetes refuses a resourceVersion."""
+    if response.status_code == 500 and response.content.startswith(_ODD_REVISIONS):
         return None
     return not_a_server_error(context, response, case)
 

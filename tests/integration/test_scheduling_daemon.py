@@ -79,7 +79,7 @@ def test_a_pod_of_high_priority_takes_the_place_of_a_low_one(
     wait_for(lambda: "low" in running(engine), "the pod of low priority")
     apart = "1 node(s) didn't match pod anti-affinity rules"
     wait_for(lambda: apart in why(daemon, "far-"), "the second pod to say why it waits")
-    assert sum(name.startswith("far-") for name in running(engine)) == 1
+    wait_for(lambda: sum(name.startswith("far-") for name in running(engine)) == 1, "the first")
 
     group = "scheduling.k8s.io/v1"
     manifests.write("high.yaml", manifest("PriorityClass", "high", group, value=1000))

@@ -1,7 +1,7 @@
 """Volumes of a Docker volume plugin, a real process, with the real daemon fed from Git.
 
-In a file of its own that runs last: an engine asks a plugin that it has once known again and
-again, and each of its own calls about volumes then takes half a minute, until it is restarted.
+On a host of its own: an engine asks a plugin that it has once known again and again, and each of
+its calls about volumes then takes half a minute, until it is restarted.
 """
 
 from __future__ import annotations
@@ -15,13 +15,15 @@ from typing import Any
 
 import pytest
 
-from tests.integration.conftest import Launch
 from tests.integration.harness import Engine, Manifests, wait_for
+from tests.integration.images import BUSYBOX
+from tests.integration.privatehost import PrivateHost, private_host
 from tests.integration.test_persistent_docker import APPROVED, messages, pod, shown
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(200)]
 
 PLUGIN = "reconcilertest"
+SOCKETS = "/run/docker/plugins"
 
 
 class Plugin:
@@ -35,23 +37,36 @@ class Plugin:
 
 
 @pytest.fixture
-def plugin(host: None, tmp_path: Path) -> Iterator[Plugin]:
-    folder = tmp_path / "plugin"
-    folder.mkdir()
-    socket = Path(f"/run/docker/plugins/{PLUGIN}.sock")
-    program = Path(__file__).with_name("volumeplugin.py")
-    process = subprocess.Popen([sys.executable, str(program), str(socket), str(folder)])
+def own() -> Iterator[PrivateHost]:
+    with private_host() as made:
+        Path(SOCKETS).mkdir(parents=True, exist_ok=True)
+        made.run("mount", "-t", "tmpfs", "tmpfs", SOCKETS)
+        yield made
+
+
+@pytest.fixture
+def plugin(own: PrivateHost) -> Iterator[Plugin]:
+    program, socket = Path(__file__).with_name("volumeplugin.py"), f"{SOCKETS}/{PLUGIN}.sock"
+    command = (*own.enter, sys.executable, str(program), socket, str(own.folder))
+    process = subprocess.Popen(command)
     try:
-        wait_for(socket.exists, "the plugin's socket")
-        yield Plugin(folder)
+        wait_for(lambda: own.answers("test", "-S", socket), "the plugin's socket")
+        yield Plugin(own.folder)
+        assert [line for daemon in own.daemons for line in daemon.clean()] == []
+        own.daemons.clear()
+        for name in own.run("docker", "volume", "ls", "-q", "-f", f"driver={PLUGIN}").split():
+            own.run("docker", "volume", "rm", name)
+        own.stop_engine()
     finally:
-        command = ["docker", "volume", "ls", "--quiet", "--filter", f"driver={PLUGIN}"]
-        names = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-        for name in names.split():
-            subprocess.run(["docker", "volume", "rm", name], capture_output=True, check=False)
         process.terminate()
         process.wait()
-        socket.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def engine(own: PrivateHost) -> Iterator[Engine]:
+    engine = Engine(f"unix://{own.folder}/docker.sock")
+    yield engine
+    engine.close()
 
 
 def disk(name: str) -> dict[str, Any]:
@@ -59,14 +74,14 @@ def disk(name: str) -> dict[str, Any]:
 
 
 def test_a_plugin_is_asked_for_the_disk_as_the_template_says(
-    git: Manifests, launch: Launch, engine: Engine, busybox: str, plugin: Plugin
+    git: Manifests, own: PrivateHost, engine: Engine, plugin: Plugin
 ) -> None:
-    git.write("pod.yaml", pod("disk", busybox, "echo on-disk > /data/log", disk("vol-1")))
-    git.write("refused.yaml", pod("refused", busybox, "true", disk("refuse")))
+    git.write("pod.yaml", pod("disk", BUSYBOX, "echo on-disk > /data/log", disk("vol-1")))
+    git.write("refused.yaml", pod("refused", BUSYBOX, "true", disk("refuse")))
     source = {"rbd": {"monitors": ["a:6789"], "image": "i"}}
-    git.write("unset.yaml", pod("unset", busybox, "true", source))
+    git.write("unset.yaml", pod("unset", BUSYBOX, "true", source))
     git.commit("Use disks")
-    daemon = launch(git.folder, "--volume-drivers", f"awsElasticBlockStore={PLUGIN}")
+    daemon = own.launch(git, "--volume-drivers", f"awsElasticBlockStore={PLUGIN}")
     wait_for(lambda: shown(engine, "disk") == "on-disk\n", "the pod on the plugin's disk")
     (made,) = [each for each in plugin.asked("Create") if each["Opts"]["volumeID"] == "vol-1"]
     assert made["Opts"] == {"volumeID": "vol-1", "fsType": "ext4", "partition": "1"}
