@@ -110,11 +110,12 @@ class Reader:
 
     def _whole(self, snapshot: Snapshot, limit: int, told: ListMeta) -> Page:
         records = snapshot.records
+        items = view.Stored(self._registry, self._resource.model, records)
         if not 0 < limit < len(records):
-            return Page(list(map(self._view, records)), told)
+            return Page(items, told)
         token = pages.token_after(snapshot, records[limit - 1])
         more = told.replace(continue_=token, remaining_item_count=len(records) - limit)
-        return Page(list(map(self._view, records[:limit])), more)
+        return Page(items[:limit], more)
 
     def _filtered(self, snapshot: Snapshot, limit: int, told: ListMeta, choose: Chooser) -> Page:
         found: list[View] = []

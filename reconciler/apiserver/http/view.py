@@ -7,7 +7,7 @@ decoding; a Table or PartialObjectMetadata needs the typed object, which is deco
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, overload
 
 import orjson
 
@@ -51,6 +51,38 @@ def of_record(registry: Registry, model: type[KubeObject], record: Record) -> Vi
     return View(record.value, decode=lambda: registry.decode(model, record))
 
 
+class Stored(Sequence[View]):
+    """The views of stored objects, each made when it is asked for: plain JSON needs none."""
+
+    def __init__(
+        self, registry: Registry, model: type[KubeObject], records: Sequence[Record]
+    ) -> None:
+        self._registry = registry
+        self._model = model
+        self._records = records
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    @overload
+    def __getitem__(self, index: int) -> View: ...
+    @overload
+    def __getitem__(self, index: slice) -> Stored: ...
+    def __getitem__(self, index: int | slice) -> View | Stored:
+        if isinstance(index, slice):
+            return Stored(self._registry, self._model, self._records[index])
+        return of_record(self._registry, self._model, self._records[index])
+
+    @property
+    def raw(self) -> list[bytes]:
+        """The encoded form of all of them."""
+        return [record.value for record in self._records]
+
+
+def _raw(views: Sequence[View]) -> list[bytes]:
+    return views.raw if isinstance(views, Stored) else [view.raw for view in views]
+
+
 def of_object(obj: KubeObject) -> View:
     """Return an object that a write returned."""
     return View(obj.to_json(), obj)
@@ -88,11 +120,9 @@ class ObjectForm:
 
     def many(self, views: Sequence[View], meta: ListMeta) -> bytes:
         """Join the stored bytes."""
-        lead, cut = self._lead, len(self._lead)
-        if lead:
-            items = b",".join([b"{" + view.raw[cut:] for view in views])
-        else:
-            items = b",".join([view.raw for view in views])
+        cut, raw = len(self._lead), _raw(views)
+        start = b"{" if cut and raw else b""
+        items = start + (b"," + start).join([each[cut:] for each in raw])
         head = f'{{"kind":"{self._kind}List","apiVersion":"{self._version}","metadata":'
         return b"".join((head.encode(), meta.to_json(), b',"items":[', items, b"]}"))
 
