@@ -36,16 +36,16 @@ class _Index(Generic[T]):
     """Names by the values that a function finds in an object."""
 
     def __init__(self, values: IndexBy[T]) -> None:
-        self._values = values
+        self.values = values
         self._names: dict[str, dict[Name, None]] = {}
 
     def change(self, name: Name, old: T | None, new: T | None) -> None:
         if old is None and new is not None:  # the whole of a first list
-            for value in self._values(new):
+            for value in self.values(new):
                 self._names.setdefault(value, {})[name] = None
             return
-        before = set(self._values(old)) if old is not None else set()
-        after = set(self._values(new)) if new is not None else set()
+        before = set(self.values(old)) if old is not None else set()
+        after = set(self.values(new)) if new is not None else set()
         for value in before - after:
             names = self._names[value]
             del names[name]
@@ -116,7 +116,12 @@ class Informer(Generic[T]):
         return list(self._objects.values())
 
     def add_index(self, name: str, values: IndexBy[T]) -> None:
-        """Keep objects by the strings that `values` returns for each of them."""
+        """Keep objects by the strings that `values` returns for each of them.
+
+        Several may ask for the same index.
+        """
+        if name in self._indexes and self._indexes[name].values is values:
+            return
         index = self._indexes[name] = _Index(values)
         for key, obj in self._objects.items():
             index.change(key, None, obj)

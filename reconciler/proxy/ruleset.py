@@ -7,7 +7,7 @@ twice. The first owner in order holds it, and when it goes the next one takes ov
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -95,13 +95,16 @@ class RuleSet:
     def everything(self) -> Transaction:
         """Return the transaction that fills an empty table; the next `take` starts from here."""
         self._before.clear()
-        additions = tuple(sorted(self.elements()))
+        additions = tuple(sorted(self._present()))
         self._chains = _chains(additions)
         return Transaction(tuple(sorted(self._chains)), (), additions)
 
     def elements(self) -> set[Element]:
         """Return every element that the kernel should hold."""
-        return {Element(*slot, claims[0][1]) for slot, claims in self._claims.items()}
+        return set(self._present())
+
+    def _present(self) -> Iterator[Element]:
+        return (Element(*slot, claims[0][1]) for slot, claims in self._claims.items())
 
     def pools(self, transaction: Transaction) -> Pools:
         """Return the present backends of each frontend that `transaction` touches.

@@ -152,9 +152,14 @@ class Proof:
             for each in boxes:
                 if way in ("both", "sandbox" if each.sandbox else "container"):
                     self._engine.kill(each)
-        if way != "force":
+        if way == "force":
+            wait_for(lambda: self._is_gone(name), f"{name} gone")
+        else:
             self._wait_for_ready(name, ordered)
         return Kill(name, address, way, ordered, died.result())
+
+    def _is_gone(self, pod: str) -> bool:
+        return all(each.pod != pod for each in self._engine.containers(NAMESPACE))
 
     def _kubectl(self, *arguments: str) -> None:
         config = self._daemon.folder / "kubeconfig"
