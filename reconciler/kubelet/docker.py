@@ -25,6 +25,7 @@ from reconciler.kubelet import dockerapi
 from reconciler.kubelet.dockerevents import EventStream
 from reconciler.kubelet.dockerexec import DockerExec
 from reconciler.kubelet.dockerpull import PullProgress
+from reconciler.kubelet.dockerversion import ApiVersion
 from reconciler.kubelet.runtime import (
     Container,
     ContainerSpec,
@@ -50,7 +51,6 @@ T = TypeVar("T")
 # More calls in flight gain nothing on the engine's side, see docs/performance.md.
 PARALLEL_CALLS = 8
 PARALLEL_WAITS = 8
-_API_VERSION = "1.41"
 _SLOW_TIMEOUT = 600
 _LOG_TAIL = 2 * 1024
 _TELL_EVERY = 1.0
@@ -71,9 +71,10 @@ class DockerRuntime:
     """
 
     def __init__(self, socket: Path = Path("/var/run/docker.sock"), *, timeout: int = 60) -> None:
-        self._client = _connect(socket, timeout, PARALLEL_CALLS)
-        self._slow = _connect(socket, _SLOW_TIMEOUT, PARALLEL_WAITS)
-        self._exec = DockerExec(socket, _API_VERSION, timeout)
+        self._version = ApiVersion()
+        self._client = _connect(socket, self._version, timeout, PARALLEL_CALLS)
+        self._slow = _connect(socket, self._version, _SLOW_TIMEOUT, PARALLEL_WAITS)
+        self._exec = DockerExec(socket, self._version, timeout)
         self._calls = DaemonThreads(PARALLEL_CALLS, "docker")
         self._waits = DaemonThreads(PARALLEL_WAITS, "docker-slow")
         self._log = structlog.get_logger(component="docker")
@@ -243,9 +244,13 @@ class DockerRuntime:
 
     def _open_events(self) -> Any:
         # The engine answers before it subscribes: begin at its own time of asking.
-        since = datetime.fromisoformat(self._slow.info()["SystemTime"]).timestamp()
-        filters = dockerapi.EVENT_FILTERS
-        return self._slow.events(since=int(since), filters=filters, decode=True)
+        try:
+            since = datetime.fromisoformat(self._slow.info()["SystemTime"]).timestamp()
+            filters = dockerapi.EVENT_FILTERS
+            return self._slow.events(since=int(since), filters=filters, decode=True)
+        except docker.errors.APIError as error:
+            self._version.learn(_words(error))  # for the next try
+            raise _failure(error) from error
 
     async def close(self) -> None:
         """See `ContainerRuntime.close`."""
@@ -266,17 +271,34 @@ class DockerRuntime:
         except docker.errors.ImageNotFound as error:
             raise NoSuchImage(_words(error)) from error
         except docker.errors.APIError as error:
-            raise _failure(error) from error
+            if not self._version.learn(_words(error)):
+                raise _failure(error) from error
+            return await self._on(threads, function)
         except docker.errors.DockerException as error:
             raise RuntimeFailure(str(error)) from error
         except _UNREACHABLE as error:
             raise RuntimeUnavailable(f"Docker does not answer: {error}") from error
 
 
-def _connect(socket: Path, timeout: int, connections: int) -> APIClient:
-    client = APIClient(
-        f"unix://{socket}", version=_API_VERSION, timeout=timeout, max_pool_size=connections
-    )
+class _Client(APIClient):
+    """The SDK's client is told once which version of the API to speak; this one asks each time."""
+
+    def __init__(self, socket: Path, version: ApiVersion, timeout: int, connections: int) -> None:
+        self._spoken = version
+        url = f"unix://{socket}"
+        super().__init__(url, version.text, timeout=timeout, max_pool_size=connections)
+
+    @property
+    def _version(self) -> str:
+        return self._spoken.text
+
+    @_version.setter
+    def _version(self, _version: str) -> None:
+        """The SDK sets what it was told."""
+
+
+def _connect(socket: Path, version: ApiVersion, timeout: int, connections: int) -> _Client:
+    client = _Client(socket, version, timeout, connections)
     # Proxies and netrc files mean nothing on a Unix socket, and looking them up costs as much
     # processor time as the rest of a call.
     client.trust_env = False

@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+from reconciler.kubelet.dockerversion import ApiVersion
 from reconciler.kubelet.runtime import (
     ExecResult,
     NoSuchContainer,
@@ -36,7 +37,7 @@ class DockerExec:
     `timeout` bounds, in seconds, each answer that the engine owes at once.
     """
 
-    def __init__(self, socket: Path, version: str, timeout: float) -> None:
+    def __init__(self, socket: Path, version: ApiVersion, timeout: float) -> None:
         self._socket, self._version, self._timeout = socket, version, timeout
 
     async def run(self, container: str, argv: tuple[str, ...], seconds: float) -> ExecResult:
@@ -54,7 +55,9 @@ class DockerExec:
 
     async def _output(self, exec_id: str) -> bytes:
         """Start the command; return what it says until both its outputs are closed."""
-        request = _request("POST", f"/v{self._version}/exec/{exec_id}/start", {"Detach": False})
+        request = _request(
+            "POST", f"/v{self._version.text}/exec/{exec_id}/start", {"Detach": False}
+        )
         output = b""
         async with self._answer(request) as reader:
             with contextlib.suppress(asyncio.IncompleteReadError):
@@ -72,7 +75,15 @@ class DockerExec:
                 os.kill(found["Pid"], signal.SIGKILL)
 
     async def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        request = _request(method, f"/v{self._version}{path}", body)
+        try:
+            return await self._ask_once(method, path, body)
+        except RuntimeFailure as error:
+            if not self._version.learn(str(error)):
+                raise
+        return await self._ask_once(method, path, body)
+
+    async def _ask_once(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
+        request = _request(method, f"/v{self._version.text}{path}", body)
         try:
             async with asyncio.timeout(self._timeout), self._answer(request) as reader:
                 return json.loads(await reader.read())

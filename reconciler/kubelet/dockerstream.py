@@ -14,9 +14,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
 
+from reconciler.kubelet.dockerversion import ApiVersion
 from reconciler.model.streaming import Output, StreamFailure
 
-_VERSION = "v1.41"
 _PIECE = 64 * 1024
 _LONGEST_ANSWER = 16 * 1024 * 1024
 _CALL_SECONDS = 60.0
@@ -28,7 +28,7 @@ class Engine:
     """An engine at a Unix socket. Every failure is a `StreamFailure`."""
 
     def __init__(self, socket: Path) -> None:
-        self._socket = socket
+        self._socket, self._version = socket, ApiVersion()
 
     async def call(self, method: str, path: str, body: object = None) -> Any:
         """Make one call and return its JSON, None when the answer is empty."""
@@ -54,9 +54,19 @@ class Engine:
     async def _ask(
         self, method: str, path: str, body: object, *, version: str, upgrade: bool = False
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        try:
+            return await self._ask_once(method, path, body, version=version, upgrade=upgrade)
+        except StreamFailure as error:
+            if not self._version.learn(str(error)):
+                raise
+        return await self._ask_once(method, path, body, version=version, upgrade=upgrade)
+
+    async def _ask_once(
+        self, method: str, path: str, body: object, *, version: str, upgrade: bool
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         content = b"" if body is None else json.dumps(body).encode()
         lines = [
-            f"{method} /{_VERSION}{path} HTTP/{version}",
+            f"{method} /v{self._version.text}{path} HTTP/{version}",
             "Host: docker",
             "Content-Type: application/json",
             f"Content-Length: {len(content)}",

@@ -6,6 +6,8 @@ import shutil
 import subprocess
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,7 @@ from reconciler.core.clock import SystemClock
 from reconciler.kubelet.docker import DockerRuntime
 from reconciler.kubelet.fake import FakeRuntime
 from reconciler.kubelet.runtime import ContainerRuntime
+from tests.integration.engineproxy import NewerEngine
 from tests.integration.images import BUSYBOX, ensure_busybox
 
 LABEL = "reconciler-test/contract"
@@ -30,8 +33,15 @@ def label() -> str:
     return f"{LABEL}={uuid.uuid4().hex}"
 
 
-@pytest.fixture(params=["fake", pytest.param("docker", marks=pytest.mark.integration)])
-async def runtime(request: pytest.FixtureRequest, label: str) -> AsyncIterator[ContainerRuntime]:
+_REAL = ("docker", "docker-newer")
+
+
+@pytest.fixture(
+    params=["fake", *(pytest.param(each, marks=pytest.mark.integration) for each in _REAL)]
+)
+async def runtime(
+    request: pytest.FixtureRequest, label: str, tmp_path: Path
+) -> AsyncIterator[ContainerRuntime]:
     if request.param == "fake":
         fake = FakeRuntime(SystemClock(), (BUSYBOX,))
         yield fake
@@ -40,8 +50,14 @@ async def runtime(request: pytest.FixtureRequest, label: str) -> AsyncIterator[C
     if not docker_answers():
         pytest.skip("no Docker engine answers")
     ensure_busybox()
-    docker = DockerRuntime()
-    yield docker
-    for container in await docker.list(label):
-        await docker.remove(container.id)
-    await docker.close()
+    with ExitStack() as stack:
+        engine = Path("/var/run/docker.sock")
+        if request.param == "docker-newer":
+            door = tmp_path / "docker.sock"
+            stack.enter_context(NewerEngine(door, engine))
+            engine = door
+        docker = DockerRuntime(engine)
+        yield docker
+        for container in await docker.list(label):
+            await docker.remove(container.id)
+        await docker.close()

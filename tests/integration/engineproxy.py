@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -80,14 +82,47 @@ class EngineProxy:
         writer.write(_FAILURE)
         await writer.drain()
 
-    async def _lead(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _lead(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, begun: bytes = b""
+    ) -> None:
         inner, outer = await asyncio.open_unix_connection(self._engine)
         try:
+            outer.write(begun)
             async with asyncio.TaskGroup() as group:
                 group.create_task(_copy(reader, outer))
                 group.create_task(_copy(inner, writer))
         finally:
             await _closed(outer)
+
+
+class NewerEngine(EngineProxy):
+    """A door behind which the engine seems to speak API 1.44 and newer alone, as Docker 29 does."""
+
+    oldest = 44
+
+    async def _treat(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        found = re.match(rb"(\w+ )/v1\.(\d+)(/.*)", head, re.DOTALL)
+        if found and int(found[2]) < self.oldest:
+            writer.write(_too_old(found[2].decode(), self.oldest))
+            await writer.drain()
+            return
+        if found:
+            head = found[1] + b"/v1.41" + found[3]
+        if b"\r\nUpgrade:" not in head:  # each connection carries one request, which we can see
+            head = re.sub(rb"\r\nConnection:[^\r]*", b"", head)
+            head = head.removesuffix(b"\r\n") + b"Connection: close\r\n\r\n"
+        await self._lead(reader, writer, head)
+
+
+def _too_old(spoken: str, oldest: int) -> bytes:
+    words = (
+        f"client version 1.{spoken} is too old. Minimum supported API version is 1.{oldest},"
+        " please upgrade your client to a newer version"
+    )
+    body = json.dumps({"message": words})
+    head = "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode()
 
 
 async def _closed(writer: asyncio.StreamWriter) -> None:
