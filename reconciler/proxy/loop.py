@@ -229,13 +229,7 @@ class Proxy:
 
     async def _apply(self) -> None:
         transaction = self._rules.take()
-        if not transaction:
-            return
-        try:
-            await self._blocking(self._kernel.apply, transaction)
-        except NftError as error:
-            self._log.warning("proxy.change_refused", reason=str(error))
-            await self._replace()
+        if not transaction or not await self._sent(transaction):
             return
         await self._forget(transaction)
         self._log.debug(
@@ -243,6 +237,16 @@ class Proxy:
             added=len(transaction.additions),
             deleted=len(transaction.deletions),
         )
+
+    async def _sent(self, transaction: Transaction) -> bool:
+        """Send a change; False when the kernel refused it and got the whole table instead."""
+        try:
+            await self._blocking(self._kernel.apply, transaction)
+        except NftError as error:
+            self._log.warning("proxy.change_refused", reason=str(error))
+            await self._replace()
+            return False
+        return True
 
     async def _replace(self) -> None:
         """Load the whole table; a kernel that refuses it is asked again until it takes it."""
@@ -274,6 +278,8 @@ class Proxy:
     async def _check(self) -> None:
         started = self._now()
         self._let_loopback_out()
+        if leftovers := self._rules.leftovers():
+            await self._sent(leftovers)
         if self._wanted is None or self._balanced:
             self._wanted = None  # the bridge may be a new one
             await self._program(self._apply)

@@ -3,6 +3,12 @@
 Pure state: the loop puts each service's elements in and takes one transaction out. Two services
 may claim one element: a pod in both shares its hairpin element, an external address may be given
 twice. The first owner in order holds it, and when it goes the next one takes over.
+
+**What a packet may still be led to outlives the change.** The kernel commits a change at once, but
+a packet on its way looks into several maps, one after the other, and may have its first answer from
+before the change and ask for the second after it: for a slot that a pool of three has, and one of
+two has not. So an element to which another map leads stays for a while after nothing leads there,
+and `leftovers` takes it away.
 """
 
 from __future__ import annotations
@@ -14,7 +20,13 @@ from typing import NamedTuple
 from reconciler.proxy.rules import (
     ENDPOINTS,
     ENTRIES,
+    HAIRPIN,
+    INSIDE,
     NODE_ENDPOINTS,
+    NODE_INSIDE,
+    NODE_OUTSIDE,
+    OUTSIDE,
+    REMOTE,
     SLOTS,
     STICKY,
     STICKY_PORTS,
@@ -45,6 +57,7 @@ class Transaction:
 
 
 _Slot = tuple[str, str]
+_LED_TO = frozenset((*SLOTS, INSIDE, OUTSIDE, NODE_INSIDE, NODE_OUTSIDE, HAIRPIN, REMOTE))
 _STICKY = (STICKY, STICKY_PORTS)
 
 Pools = Mapping[str, frozenset[str]]
@@ -59,6 +72,8 @@ class RuleSet:
         self._owned: dict[Owner, tuple[Element, ...]] = {}
         self._before: dict[_Slot, str | None] = {}
         self._chains: set[str] = set()
+        self._young: dict[_Slot, str] = {}
+        self._old: dict[_Slot, str] = {}
 
     def put(self, owner: Owner, elements: tuple[Element, ...]) -> None:
         """Replace what `owner` claims; an empty tuple forgets the owner."""
@@ -75,15 +90,20 @@ class RuleSet:
             self._claim(owner, element)
 
     def take(self) -> Transaction:
-        """Return what changed since the last call, sorted; the next call starts from here."""
+        """Return what changed since the last call, sorted; the next call starts from here.
+
+        What others lead to is not deleted yet.
+        """
         deletions: list[Element] = []
         additions: list[Element] = []
         for slot, before in self._before.items():
-            after = self._value(slot)
-            if before == after:
+            after, there = self._value(slot), self._there(slot, before)
+            if there == after:
                 continue
-            if before is not None:
-                deletions.append(Element(*slot, before))
+            if after is None and there is not None and slot[0] in _LED_TO:
+                self._young[slot] = there
+            elif there is not None:
+                deletions.append(Element(*slot, there))
             if after is not None:
                 additions.append(Element(*slot, after))
         self._before.clear()
@@ -92,16 +112,30 @@ class RuleSet:
         self._chains |= chains
         return Transaction(tuple(sorted(chains)), tuple(sorted(deletions)), tuple(additions))
 
+    def leftovers(self) -> Transaction:
+        """Return the deletions of what nothing led to at the call before this one already."""
+        deletions = tuple(sorted(Element(*slot, value) for slot, value in self._old.items()))
+        self._old, self._young = self._young, {}
+        return Transaction((), deletions)
+
+    def _there(self, slot: _Slot, before: str | None) -> str | None:
+        """Return what the kernel holds, which may be what was left."""
+        young, old = self._young.pop(slot, None), self._old.pop(slot, None)
+        left = old if young is None else young
+        return left if before is None else before
+
     def everything(self) -> Transaction:
         """Return the transaction that fills an empty table; the next `take` starts from here."""
         self._before.clear()
+        self._young, self._old = {}, {}
         additions = tuple(sorted(self._present()))
         self._chains = _chains(additions)
         return Transaction(tuple(sorted(self._chains)), (), additions)
 
     def elements(self) -> set[Element]:
-        """Return every element that the kernel should hold."""
-        return set(self._present())
+        """Return every element that the kernel should hold, for now or for good."""
+        left = (*self._young.items(), *self._old.items())
+        return {*self._present(), *(Element(*slot, value) for slot, value in left)}
 
     def _present(self) -> Iterator[Element]:
         return (Element(*slot, claims[0][1]) for slot, claims in self._claims.items())

@@ -44,8 +44,8 @@ class Route:
 class Failure:
     """One request that got no whole answer. Times are seconds since the epoch.
 
-    `phase` is what it was at: connect, send or answer. `backend` is the address that the kernel
-    had translated the service's to, empty when there was none.
+    `phase` is what it was at: connect, made, send or answer. `backend` is the address that the
+    kernel had translated the service's to, empty when there was none.
     """
 
     route: str
@@ -170,7 +170,11 @@ class _Attempt:
     async def run(self, route: Route) -> str:
         """Ask once and return the answer's body, which is the name of the pod."""
         loop = asyncio.get_running_loop()
-        await loop.sock_connect(self.client, (route.address, route.port))
+        try:
+            await loop.sock_connect(self.client, (route.address, route.port))
+        except ConnectionResetError:  # made and reset before it was looked at; else: refused
+            self.phase = "made"
+            raise
         self.phase = "send"
         await loop.sock_sendall(self.client, _REQUEST)
         self.phase = "answer"

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.proxy import commands
-from reconciler.proxy.rules import Element, compile_service
+from reconciler.proxy.rules import MAPS, Element, compile_service
 from reconciler.proxy.ruleset import Owner, RuleSet, Transaction
 from reconciler.proxy.skeleton import Network
 from tests.unit.proxy.builders import (
@@ -59,10 +59,54 @@ def test_a_shared_element_stays_until_its_last_owner_goes() -> None:
     rules.take()
     hairpin = Element("hairpin", "10.244.0.6 . 10.244.0.6")
     rules.put(WEB, ())
-    assert hairpin not in rules.take().deletions
+    assert hairpin not in (*rules.take().deletions, *swept(rules))
     rules.put(NEWER, ())
-    assert hairpin in rules.take().deletions
+    assert hairpin in (*rules.take().deletions, *swept(rules))
     assert rules.elements() == set()
+
+
+def swept(rules: RuleSet) -> tuple[Element, ...]:
+    """What is left, as it is taken away after a while."""
+    assert rules.leftovers() == Transaction()
+    return rules.leftovers().deletions
+
+
+def test_a_packet_under_way_still_finds_what_it_was_led_to() -> None:
+    rules = RuleSet()
+    rules.put(WEB, plan("10.244.0.6", "10.244.0.7"))
+    rules.take()
+    rules.put(WEB, plan("10.244.0.6"))
+    change = rules.take()
+    assert change.deletions == (Element("services", "10.96.0.20 . tcp . 80", "goto spread-tcp-2"),)
+    slot = Element("endpoints-tcp", "10.96.0.20 . tcp . 80 . 1", "10.244.0.7 . 8080")
+    gone = (slot, Element("hairpin", "10.244.0.7 . 10.244.0.7"))
+    assert rules.elements().issuperset(gone)
+    assert rules.leftovers() == Transaction()
+    assert rules.elements().issuperset(gone)
+    assert rules.leftovers() == Transaction((), gone)
+    assert rules.elements().isdisjoint(gone)
+    assert not rules.leftovers()
+
+
+def test_what_is_wanted_again_before_it_is_swept_is_there_already() -> None:
+    rules = RuleSet()
+    rules.put(WEB, plan("10.244.0.6", "10.244.0.7"))
+    rules.take()
+    rules.put(WEB, plan("10.244.0.6"))
+    rules.take()
+    rules.put(WEB, plan("10.244.0.6", "10.244.0.8"))
+    change = rules.take()
+    key = "10.96.0.20 . tcp . 80 . 1"
+    assert Element("endpoints-tcp", key, "10.244.0.7 . 8080") in change.deletions
+    assert Element("endpoints-tcp", key, "10.244.0.8 . 8080") in change.additions
+    assert swept(rules) == (Element("hairpin", "10.244.0.7 . 10.244.0.7"),)
+    rules.put(WEB, plan("10.244.0.6"))
+    rules.take()
+    rules.leftovers()
+    rules.put(WEB, plan("10.244.0.6", "10.244.0.8"))
+    change = rules.take()
+    assert [each.map for each in (*change.deletions, *change.additions)] == ["services"] * 2
+    assert not rules.leftovers()
 
 
 def test_of_two_claims_to_one_address_the_older_holds() -> None:
@@ -131,7 +175,13 @@ def test_the_kernel_always_ends_where_a_full_load_would(changes: Changes) -> Non
         rules.put(Owner("", "shop", name), either_node(pods, address, spec))
         if send:
             kernel.load(commands.change(rules.take()))
+        if len(pods) == 1:
+            kernel.load(commands.change(rules.leftovers()))
+        held = {(each.map, each.key) for each in rules.elements()}
+        assert not send or held == {(n, k) for n in MAPS for k in kernel.maps[n]}
     kernel.load(commands.change(rules.take()))
+    for _ in range(2):
+        kernel.load(commands.change(rules.leftovers()))
     whole = Table()
     whole.load(commands.fresh(Network(), rules.everything()))
     assert kernel.maps == whole.maps
