@@ -18,7 +18,6 @@ from reconciler.core.clock import Clock
 from reconciler.core.tasks import Part
 from reconciler.kubelet import capabilities
 from reconciler.kubelet.bridge import BridgeNetwork
-from reconciler.kubelet.deathwatch import DeathWatch
 from reconciler.kubelet.docker import DockerRuntime
 from reconciler.kubelet.files import PodFiles
 from reconciler.kubelet.firewall import ForwardAccept
@@ -118,7 +117,8 @@ def kubelet(
         recorder=recorder,
         clock=clock,
         options=options,
-        deaths=DeathWatch(on.processes, on.casualties, informers.services),
+        processes=on.processes,
+        casualties=on.casualties,
     )
     parts: dict[str, Part] = {"kubelet": pods.run}
     if informers.volumes is not None:

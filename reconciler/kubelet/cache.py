@@ -47,10 +47,6 @@ class ContainerCache:
             except NoSuchContainer:
                 self._lose(container, self._now())
 
-    def in_doubt(self, pod: PodKey) -> bool:
-        """Tell whether the engine is to be asked about a container of the pod."""
-        return not self._doubtful.isdisjoint(self._by_pod.get(pod, {}))
-
     def put(self, state: Container) -> PodKey:
         """Take in a container as the engine described it; return its pod.
 
@@ -72,6 +68,15 @@ class ContainerCache:
         for container in self.of(pod):
             if container.id not in self._doubtful:
                 self.put(container.state)
+
+    def note_process(self, container: str, pid: int) -> bool:
+        """Take in the process of a container that was started without asking; False: too late."""
+        pod = self._pods.get(container)
+        known = self._by_pod[pod][container] if pod is not None else None
+        if pod is None or known is None or not known.running or not pid:
+            return False
+        self._by_pod[pod][container] = PodContainer(replace(known.state, pid=pid))
+        return True
 
     def drop(self, container: str) -> None:
         """Forget a container that was removed on purpose."""

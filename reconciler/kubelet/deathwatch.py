@@ -3,20 +3,23 @@
 Called by `worker.py` after each look at a pod. What it tells is a hint to the proxy (see
 `client/casualties.py`); the kubelet itself believes the engine alone. By Kubernetes' rule a pod is
 not ready when one of its containers does not run, so the death of any of them counts, a sidecar's
-and the sandbox's too; an init container that ends, or an ephemeral one, does not.
+and the sandbox's too; an init container that ends, or an ephemeral one, does not. Only pods behind
+a service are worth asking the engine for the process of what was just started.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, NamedTuple
 
 from reconciler.client.casualties import Casualties
 from reconciler.client.informer import Informer
 from reconciler.kubelet import roster
+from reconciler.kubelet.cache import ContainerCache
 from reconciler.kubelet.labels import PodContainer, PodKey
 from reconciler.kubelet.observed import Observed
 from reconciler.kubelet.processes import Processes, Unwatch
+from reconciler.kubelet.runtime import ContainerRuntime, RuntimeFailure
 from reconciler.kubelet.status import is_ready
 from reconciler.model.pod import Pod
 from reconciler.model.selector import from_map
@@ -38,16 +41,20 @@ class DeathWatch:
         processes: Processes | None,
         casualties: Casualties,
         services: Informer[Service],
+        runtime: ContainerRuntime,
+        cache: ContainerCache,
+        spawn: Callable[[Coroutine[Any, Any, None]], object],
+        again: Callable[[PodKey], None],
     ) -> None:
         self._processes, self._casualties, self._services = processes, casualties, services
+        self._runtime, self._cache, self._spawn, self._again = runtime, cache, spawn, again
         self._watched: dict[PodKey, dict[_Process, Unwatch | None]] = {}  # None: it has died
         services.add_index(_BY_NAMESPACE, lambda service: (service.metadata.namespace,))
 
-    def keep(self, key: PodKey, pod: Pod | None, observed: Observed) -> tuple[str, ...]:
+    def keep(self, key: PodKey, pod: Pod | None, observed: Observed) -> None:
         """Watch what runs of the pod; `pod` has the status that was made from `observed`.
 
-        A pod that is ready with all its processes alive is no casualty any more. Returns the
-        containers of a pod behind a service that were started without asking for their process.
+        A pod that is ready with all its processes alive is no casualty any more.
         """
         vital = tuple(_vital(pod, observed))
         running = [_Process(each.id, each.state.pid) for each in vital]
@@ -56,18 +63,15 @@ class DeathWatch:
             _end(watched.pop(gone))
         live = observed.live
         if self._processes is None or pod is None or live is None or not live.address:
-            return ()  # an address of the host's own is other pods' too
-        fresh = [each for each in running if each not in watched]
-        unknown = [each for each in fresh if not each.pid] if self._is_served(pod) else []
-        watched |= dict.fromkeys(unknown, _nothing)
-        for each in fresh:
-            if each.pid:
+            return  # an address of the host's own is other pods' too
+        served = self._is_served(pod)
+        for each in running:
+            if each not in watched and (each.pid or served):
                 watched[each] = self._watch(self._processes, key, each, live.address)
         names = {each.name for each in vital}
         whole = all(each.name in names for each in roster.main(pod))
         if whole and None not in watched.values() and is_ready(pod.status):
             self._casualties.recover(live.address)
-        return tuple(each.container for each in unknown)
 
     def forget(self, key: PodKey) -> None:
         """The pod is gone."""
@@ -86,6 +90,10 @@ class DeathWatch:
         )
 
     def _watch(self, processes: Processes, key: PodKey, process: _Process, address: str) -> Unwatch:
+        if not process.pid:
+            self._spawn(self._find(key, process))
+            return _nothing
+
         def ended() -> None:
             watched = self._watched.get(key, {})
             if process in watched:
@@ -96,6 +104,16 @@ class DeathWatch:
             return processes.watch(process.pid, ended)
         except OSError:
             return _nothing  # the engine will tell
+
+    async def _find(self, key: PodKey, unknown: _Process) -> None:
+        """Ask the engine for the process of a container that was started without asking."""
+        try:
+            pid = (await self._runtime.inspect(unknown.container)).pid
+        except RuntimeFailure:
+            self._watched.get(key, {}).pop(unknown, None)  # the next look at the pod asks again
+            return
+        if self._cache.note_process(unknown.container, pid):
+            self._again(key)
 
 
 def _vital(pod: Pod | None, observed: Observed) -> Iterator[PodContainer]:

@@ -40,6 +40,7 @@ from reconciler.kubelet.podspec import pod_key
 from reconciler.kubelet.preparing import Preparer
 from reconciler.kubelet.prepull import Prepuller
 from reconciler.kubelet.prober import Prober
+from reconciler.kubelet.processes import Processes
 from reconciler.kubelet.reporter import Reporter
 from reconciler.kubelet.runtime import (
     ContainerRuntime,
@@ -76,9 +77,9 @@ class Kubelet:
         recorder: Recorder,
         clock: Clock,
         options: KubeletOptions,
-        deaths: DeathWatch | None = None,
+        processes: Processes | None = None,
+        casualties: Casualties | None = None,
     ) -> None:
-        self._deaths = deaths or DeathWatch(None, Casualties(), informers.services)
         self._informers, self._runtime, self._network = informers, runtime, network
         self._files, self._clock, self._options = files, clock, options
         self._log = structlog.get_logger(component="kubelet")
@@ -87,6 +88,15 @@ class Kubelet:
         self._listed = asyncio.Event()
         self._strays: tuple[str, ...] = ()
         self._cache = ContainerCache(clock.now)
+        self._deaths = DeathWatch(
+            processes,
+            Casualties() if casualties is None else casualties,
+            informers.services,
+            runtime,
+            self._cache,
+            self._spawn,
+            self._again,
+        )
         narrator = Narrator(recorder)
         self._images = Images(runtime, clock, self._spawn)
         self._volumes = self._make_volumes(client)

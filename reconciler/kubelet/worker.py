@@ -130,16 +130,13 @@ class PodWorker:
             busy = bool(next_.actions)
             effects.append(self._reporter.report(key, pod, observed, memory, busy=busy))
         await _all(effects)
-        for container in self._deaths.keep(key, self._pod(key, memory), observed):
-            self._cache.doubt(container)
+        self._deaths.keep(key, self._pod(key, memory), observed)
         return next_
 
     def _rest(self, key: PodKey, memory: Memory, next_: Plan) -> Outcome:
         if self._pod(key, memory) is None and not self._cache.of(key):
             self._forget(key)
             return Done()
-        if self._cache.in_doubt(key):
-            return RequeueAfter(0)
         if next_.wake is None:
             return Done()
         return RequeueAfter(max(0.0, (next_.wake - self._clock.now()).total_seconds()) + 0.001)

@@ -18,7 +18,6 @@ from reconciler.client.local import LocalClient
 from reconciler.client.protocol import NotFound
 from reconciler.core.clock import Clock
 from reconciler.core.ids import Ids
-from reconciler.kubelet.deathwatch import DeathWatch
 from reconciler.kubelet.fake import FakeNetwork, FakeRuntime
 from reconciler.kubelet.files import PodFiles
 from reconciler.kubelet.kubelet import Kubelet
@@ -106,7 +105,8 @@ class Node:
             recorder=self.events,
             clock=self.clock,
             options=self.options,
-            deaths=DeathWatch(self.processes(), self.casualties, informers.services),
+            processes=self.processes(),
+            casualties=self.casualties,
         )
         runs = [
             informers.pods.run(),
