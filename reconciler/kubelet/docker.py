@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -52,6 +52,7 @@ T = TypeVar("T")
 PARALLEL_CALLS = 8
 PARALLEL_WAITS = 8
 _SLOW_TIMEOUT = 600
+_PIECE = 64 * 1024
 _LOG_TAIL = 2 * 1024
 _TELL_EVERY = 1.0
 _NOT_FOUND, _CONFLICT, _NOT_MODIFIED = 404, 409, 304
@@ -283,6 +284,10 @@ class DockerRuntime:
 class _Client(APIClient):
     """The SDK's client is told once which version of the API to speak; this one asks each time."""
 
+    _url: Callable[..., str]
+    _get: Callable[..., Any]
+    _raise_for_status: Callable[..., None]
+
     def __init__(self, socket: Path, version: ApiVersion, timeout: int, connections: int) -> None:
         self._spoken = version
         url = f"unix://{socket}"
@@ -295,6 +300,17 @@ class _Client(APIClient):
     @_version.setter
     def _version(self, _version: str) -> None:
         """The SDK sets what it was told."""
+
+    @contextlib.contextmanager
+    def archive(self, container: str, path: str) -> Iterator[Iterator[bytes]]:
+        """Yield the pieces of a tar; the rest need not be read.
+
+        What the SDK returns cannot be closed, and the engine removes no container that is read.
+        """
+        url = self._url("/containers/{0}/archive", container)
+        with self._get(url, params={"path": path}, stream=True) as answer:
+            self._raise_for_status(answer)
+            yield answer.iter_content(_PIECE)
 
 
 def _connect(socket: Path, version: ApiVersion, timeout: int, connections: int) -> _Client:
@@ -325,9 +341,9 @@ def _disk_usage(client: APIClient, container: str) -> int:
     return layer + sum(file.stat().st_size for file in log.parent.glob(f"{log.name}*") if log.name)
 
 
-def _read_file(client: APIClient, container: str, path: str) -> bytes:
-    chunks, _ = client.get_archive(container, path)
-    return dockerapi.only_file(chunks)
+def _read_file(client: _Client, container: str, path: str) -> bytes:
+    with client.archive(container, path) as pieces:
+        return dockerapi.only_file(pieces)
 
 
 def _pull(

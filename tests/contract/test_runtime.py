@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import tarfile
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -91,15 +93,35 @@ async def test_what_a_container_writes_is_measured(runtime: ContainerRuntime, la
         await runtime.disk_usage(made)
 
 
+PASSWD = b"root:x:0:0:root:/root:/bin/sh\n"
+
+
+def tar_of(name: str, content: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        entry = tarfile.TarInfo(name)
+        entry.size = len(content)
+        archive.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
+
+
 async def test_a_file_of_an_image_is_read_and_nothing_is_left(
     runtime: ContainerRuntime, label: str
 ) -> None:
     name, _, value = label.partition("=")
     mine = {name: value}
     if isinstance(runtime, FakeRuntime):
-        runtime.files["/bin/busybox"] = b"\x7fELF"
+        runtime.files["/etc/passwd"] = PASSWD
     before = {container.id for container in await runtime.list()}
-    assert (await runtime.image_file(BUSYBOX, "/bin/busybox", mine)).startswith(b"\x7fELF")
+    small = f"reconciler-test/file:{value[:8]}"
+    await runtime.import_image(small, tar_of("etc/passwd", PASSWD))
+    try:
+        assert await runtime.image_file(small, "/etc/passwd", mine) == PASSWD
+    finally:
+        await runtime.remove_image(small)
+    if not isinstance(runtime, FakeRuntime):
+        with pytest.raises(RuntimeFailure, match="has more than"):
+            await runtime.image_file(BUSYBOX, "/bin/busybox", mine)
     by_id = (await runtime.image(BUSYBOX)).id
     assert await runtime.image_file(by_id, "/etc/none-such", mine) == b""
     with pytest.raises(NoSuchImage):
