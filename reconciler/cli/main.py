@@ -61,6 +61,8 @@ def build_parser() -> argparse.ArgumentParser:
         ("source_name",),
     )  # fmt: skip
     plan.add_argument("-o", "--output", choices=("text", "json"), default="text")
+    text = "plan the files of the work tree as they are, before they are committed"
+    plan.add_argument("--uncommitted", action="store_true", help=text)
     status = _add(commands, "status", _status, "show the source, its revision and each workload")
     status.add_argument("-w", "--watch", action="store_true", help="keep showing it, live")
     _one_source(status, "the one to show, instead of all")
@@ -171,7 +173,7 @@ def _render(settings: Settings, parsed: argparse.Namespace) -> int:
 def _plan(settings: Settings, parsed: argparse.Namespace) -> int:
     from reconciler.cli.plan import run_plan
 
-    return run_plan(settings, _console(), output=parsed.output)
+    return run_plan(settings, _console(), output=parsed.output, uncommitted=parsed.uncommitted)
 
 
 def _status(settings: Settings, parsed: argparse.Namespace) -> int:

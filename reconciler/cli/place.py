@@ -25,8 +25,9 @@ from reconciler.model.gitops import Source, SourceSpec
 from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.settings import Settings
 from reconciler.source.access import Access
-from reconciler.source.place import Opening, open_source
+from reconciler.source.place import Opening, open_directory, open_source
 from reconciler.source.snapshot import Snapshot, SourceProblem
+from reconciler.source.snapshot import Source as FileSource
 from reconciler.sync.bounds import Bounds, Find, bounds_of
 from reconciler.sync.inputs import variables_of, with_secrets
 from reconciler.sync.live import followed_kinds, source_key
@@ -42,12 +43,16 @@ class Unreadable(ReconcilerError):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A source to read: what its object says, what lets one in, and what it may write."""
+    """A source to read: what its object says, what lets one in, and what it may write.
+
+    `uncommitted`: as the files of its work tree are, instead of what is committed.
+    """
 
     spec: SourceSpec
     access: Access
     variables: Variables | None = None
     bounds: Bounds = None
+    uncommitted: bool = False
 
 
 def objects_of(world: World) -> dict[ObjectKey, KubeObject]:
@@ -105,6 +110,12 @@ def _access(
     return with_secrets(access, spec, live, settings.run_dir)
 
 
+def _work_tree(spec: SourceSpec, opening: Opening) -> FileSource:
+    if not Path(spec.location).is_dir():
+        raise Unreadable(f"only a folder on this host has uncommitted files, not {spec.location}")
+    return open_directory(spec, opening)
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What a source declares now, and where in its files each field is asked for."""
@@ -122,7 +133,7 @@ async def reading(place: Place, settings: Settings) -> AsyncIterator[Reading]:
     spec = place.spec
     with TemporaryDirectory(prefix="reconciler-plan-") as scratch:
         opening = Opening(SystemClock(), Path(scratch), access=place.access)
-        source = open_source(spec, opening)
+        source = _work_tree(spec, opening) if place.uncommitted else open_source(spec, opening)
         loader = Loader(namespace=spec.home, keys=AgeKeys(settings.age_key_file))
         try:
             async with aclosing(source.snapshots()) as snapshots:  # type: ignore[type-var]

@@ -39,16 +39,27 @@ from reconciler.sync.workloads import pod_effects
 DONE, FAILED, CHANGES, INVALID = 0, 1, 2, 3
 
 
-def run_plan(settings: Settings, console: Console, *, output: str = "text") -> int:
+def run_plan(
+    settings: Settings, console: Console, *, output: str = "text", uncommitted: bool = False
+) -> int:
     """Print the plan; return 0 when it is empty, 2 when not, 3 when the source is invalid.
 
-    `output` is "text" or "json". Raises `NoSource`, `Unreadable`, `StoreUnavailable`.
+    `output` is "text" or "json"; `uncommitted` plans the files of a work tree as they are. Raises
+    `NoSource`, `Unreadable`, `StoreUnavailable`.
     """
-    return asyncio.run(_print_plan(settings, console, output))
-
-
-async def _print_plan(settings: Settings, console: Console, output: str) -> int:
     live, nodes, place = _live(settings)
+    place = replace(place, uncommitted=uncommitted)
+    return asyncio.run(_print_plan(settings, live, nodes, place, console, output))
+
+
+async def _print_plan(
+    settings: Settings,
+    live: Mapping[ObjectKey, KubeObject],
+    nodes: Sequence[Node],
+    place: Place,
+    console: Console,
+    output: str,
+) -> int:
     async with reading(place, settings) as read:
         desired = read.desired
         if desired.problems:

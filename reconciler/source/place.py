@@ -44,6 +44,12 @@ def open_source(spec: SourceSpec, opening: Opening) -> Source:
     versioned = spec.branch or spec.tag or spec.commit or spec.semver
     if is_remote(location) or "://" in location or is_repository(Path(location)) or versioned:
         return _git(spec, opening)
+    return open_directory(spec, opening)
+
+
+def open_directory(spec: SourceSpec, opening: Opening) -> Source:
+    """Return the source of a directory as it is on disk, be it a work tree or not."""
+    location = spec.location
     if location.startswith("-"):
         raise AddressError(f"source {location!r}: a path may not start with a hyphen; use ./")
     from reconciler.source.directory import DirectorySource  # noqa: PLC0415 - its watch library

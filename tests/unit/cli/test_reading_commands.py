@@ -12,6 +12,7 @@ from rich.console import Console
 from reconciler.apiserver.registry.registry import Registry
 from reconciler.cli import sync as sync_command
 from reconciler.cli.history import run_history
+from reconciler.cli.place import Unreadable
 from reconciler.cli.plan import NoSource, run_plan
 from reconciler.cli.reading import NoStore, open_world
 from reconciler.cli.status import ailing, run_status, workloads
@@ -39,6 +40,7 @@ from reconciler.settings import Settings
 from reconciler.store.sqlite import open_store
 from reconciler.sync.identity import manager_of
 from reconciler.sync.manifest import applied_manifest
+from tests.unit.source.gitrepo import TestRepository
 from tests.unit.sync.test_plan import annotated
 from tests.unit.sync.world import controller, desired, manifest, settings, stored
 
@@ -86,6 +88,23 @@ async def daemon_wrote(options: Settings, *manifests, objects=(), claims=()) -> 
         live = await client.create(obj.replace(status=type(obj.status)()))
         await client.update(live.replace(status=obj.status), subresource="status")
     await store.close()
+
+
+def test_a_plan_shows_what_an_edit_would_do_before_it_is_committed(options, console):
+    repository = TestRepository(Path(options.source))
+    declare(options, WEB)
+    repository.commit("The namespace")
+    declare(options, WEB, controller("c", 3))
+    assert run_plan(options, console) == 2
+    assert "ReplicationController" not in printed(console)
+    assert run_plan(options, console, uncommitted=True) == 2
+    assert "+ create  ReplicationController web/c  1.yaml:1" in printed(console)
+
+
+def test_what_is_far_away_has_no_uncommitted_files(options, console):
+    far = options.model_copy(update={"source": "https://example.com/r.git"})
+    with pytest.raises(Unreadable, match="only a folder on this host"):
+        run_plan(far, console, uncommitted=True)
 
 
 def test_a_plan_without_a_store_creates_everything(options, console):
