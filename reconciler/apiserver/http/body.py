@@ -34,16 +34,25 @@ _TYPE_STRUCT = (
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """The kind that a body must have; `group` and `version` as in its apiVersion."""
+    """The kind that a body must have; `group` and `version` as in its apiVersion.
+
+    `older` are versions of the group that are taken for the same.
+    """
 
     kind: str
     version: str
     group: str = ""
+    older: tuple[str, ...] = ()
 
     @property
     def api_version(self) -> str:
         """The apiVersion of a body."""
         return f"{self.group}/{self.version}" if self.group else self.version
+
+    def takes(self, api_version: Any) -> bool:
+        """Say whether a body may have this apiVersion."""
+        older = (f"{self.group}/{each}" for each in self.older)
+        return api_version == self.api_version or api_version in older
 
     @property
     def internal(self) -> str:
@@ -150,7 +159,7 @@ def _of_kind(body: Body, text: bytes, wanted: Expected) -> Body:
         why = f"json: cannot unmarshal {shown} into Go value of type {_TYPE_STRUCT}"
         raise _unrecognized(text, wanted, f"couldn't get version/kind; json parse error: {why}")
     kind, version = value.get("kind") or wanted.kind, value.get("apiVersion") or wanted.api_version
-    if (kind, version) != (wanted.kind, wanted.api_version):
+    if kind != wanted.kind or not wanted.takes(version):
         raise _other_kind(kind, version, text, wanted)
     return Body({**value, "kind": kind, "apiVersion": version}, body.faults)
 

@@ -33,7 +33,7 @@ from reconciler.store.protocol import Record
 
 _SCALE = Expected("Scale", "v1", "autoscaling")
 _BINDING = Expected("Binding", "v1")
-_EVICTION = Expected("Eviction", "v1", "policy")
+_EVICTION = Expected("Eviction", "v1", "policy", older=("v1beta1",))
 
 Json = dict[str, Any]
 
