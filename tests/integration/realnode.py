@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
 import subprocess
 import uuid
 from collections.abc import AsyncIterator
@@ -48,32 +49,45 @@ class Line:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._server: asyncio.Server | None = None
-        self._carried: set[asyncio.Task[None]] = set()
+        self._listening: socket.socket | None = None
+        self._carried: dict[asyncio.Task[None], socket.socket] = {}
 
     async def join(self) -> None:
-        self._server = await asyncio.start_unix_server(self._accept, self.path)
+        self._listening = listening = socket.socket(socket.AF_UNIX)
+        listening.setblocking(False)
+        listening.bind(str(self.path))
+        listening.listen(128)
+        # A server of asyncio's own leaves what it accepts while it is being closed.
+        asyncio.get_running_loop().add_reader(listening, self._accept, listening)
 
     async def cut(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-            self.path.unlink(missing_ok=True)
+        if self._listening is not None:
+            self.path.unlink()
+            asyncio.get_running_loop().remove_reader(self._listening)
+            self._listening.close()
+            self._listening = None
         for task in self._carried:
             task.cancel()
         await asyncio.gather(*self._carried, return_exceptions=True)
+        for accepted in self._carried.values():  # of a task that was cancelled before it began
+            accepted.close()
         self._carried.clear()
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._carried.add(asyncio.create_task(self._carry(reader, writer)))
+    def _accept(self, listening: socket.socket) -> None:
+        accepted, _ = listening.accept()
+        accepted.setblocking(False)
+        self._carried[asyncio.create_task(self._carry(accepted))] = accepted
 
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_unix_connection("/var/run/docker.sock")
+    async def _carry(self, accepted: socket.socket) -> None:
+        reader, writer = await asyncio.open_unix_connection(sock=accepted)
         try:
-            await asyncio.gather(self._pump(reader, back), self._pump(there, writer))
+            there, back = await asyncio.open_unix_connection("/var/run/docker.sock")
+            try:
+                await asyncio.gather(self._pump(reader, back), self._pump(there, writer))
+            finally:
+                back.transport.abort()
         finally:
-            for end in (writer, back):
-                end.transport.abort()
+            writer.transport.abort()
 
     async def _pump(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
         try:
