@@ -155,19 +155,14 @@ def _of_kind(body: Body, text: bytes, wanted: Expected) -> Body:
     """Return the body with kind and apiVersion; raises `StatusError` when they are others."""
     value: Any = {} if body.value is None else body.value
     if not isinstance(value, dict):
-        shown = "array" if isinstance(value, list) else _go_word(value)
-        why = f"json: cannot unmarshal {shown} into Go value of type {_TYPE_STRUCT}"
+        why = (
+            f"json: cannot unmarshal {gotext.json_word(value)} into Go value of type {_TYPE_STRUCT}"
+        )
         raise _unrecognized(text, wanted, f"couldn't get version/kind; json parse error: {why}")
     kind, version = value.get("kind") or wanted.kind, value.get("apiVersion") or wanted.api_version
     if kind != wanted.kind or not wanted.takes(version):
         raise _other_kind(kind, version, text, wanted)
     return Body({**value, "kind": kind, "apiVersion": version}, body.faults)
-
-
-def _go_word(value: Any) -> str:
-    if isinstance(value, bool):
-        return "bool"
-    return "string" if isinstance(value, str) else "number"
 
 
 def _other_kind(kind: Any, api_version: Any, text: bytes, wanted: Expected) -> StatusError:

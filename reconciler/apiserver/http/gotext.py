@@ -48,6 +48,19 @@ def json_error(error: orjson.JSONDecodeError) -> str:
     return "unexpected end of JSON input" if early else why
 
 
+def json_word(shown: Any) -> str:
+    """Return what encoding/json calls a JSON value that it could not take."""
+    match shown:
+        case dict():
+            return "object"
+        case list() | tuple():
+            return "array"
+        case bool():
+            return "bool"
+        case _:
+            return "string" if isinstance(shown, str) else "number"
+
+
 def value(shown: Any) -> str:
     """Return a JSON value as %v prints it: `map[a:1 b:[x y]]`."""
     match shown:

@@ -100,9 +100,7 @@ def _parsed(text: bytes, wanted: type, go_type: str, lead: str) -> Any:
     except orjson.JSONDecodeError as error:
         raise bad_request(f"{lead}{gotext.json_error(error)}") from error
     if not isinstance(value, wanted):
-        shown = {dict: "object", list: "array", str: "string", bool: "bool"}.get(
-            type(value), "number"
-        )
+        shown = gotext.json_word(value)
         raise bad_request(f"{lead}json: cannot unmarshal {shown} into Go value of type {go_type}")
     return value
 

@@ -141,7 +141,7 @@ def delete_options(request: Request) -> DeleteOptions:
         )
     grace = sent.get("gracePeriodSeconds")
     if request.one("gracePeriodSeconds"):
-        grace = _number(request.one("gracePeriodSeconds"))
+        grace = query.integer(request.one("gracePeriodSeconds"))
     policy = request.one("propagationPolicy") or sent.get("propagationPolicy")
     orphan = sent.get("orphanDependents")
     if request.query.get("orphanDependents"):
@@ -183,14 +183,32 @@ def _delete_body(request: Request) -> dict[str, Any]:
             ) from error
     if not isinstance(sent, dict):
         raise bad_request("couldn't get version/kind; json parse error: not an object")
+    _check_members(sent, "DeleteOptions", _MEMBERS)
+    _check_members(sent.get("preconditions") or {}, "Preconditions", _CONDITIONS, "preconditions.")
     return sent
 
 
-def _number(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError as error:
-        raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax') from error
+_Kinds = dict[str, tuple[type, str]]
+_MEMBERS: _Kinds = {
+    "gracePeriodSeconds": (int, "int64"),
+    "orphanDependents": (bool, "bool"),
+    "propagationPolicy": (str, "v1.DeletionPropagation"),
+    "dryRun": (list, "[]string"),
+    "preconditions": (dict, "v1.Preconditions"),
+}
+_CONDITIONS: _Kinds = {"uid": (str, "types.UID"), "resourceVersion": (str, "string")}
+
+
+def _check_members(sent: dict[str, Any], struct: str, members: _Kinds, path: str = "") -> None:
+    """Refuse a member of another type than `members` say, as Go's decoder does."""
+    for name, (wanted, go_type) in members.items():
+        value = sent.get(name)
+        fits = isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool))
+        if value is not None and not fits:
+            raise status.plain_error(
+                f"json: cannot unmarshal {gotext.json_word(value)} into Go struct field"
+                f" {struct}.{path}{name} of type {go_type}"
+            )
 
 
 def _policy_faults(policy: Any, orphan: Any) -> list[FieldError]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from datetime import datetime, timedelta
@@ -10,6 +9,7 @@ from typing import Any
 
 from reconciler.admission.errors import FieldError, Reason, invalid
 from reconciler.admission.status import invalid_message
+from reconciler.apiserver.http import query
 from reconciler.apiserver.http.message import TEXT, Request, Sink, Stream
 from reconciler.apiserver.registry.errors import StatusError, bad_request
 from reconciler.core.clock import Clock
@@ -17,7 +17,6 @@ from reconciler.model.streaming import LogQuery
 
 _LOG_KIND = "PodLogOptions"
 _AGES = 10**9  # seconds; further back than any log
-_NUMBER = re.compile(r"[+-]?[0-9]{1,40}", re.ASCII)
 
 
 def read(request: Request, pod: str, clock: Clock) -> LogQuery:
@@ -57,14 +56,7 @@ def _refused(pod: str, faults: list[FieldError]) -> StatusError:
 
 def _number(request: Request, name: str) -> int | None:
     text = request.one(name)
-    if not text:
-        return None
-    if not _NUMBER.fullmatch(text):
-        raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax')
-    value = int(text)
-    if not -(1 << 63) <= value < 1 << 63:
-        raise bad_request(f'strconv.ParseInt: parsing "{text}": value out of range')
-    return value
+    return query.integer(text) if text else None
 
 
 def _time(request: Request) -> datetime | None:

@@ -118,6 +118,32 @@ def test_warnings_are_told_once_and_within_bounds() -> None:
     assert {len(text) for text in many} == {len('299 - ""') + 256}
 
 
+@pytest.mark.parametrize(
+    ("options", "word", "field"),
+    [
+        ({"gracePeriodSeconds": "x"}, "string", "DeleteOptions.gracePeriodSeconds"),
+        ({"gracePeriodSeconds": 1.5}, "number", "DeleteOptions.gracePeriodSeconds"),
+        ({"gracePeriodSeconds": True}, "bool", "DeleteOptions.gracePeriodSeconds"),
+        ({"preconditions": "x"}, "string", "DeleteOptions.preconditions"),
+        ({"preconditions": {"uid": 5}}, "number", "Preconditions.preconditions.uid"),
+        ({"propagationPolicy": ["x"]}, "array", "DeleteOptions.propagationPolicy"),
+        ({"orphanDependents": 1}, "number", "DeleteOptions.orphanDependents"),
+        ({"dryRun": "All"}, "string", "DeleteOptions.dryRun"),
+    ],
+)
+async def test_delete_options_of_a_wrong_type_delete_nothing(
+    options: dict[str, Any], word: str, field: str
+) -> None:
+    served = await api()
+    await served.handle(ask("POST", MAPS, {"metadata": {"name": "a"}}))
+    answer = await served.handle(ask("DELETE", f"{MAPS}/a", options))
+    assert isinstance(answer, Reply)
+    message = json.loads(answer.body)["message"]
+    told = f"json: cannot unmarshal {word} into Go struct field {field} of type "
+    assert message.startswith(told)
+    assert code(await served.handle(ask("GET", f"{MAPS}/a"))) == 200
+
+
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # hosts are slow at times
 @given(
     st.sampled_from(("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")),
