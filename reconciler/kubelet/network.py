@@ -28,6 +28,7 @@ _ERROR, _DONE = 2, 3
 _NESTED = 0x8000
 _UP = 1
 _CLONE_NEWNET = 0x40000000
+_LIBC = ctypes.CDLL(None, use_errno=True)  # once: each is a class, and garbage in a circle
 _HEADER = struct.Struct("=IHHII")
 _LINK_HEADER = 16
 _ATTRIBUTE = struct.Struct("=HH")
@@ -264,8 +265,7 @@ def _set_namespace(path: str) -> None:
 
 
 def _enter(descriptor: int) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.setns(descriptor, _CLONE_NEWNET):
+    if _LIBC.setns(descriptor, _CLONE_NEWNET):
         code = ctypes.get_errno()
         raise NetworkFailure(f"cannot enter a network namespace: {os.strerror(code)}")
 
