@@ -8,6 +8,7 @@ none any more.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ import orjson
 from pydantic import ValidationError
 
 from reconciler.admission.alike import ALIKE
+from reconciler.admission.defaultpod import default_pull_policy
 from reconciler.admission.errors import FieldError, Reason, Undecodable, go_quote
 from reconciler.model import kinds, schema
 from reconciler.model.base import Model
@@ -96,15 +98,41 @@ def _parse(model: type[KubeObject], value: Mapping[str, Any]) -> KubeObject:
     spec = _at(value, path) if path else None
     if not path or not isinstance(spec, dict):
         return _parse_whole(model, value)
-    text = _encode(spec)
+    text, family = _encode(spec), b""
     known = ALIKE.find(text)
     if known is None:
+        family, images = _family(spec)
+        known = ALIKE.relative(family, images) if family else None
+    if known is None:
         obj = _parse_whole(model, value)
-        ALIKE.add(text, _holder(obj, path)[path[-1]])
+        ALIKE.add(text, _holder(obj, path)[path[-1]], family)
         return obj
     obj = _parse_whole(model, _without(value, path))
     _holder(obj, path)[path[-1]] = known  # nobody else has seen the object yet
     return obj
+
+
+_ORDINARY_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]*")
+
+
+def _family(spec: Mapping[str, Any]) -> tuple[bytes, tuple[str, ...]]:
+    """Return the text of a spec with each image's pull policy in its place, and the images.
+
+    No text for one that has images which are not ordinary: missing, of another type, odd.
+    """
+    images: list[str] = []
+    plain: dict[str, Any] = {}
+    for name in ("containers", "initContainers"):
+        held = spec.get(name, [])
+        if held.__class__ is not list:
+            return b"", ()
+        found: list[Any] = [each.get("image") if each.__class__ is dict else None for each in held]
+        if not all(each.__class__ is str and _ORDINARY_IMAGE.fullmatch(each) for each in found):
+            return b"", ()
+        images += found
+        policies = map(default_pull_policy, found)
+        plain[name] = [{**a, "image": b} for a, b in zip(held, policies, strict=True)]
+    return _encode({**spec, **plain}), tuple(images)
 
 
 def _at(value: Any, path: Sequence[str]) -> Any:

@@ -116,15 +116,59 @@ AROUND = st.fixed_dictionaries(
 )
 
 
+IMAGE = st.sampled_from(
+    ["x", "x:1", "x:latest", "r.example:5000/a/x:2", "x@sha256:" + "a" * 64, "UPPER/x:1", "Always",
+     " x", "", 5, None]
+)  # fmt: skip
+
+
+def anew(pod: Json) -> Json:
+    """Return the spec with the same meaning and another text, so that nothing is known of it."""
+    first, *others = pod["containers"]
+    env = [dict(reversed(each.items())) for each in first["env"]]
+    return {**pod, "containers": [{**first, "env": env}, *others]}
+
+
 @given(CHANGES, AROUND, AROUND)
 def test_a_known_spec_is_answered_as_a_new_one(changes: Json, first: Json, then: Json) -> None:
     pod = spec(**changes)
     answer(controller("first", pod, **first))  # now it is known, if anything can be
     known = answer(controller("c", pod, **then))
-    again = {**pod, "containers": [{**pod["containers"][0], "env": []}]}
-    env = {"name": "NEW", "value": pod["containers"][0]["env"][0]["value"]}
-    again["containers"][0]["env"] = [dict(reversed(env.items()))]  # another text, the same meaning
-    assert answer(controller("c", again, **then)) == known
+    assert answer(controller("c", anew(pod), **then)) == known
+
+
+def pulled(pod: Json, images: list[Any]) -> Json:
+    """Return the spec with these images, of two containers and one that goes before them."""
+    one, other, before = images
+    containers = [{**pod["containers"][0], "image": one}, {"name": "d", "image": other}]
+    return {**pod, "containers": containers, "initContainers": [{"name": "b", "image": before}]}
+
+
+@given(CHANGES, st.lists(st.lists(IMAGE, min_size=3, max_size=3), min_size=1, max_size=4))
+def test_a_spec_that_differs_in_images_alone_is_answered_as_a_new_one(
+    changes: Json, drawn: list[list[Any]]
+) -> None:
+    pod = spec(**changes)
+    for images in drawn:
+        known = answer(controller("c", pulled(pod, images)))
+        assert answer(controller("c", anew(pulled(pod, images)))) == known
+
+
+def test_a_relative_has_its_own_images_and_policies() -> None:
+    pod = spec()
+    objects = [
+        admit(controller("c", pulled(pod, images)))
+        for images in (["a:1", "b:1", "c:1"], ["a:2", "b:3", "c:4"], ["a:1", "b", "c:1"])
+    ]
+    seen = [
+        [(c.image, c.image_pull_policy) for c in (*held.containers, *held.init_containers)]
+        for held in map(template_spec, objects)
+    ]
+    assert seen == [
+        [("a:1", "IfNotPresent"), ("b:1", "IfNotPresent"), ("c:1", "IfNotPresent")],
+        [("a:2", "IfNotPresent"), ("b:3", "IfNotPresent"), ("c:4", "IfNotPresent")],
+        [("a:1", "IfNotPresent"), ("b", "Always"), ("c:1", "IfNotPresent")],
+    ]
 
 
 def test_the_memory_is_bounded_and_an_identity_that_returns_is_not_mistaken() -> None:
