@@ -23,7 +23,7 @@ from reconciler.apiserver.http.patches.strategic import BadPatch
 from reconciler.apiserver.http.query import Validation, WriteOptions
 from reconciler.apiserver.http.target import Target
 from reconciler.apiserver.http.writing import Written, in_namespace, owned_once, told
-from reconciler.apiserver.registry.errors import StatusError, bad_request
+from reconciler.apiserver.registry.errors import StatusError, bad_request, refused
 from reconciler.apiserver.registry.errors import invalid as invalid_object
 from reconciler.apiserver.registry.registry import Registry
 from reconciler.core import jsonpatch
@@ -263,12 +263,15 @@ def _exists(registry: Registry, target: Target, of: Resource) -> bool:
 def _check_applied(manifest: Any, target: Target, of: Resource) -> None:
     if not isinstance(manifest, dict):
         raise bad_request("error decoding YAML: the patch must be an object")
-    kind, api_version = manifest.get("kind") or "", manifest.get("apiVersion") or ""
+    kind, api_version = str(manifest.get("kind") or ""), str(manifest.get("apiVersion") or "")
     if (kind, api_version) != (of.kind, of.api_version):
         shown = api_version if "/" in api_version else f"/{api_version}"
         raise bad_request(f"invalid object type: {shown}, Kind={kind}")
-    metadata = manifest.get("metadata")
-    metadata = metadata if isinstance(metadata, dict) else {}
+    try:
+        decode_lenient(manifest)  # what it is merged into is of the right shape already
+    except Undecodable as error:
+        raise refused(error) from error
+    metadata = manifest.get("metadata") or {}
     name, namespace = metadata.get("name") or target.name, metadata.get("namespace")
     if name != target.name:
         raise bad_request(

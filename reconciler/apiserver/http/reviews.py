@@ -113,11 +113,11 @@ class Reviews:
 
     def _token(self, _request: Request, _target: Target, sent: Json) -> Json:
         spec = _member(sent, "spec")
-        token, audiences = spec.get("token"), spec.get("audiences") or ()
+        token, audiences = spec.get("token"), _texts(spec.get("audiences"), "audiences")
         if not isinstance(token, str) or not token:
             raise bad_request("token is required for TokenReview in authentication")
         try:
-            user, accepted = self._authenticator.review(token, tuple(map(str, audiences)))
+            user, accepted = self._authenticator.review(token, audiences)
         except WrongCredentials as error:
             return {"status": {"user": {}, "error": str(error)}}
         told: Json = {"authenticated": True, "user": _user_info(user)}
@@ -128,7 +128,9 @@ class Reviews:
 
 def _member(value: Json, name: str) -> Json:
     member = value.get(name)
-    return member if isinstance(member, dict) else {}
+    if member is not None and not isinstance(member, dict):
+        raise bad_request(f"{name} of a review must be an object")
+    return member or {}
 
 
 def _attributes(spec: Json) -> Attributes:
