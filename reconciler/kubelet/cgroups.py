@@ -21,6 +21,8 @@ from reconciler.model.podstatus import ContainerUser, LinuxContainerUser
 from reconciler.model.quantity import to_int
 
 _PREFIX = "hugepages-"
+# The kernel's word for a group whose last process has ended.
+_GONE = (errno.ENOENT, errno.ENODEV)
 _UNITS = ((30, "GB"), (20, "MB"), (10, "KB"))
 # The limit of pages that are used, and of those that are set aside by mmap: without the second a
 # program that asks for too much is killed at its first access instead of being refused.
@@ -50,17 +52,26 @@ class Cgroups:
     ) -> None:
         """Limit each size of page that the host keeps; one that `limits` does not name to none.
 
-        `group` is of the controller `hugetlb`. Raises `NotLimited`.
+        `group` is of the controller `hugetlb`; one that is not there is of a container that has
+        ended. Raises `NotLimited`.
         """
-        if group is None:
-            raise NotLimited("the control group of the container is not to be seen")
         asked = {to_int(name.removeprefix(_PREFIX)): to_int(limits[name])
                  for name in limits if name.startswith(_PREFIX)}  # fmt: skip
-        for size in (size for size, kept in sizes.items() if kept):
-            used, reserved = (group / f"hugetlb.{_page(size)}.{name}" for name in self._names())
-            files = (used, reserved) if reserved.exists() else (used,)
-            for file in files:
-                self._write(file, asked.get(size, 0))
+        if group is None and any(asked.values()):
+            raise NotLimited("the control group of the container is not to be seen")
+        if group is not None and group.is_dir():
+            for size in (size for size, kept in sizes.items() if kept):
+                self._limit(group, size, asked.get(size, 0))
+
+    def _limit(self, group: Path, size: int, amount: int) -> None:
+        used, reserved = (group / f"hugetlb.{_page(size)}.{name}" for name in self._names())
+        if used.exists():
+            for file in (used, reserved) if reserved.exists() else (used,):
+                self._write(file, amount)
+        elif amount:
+            # Version 2 below systemd: the controller need not reach down to containers. Who asks
+            # for no pages does not suffer from that.
+            raise NotLimited("the controller hugetlb is not enabled for its control group")
 
     def user(self, group: Path | None) -> ContainerUser | None:
         """Return as whom the first process of a group runs; None where it is not to be seen."""
@@ -115,6 +126,8 @@ class Cgroups:
         try:
             file.write_text(str(amount))
         except OSError as error:
+            if error.errno in _GONE:
+                return
             why = "more of them are in use" if error.errno == errno.EBUSY else str(error)
             raise NotLimited(f"cannot limit huge pages to {amount} bytes: {why}") from error
 

@@ -20,7 +20,9 @@ from reconciler.model.container import Container
 from reconciler.model.probe import GRPCAction, HTTPGetAction, HTTPHeader, Probe, TCPSocketAction
 
 _MOST_REDIRECTS = 10
-_OK, _MULTIPLE_CHOICES, _BAD_REQUEST = 200, 300, 400
+_OK, _BAD_REQUEST = 200, 400
+# Any other of the kind is an answer, as to the HTTP client of Kubernetes.
+_FOLLOWED = frozenset((301, 302, 303, 307, 308))
 _AGENT = "kube-probe/1.31"
 _HEAD_END, _LONGEST_HEAD = b"\r\n\r\n", 64 * 1024
 _NO_ANSWER = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
@@ -133,7 +135,7 @@ def _unverified() -> ssl.SSLContext:
 async def _http(action: HTTPGetAction, url: str, wire: Wire, by: float) -> None:
     for _ in range(_MOST_REDIRECTS):
         status, location = await _get(url, action, wire, by)
-        if not _MULTIPLE_CHOICES <= status < _BAD_REQUEST or not location:
+        if status not in _FOLLOWED or not location:
             break
         target = urljoin(url, location)
         if urlsplit(target).hostname != urlsplit(url).hostname:

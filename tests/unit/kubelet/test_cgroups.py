@@ -94,13 +94,26 @@ def test_a_size_of_which_the_host_keeps_none_is_left_alone(tmp_path: Path) -> No
 def test_what_cannot_be_limited_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     groups, group = version1(tmp_path)
     with pytest.raises(NotLimited, match="not to be seen"):
-        groups.limit_huge_pages(None, {2 * MEBI: MEBI}, {})
+        groups.limit_huge_pages(None, {2 * MEBI: MEBI}, {"hugepages-2Mi": "2Mi"})
+    groups.limit_huge_pages(None, {2 * MEBI: MEBI}, {})
+    ended = group / "of-a-container-that-has-ended"
+    groups.limit_huge_pages(ended, {2 * MEBI: MEBI}, {"hugepages-2Mi": "2Mi"})
 
     def busy(_file: Path, _text: str) -> int:
         raise OSError(errno.EBUSY, "busy")
 
     monkeypatch.setattr(Path, "write_text", busy)
     with pytest.raises(NotLimited, match="more of them are in use"):
+        groups.limit_huge_pages(group, {2 * MEBI: MEBI}, {"hugepages-2Mi": "2Mi"})
+
+
+def test_a_group_that_the_controller_does_not_reach_holds_up_only_who_asks(tmp_path: Path) -> None:
+    groups, group = version2(tmp_path)
+    for file in group.iterdir():
+        file.unlink()
+    groups.limit_huge_pages(group, {2 * MEBI: MEBI}, {"memory": "1Gi"})
+    assert told(group) == {}
+    with pytest.raises(NotLimited, match="not enabled"):
         groups.limit_huge_pages(group, {2 * MEBI: MEBI}, {"hugepages-2Mi": "2Mi"})
 
 

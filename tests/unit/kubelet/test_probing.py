@@ -116,8 +116,16 @@ async def test_a_header_is_sent_as_often_as_it_is_given_and_replaces_the_standar
     assert not [line for line in lines if "kube-probe" in line]
 
 
-async def test_a_redirect_on_the_same_host_is_followed() -> None:
-    async with server(status(302, "Location: /ready"), status(500)) as (port, asked):
+@pytest.mark.parametrize("code", [300, 304, 305])
+async def test_an_answer_that_only_points_elsewhere_is_no_redirect(code: int) -> None:
+    async with server(status(code, "Location: /ready"), status(500)) as (port, asked):
+        await http(port)
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
+async def test_a_redirect_on_the_same_host_is_followed(code: int) -> None:
+    async with server(status(code, "Location: /ready"), status(500)) as (port, asked):
         with pytest.raises(ProbeFailed, match="500"):
             await http(port)
     assert asked[1].startswith(b"GET /ready ")
