@@ -21,12 +21,19 @@ _HEARD_WITHIN = 0.1
 _RECEIVE_FORCED = 33  # SO_RCVBUFFORCE
 
 
+Client = tuple[str, int]
+"""The address and port that a connection was made from."""
+
+
 @dataclass(slots=True)
 class Translations:
-    """The backends of each (destination, port, client's port), in this network namespace."""
+    """The backends of each (destination, port, client), in this network namespace.
+
+    Clients of several namespaces have the same ports at the same time: a client is an address too.
+    """
 
     lost: bool = False
-    _backends: dict[tuple[str, int, int], list[tuple[float, str]]] = field(default_factory=dict)
+    _backends: dict[tuple[str, int, Client], list[tuple[float, str]]] = field(default_factory=dict)
     _socket: socket.socket | None = None
     _thread: threading.Thread | None = None
 
@@ -48,14 +55,14 @@ class Translations:
             listener.close()
 
     def backend(
-        self, destination: str, port: int, client_port: int, since: float, until: float
+        self, destination: str, port: int, client: Client, since: float, until: float
     ) -> str:
         """Return the address that a connection was last sent to; empty when it was to none.
 
         One that is refused is tried again and may be sent elsewhere. Ports come again: what is
         heard after the connection's end is its own only when nothing was heard before.
         """
-        heard = self._backends.get((destination, port, client_port), [])
+        heard = self._backends.get((destination, port, client), [])
         during = [backend for at, backend in heard if since <= at <= until]
         late = (backend for at, backend in heard if until < at < until + _HEARD_WITHIN)
         return during[-1] if during else next(late, "")
@@ -77,6 +84,7 @@ class Translations:
             at += (length + 3) & ~3
             if flow is not None and flow.protocol == "tcp":
                 sent = conntrack._tuple(flow.original)
-                key = (flow.destination, flow.port, sent.source_port if sent else 0)
+                client = (sent.source, sent.source_port) if sent else ("", 0)
+                key = (flow.destination, flow.port, client)
                 backend = flow.backend.partition(" . ")[0]
                 self._backends.setdefault(key, []).append((time.time(), backend))

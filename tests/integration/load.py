@@ -21,7 +21,7 @@ from typing import Self
 
 import uvloop
 
-from tests.integration.flows import Translations
+from tests.integration.flows import Client, Translations
 
 _PATIENCE = 5.0
 _MOST_OPEN = 400
@@ -83,7 +83,7 @@ class Load:
     slowest: float = 0.0
     retried: list[float] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
-    _failed: list[tuple[Failure, Route, int]] = field(default_factory=list)
+    _failed: list[tuple[Failure, Route, Client]] = field(default_factory=list)
     _open: int = 0
     _stopping: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
@@ -132,8 +132,8 @@ class Load:
         began = time.time()
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as client:
             client.setblocking(False)
-            client.bind(("", 0))
-            attempt = _Attempt(client, client.getsockname()[1])
+            client.bind(("", 0))  # else a refused one forgets its port
+            attempt = _Attempt(client)
             try:
                 async with asyncio.timeout(_PATIENCE):
                     served_by = await attempt.run(route)
@@ -153,18 +153,17 @@ class Load:
     def _fail(self, route: Route, began: float, attempt: _Attempt, error: Exception) -> None:
         reason = str(error) or type(error).__name__
         failure = Failure(route.name, began, time.time(), attempt.phase, reason)
-        self._failed.append((failure, route, attempt.port))
+        self._failed.append((failure, route, attempt.client.getsockname()))
 
-    def _with_backend(self, failure: Failure, route: Route, port: int) -> Failure:
+    def _with_backend(self, failure: Failure, route: Route, client: Client) -> Failure:
         span = failure.began, failure.ended
-        backend = self._chosen.backend(route.address, route.port, port, *span)
+        backend = self._chosen.backend(route.address, route.port, client, *span)
         return replace(failure, backend=backend)
 
 
 @dataclass(slots=True)
 class _Attempt:
     client: socket.socket
-    port: int
     phase: str = "connect"
 
     async def run(self, route: Route) -> str:
