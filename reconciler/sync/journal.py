@@ -214,9 +214,13 @@ class Journal:
         self._set_source(lifecycle.with_status(self._source, last_sync_time=now))
 
     def judged(self, phase: str, message: str) -> None:
-        """Record how the source stands: the phase of its newest revision."""
-        source = lifecycle.with_status(self._source, phase=phase, message=message)
-        ready = phase == "Healthy"
+        """Record how the source stands: the phase of its newest revision.
+
+        What is healthy stays Unreachable as long as nobody can see whether it is the newest.
+        """
+        ready, source = phase == "Healthy", self._source
+        if not (ready and source.status.failures):
+            source = lifecycle.with_status(source, phase=phase, message=message)
         self._source_is(source, "Ready", holds=ready, reason=phase, message=message)
 
     def _source_is(

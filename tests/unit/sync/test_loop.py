@@ -386,6 +386,21 @@ def test_what_is_adopted_keeps_its_identity(run):
     run(scenario)
 
 
+def test_a_source_that_cannot_be_read_is_not_called_healthy_when_drift_is_corrected(run):
+    async def scenario(cluster):
+        await cluster.apply(WEB, settings("a"))
+        cluster.feed.fail("no route to host")
+        await cluster.source("Unreachable")
+        await cluster.client.delete(ConfigMap, "a", "web")
+        await until(lambda: names(cluster, ConfigMap) == ["a"])
+        await cluster.settled()
+        assert (await cluster.source("Unreachable")).status.message == "no route to host"
+        await cluster.apply(WEB, settings("a"), settings("b"))
+        assert (await cluster.source("Healthy")).status.failures == 0
+
+    run(scenario)
+
+
 def test_a_source_that_cannot_be_read_at_first_changes_nothing(run):
     async def scenario(cluster):
         cluster.feed.fail("not there")
