@@ -6,6 +6,7 @@ when the next step is due.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 from reconciler.core.clock import Clock
@@ -34,8 +35,10 @@ class Stopper:
         narrator: Narrator,
         clock: Clock,
         host_ip: str,
+        doubt: Callable[[str], None],
     ) -> None:
         self._runtime, self._images, self._hooks = runtime, images, hooks
+        self._doubt = doubt
         self._narrator, self._clock, self._host_ip = narrator, clock, host_ip
 
     def begin(self, action: BeginStop, pod: Pod | None, observed: Observed, memory: Memory) -> None:
@@ -69,10 +72,15 @@ class Stopper:
         await self._runtime.signal(action.id, signal)
 
     async def kill(self, container: str, memory: Memory) -> None:
-        """SIGKILL; the death's event calls the pod back, or a second try is made."""
-        now = self._clock.now()
+        """SIGKILL; the death's event calls the pod back, or a second try is made.
+
+        After that one the engine is asked: the container may be gone, and its event lost.
+        """
+        now, known = self._clock.now(), memory.stopping.get(container)
         memory.stopping[container] = Stopping(now, now + _KILL_AGAIN, now, killed=True)
         await self._runtime.signal(container, "SIGKILL")
+        if known is not None and known.killed:
+            self._doubt(container)
 
     def _give_up_hook(self, container: str, name: str, memory: Memory) -> None:
         """End a hook that still runs; one that failed is why the container waits."""

@@ -94,7 +94,7 @@ class PodWorker:
         self._hooks, self._deaths = hooks, deaths
         self._narrator, self._clock = narrator, clock
         self._node_name, self._host_ip = node_name, host_ip
-        self._stopper = Stopper(runtime, images, hooks, narrator, clock, host_ip)
+        self._stopper = Stopper(runtime, images, hooks, narrator, clock, host_ip, cache.doubt)
         self._reporter = reporter
         self.rules = HostRules()
         self._let_go_timeout = timedelta(seconds=let_go_timeout)

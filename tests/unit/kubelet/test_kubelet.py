@@ -65,6 +65,19 @@ def test_a_stubborn_pod_is_killed_when_its_grace_is_over(node: Node, play: Any) 
     play(scene())
 
 
+def test_a_pod_whose_container_vanished_without_a_word_ends_soon(node: Node, play: Any) -> None:
+    """Nothing comes of a signal to a container that is not there, and no event calls back."""
+
+    async def scene() -> None:
+        await node.create(terminationGracePeriodSeconds=2)
+        pod = await node.until(ready)
+        del node.runtime._containers[(await node.app()).id]
+        await node.client.delete(type(pod), "web", "default")
+        assert await node.until_gone() < 10
+
+    play(scene())
+
+
 def test_a_second_deletion_shortens_the_grace(node: Node, play: Any) -> None:
     async def scene() -> None:
         command = ["sh", "-c", "trap '' TERM; sleep 600"]
