@@ -118,8 +118,11 @@ class Wire:
         self._severed.add(f"node{number}")
         self._drop(lambda caller: caller.name in self._severed)
 
-    def mend(self, number: int) -> None:
+    def mend(self, number: int) -> bool:
+        """Undo that; say whether there was anything to undo."""
+        severed = f"node{number}" in self._severed
         self._severed.discard(f"node{number}")
+        return severed
 
     def _drop(self, lost: Callable[[Process], bool]) -> None:
         for answer, caller in list(self._answers.items()):

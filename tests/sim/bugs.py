@@ -53,6 +53,20 @@ MUTATIONS = (
         likely=("docker.inspect", "lost"),
     ),
     Mutation(
+        "never ask of a container that a second kill did not end",
+        "reconciler.kubelet.stopper",
+        "        if known is not None and known.killed:\n",
+        "        if False:\n",
+        likely=("vanish",),
+    ),
+    Mutation(
+        "call a source healthy that cannot be read",
+        "reconciler.sync.journal",
+        "        if not (ready and source.status.failures):\n",
+        "        if True:\n",
+        likely=("GitAway",),
+    ),
+    Mutation(
         "never kill what ignores SIGTERM",
         "reconciler.kubelet.ending",
         "yield end if now < end else KillContainer(container.id, container.name)",
@@ -289,8 +303,8 @@ MUTATIONS = (
     Mutation(
         "go on after a kernel that refused a change",
         "reconciler.proxy.loop",
-        "            await self._replace()\n            return\n",
-        "            return\n",
+        "            await self._replace()\n            return False\n",
+        "            return False\n",
         likely=("kernel.apply", "refuse"),
     ),
     Mutation(

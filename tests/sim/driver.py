@@ -58,7 +58,7 @@ class Driver:
         world.loop.after_steps(0, None)
         world.disk.full = world.remote.away = False
         for number in range(len(world.hosts)):
-            world.wire.mend(number)
+            world.network_back(number)
         world.trace.note("* peace")
         if not deeds.tree.healthy or deeds.rewritten or goal.given_up(world):
             deeds.push(manifests.healed(deeds.tree))

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.controllers.podstate import controller_of, is_ready
-from reconciler.kubelet.labels import MANAGED
+from reconciler.kubelet.labels import MANAGED, PodContainer
+from reconciler.model.config import Secret
 from reconciler.model.endpointslice import EndpointSlice, service_of
 from reconciler.model.gitops import Source
+from reconciler.model.lease import Lease
 from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.model.node import Node
 from reconciler.model.pod import Pod
 from reconciler.model.replication import ReplicationController
-from reconciler.model.retirement import UNDELETED
+from reconciler.model.retirement import UNDELETED, is_stopped
 from reconciler.model.service import Endpoints, Service
 from reconciler.model.token import validity
 from reconciler.proxy import rules
@@ -47,7 +49,7 @@ def _informers(world: World) -> Iterator[str]:
     for number, informers in world.processes.informers.items():
         for kind, informer in informers._made.items():
             shown, there = _versions(informer.items()), _versions(registry.list(kind))
-            if kind is Node:  # whose heart beats meanwhile
+            if kind in (Node, Lease):  # whose hearts beat meanwhile
                 shown, there = dict.fromkeys(shown), dict.fromkeys(there)
             if shown != there:
                 odd = sorted(dict(shown.items() ^ there.items()))
@@ -139,6 +141,8 @@ def _pods(world: World, declared: list[Manifest]) -> Iterator[str]:
     pods = world.processes.plane.registry.list(Pod)
     controllers = world.processes.plane.registry.list(ReplicationController)
     for pod in pods:
+        if _is_stranded(world, pod):
+            continue
         if not is_ready(pod) or pod.metadata.deletion_timestamp is not None:
             yield f"pod {pod.metadata.name} is not ready"
         owner = controller_of(pod.metadata)
@@ -163,6 +167,17 @@ def _pods(world: World, declared: list[Manifest]) -> Iterator[str]:
             main = pod.spec.containers[0]
             if (main.image, main.command) != (spec.image, spec.command):
                 yield f"pod {pod.metadata.name} is not of the template"
+
+
+def _is_stranded(world: World, pod: Pod) -> bool:
+    """Say whether somebody took the pod from its controller, and it cannot run by itself.
+
+    It rests for ever, or the secret that it needs went with what declared it.
+    """
+    secrets = {each.key[1:] for each in world.processes.plane.registry.list(Secret)}
+    wanted = {v.secret.secret_name for v in pod.spec.volumes if v.secret is not None}
+    gone = any((pod.metadata.namespace, name) not in secrets for name in wanted)
+    return pod.metadata.labels.get("app") == "lost" and (gone or is_stopped(pod))
 
 
 def _endpoints(world: World) -> Iterator[str]:
@@ -199,16 +214,11 @@ def _host(world: World, host: Host) -> Iterator[str]:
     for container in ours:
         if container.pod.uid not in pods:
             yield f"{name}: {container.state.name} belongs to no pod"
-    addresses = {}
-    for uid, pod in pods.items():
-        running = sorted(c.name for c in ours if c.pod.uid == uid and c.running)
-        wanted = sorted(["POD", *(c.name for c in pod.spec.containers)])
-        if running != wanted:
-            yield f"{name}: of pod {pod.metadata.name} run {running}, not {wanted}"
-        addresses[pod.status.pod_ip] = pod
+    yield from _containers(world, name, pods.values(), ours)
+    addresses = sorted(pod.status.pod_ip for pod in pods.values())
     linked = sorted(address for _, address in host.network.attached.values())
-    if linked != sorted(addresses):
-        yield f"{name}: links have {linked}, pods {sorted(addresses)}"
+    if linked != addresses:
+        yield f"{name}: links have {linked}, pods {addresses}"
     if host.kernel != _rules(world, host) or host.kernel_foreign:
         yield f"{name}: the kernel's rules are not those of the services"
     folder = world.folder / name
@@ -217,6 +227,17 @@ def _host(world: World, host: Host) -> Iterator[str]:
         strays = {entry.name for entry in place.iterdir()} - pods.keys() if place.exists() else ()
         if strays:
             yield f"{name}: folders of {sorted(strays)} are left"
+
+
+def _containers(
+    world: World, name: str, pods: Iterable[Pod], ours: list[PodContainer]
+) -> Iterator[str]:
+    """Yield the pods that do not run as they are declared."""
+    for pod in pods:
+        running = sorted(c.name for c in ours if c.pod.uid == pod.metadata.uid and c.running)
+        wanted = sorted(["POD", *(c.name for c in pod.spec.containers)])
+        if running != wanted and not _is_stranded(world, pod):
+            yield f"{name}: of pod {pod.metadata.name} run {running}, not {wanted}"
 
 
 def _tokens(world: World, folder: Path, pods: Iterable[Pod]) -> Iterator[str]:

@@ -113,7 +113,7 @@ async def _delete(
     meta = chosen.metadata
     if world.laws.always_declared is not None:
         world.laws.always_declared.discard((chosen.kind, meta.namespace, meta.name))
-    propagation: Propagation | None = "Foreground" if waiting else None
+    propagation: Propagation = "Foreground" if waiting else "Background"  # as kubectl asks for
     await client.delete(type(chosen), meta.name, meta.namespace, propagation=propagation)
 
 

@@ -27,6 +27,9 @@ from tests.sim.storelaws import StoreLaws
 _ASKED = (137, 143)
 """Exit codes of a container that was told to end."""
 
+_PROMPT = 30.0
+"""Seconds in which a pod has ended when its grace is over and nothing is disturbed."""
+
 
 class Laws:
     """Everything that was seen so far. `now` is virtual time."""
@@ -42,8 +45,10 @@ class Laws:
         self.always_declared: set[tuple[str, str, str]] | None = None
         self.troubled = 0.0
         self.keep = 0.0
+        self.lossy = False
         self._resting: set[tuple[str, str]] = set()
         self.cluster_ips: dict[tuple[str, str], str] = {}
+        self._terminating: dict[tuple[str, str], float] = {}
         self.node_ports: dict[tuple[str, str], set[int]] = {}
         self.applied = ""
         self.asked = False
@@ -116,7 +121,13 @@ class Laws:
 
     def _source(self, body: dict[str, Any]) -> None:
         """What is applied builds on what was, or is an earlier state of it, unless asked for."""
-        before, now = self.applied, body.get("status", {}).get("appliedRevision", "")
+        status = body.get("status", {})
+        blind = any(
+            c["type"] == "Fetched" and c["status"] == "False" for c in status.get("conditions", ())
+        )
+        if blind and status.get("phase") == "Healthy":
+            self.broken("a source that cannot be read says so", "it is called Healthy")
+        before, now = self.applied, status.get("appliedRevision", "")
         if not now or now == before:
             return
         self.applied = now
@@ -128,9 +139,11 @@ class Laws:
     def _pod(self, event: Event, body: dict[str, Any], *, gone: bool) -> None:
         key, value = event.record.key[1:], event.record.value
         if gone:
-            self._released(self.pods.pop(key, None))
+            self._released(self.pods.pop(key, None), self._terminating.pop(key, self._now()))
             return
         facts = pod_facts(body, value)
+        if facts.terminating:
+            self._terminating.setdefault(key, self._now())
         before = self.pods.get(key)
         if before is not None and before.ready and not facts.ready:
             self._check_unready(before, facts)
@@ -225,10 +238,14 @@ class Laws:
             text = f"{pod.name} is deleted, {len(ready)} are ready, {now.replicas} wanted"
             self.broken("never fewer ready than unavailable allows", text)
 
-    def _released(self, pod: PodFacts | None) -> None:
-        """A pod's object goes: nothing of it may run any more."""
-        if pod is None or not orjson.loads(pod.value)["spec"].get("terminationGracePeriodSeconds"):
+    def _released(self, pod: PodFacts | None, since: float) -> None:
+        """A pod's object goes: nothing of it may run any more, and it was not kept waiting."""
+        grace = orjson.loads(pod.value)["spec"].get("terminationGracePeriodSeconds") if pod else 0
+        if pod is None or not grace:
             return  # without any grace its object goes at once: Kubernetes' rule
+        late = self._now() - since - grace
+        if late > _PROMPT and self.calm(grace + _PROMPT) and not self.lossy:
+            self.broken("a pod ends within its grace", f"{pod.name} ended {late:.0f} s late")
         running = [
             c.state.name
             for host in self.hosts

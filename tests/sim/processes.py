@@ -47,7 +47,7 @@ class Processes:
             return
         world = self._world
         self._starts += 1
-        self.started = world.loop.time()
+        self.started = world.laws.troubled = world.loop.time()
         process = Process(f"node{number}")
         self.running[number] = process
         world.trace.note(f"* node{number} starts")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+
 import pytest
 
 from tests.sim.bugs import MUTATIONS
-from tests.sim.mutant import Moved, Mutation
+from tests.sim.mutant import ROOT, Moved, Mutation
 from tests.sim.mutations import hunt
 
 QUICK = (
@@ -32,3 +36,38 @@ def test_code_that_has_moved_is_told():
 @pytest.mark.parametrize("mutation", [m for m in MUTATIONS if m.name in QUICK], ids=name)
 def test_the_simulation_finds_it(mutation):
     assert hunt(mutation, most=12).broken
+
+
+_SHRINK = """
+import json, sys
+from tests.sim.bugs import MUTATIONS
+from tests.sim.mutant import put_in
+put_in(next(each for each in MUTATIONS if each.name == sys.argv[1]))
+from tests.sim.__main__ import named
+from tests.sim.draw import drawn
+from tests.sim.play import play
+from tests.sim.shrink import shrunk
+found = next(verdict for verdict in map(play, map(drawn, range(60))) if verdict.broken)
+small = shrunk(found.history, found.broken)
+print(json.dumps({
+    "found": found.broken,
+    "all": len(found.history.kept),
+    "kept": [type(step.what).__name__ for step in small.happening()],
+    "once": play(small).digest,
+    "again": play(named(small.name)).digest,
+    "replayed": play(named(small.name)).broken,
+}))
+"""
+
+
+def test_what_is_found_is_made_small_and_replays_by_its_name():
+    told = subprocess.run(
+        [sys.executable, "-c", _SHRINK, "forget the addresses of sandboxes that were found"],
+        capture_output=True, check=True, cwd=ROOT,
+    )  # fmt: skip
+    small = json.loads(told.stdout)
+    assert small["found"].startswith("no address used twice")
+    assert small["replayed"].startswith("no address used twice")
+    assert len(small["kept"]) < small["all"]
+    assert {"Crash", "Stop", "Arm", "Reboot", "DiskFull"} & set(small["kept"]), "it took a restart"
+    assert small["once"] == small["again"]

@@ -22,6 +22,9 @@ from tests.sim.manifests import GOOD
 from tests.sim.processes import Processes
 from tests.sim.trace import Trace, WallClock
 
+_BEATING = ("Node", "Lease.coordination.k8s.io", "Event")
+"""Kinds that are written at rest, too: nodes' hearts beat, and what was done is told."""
+
 
 class World:
     """One history's world. `folder` is for the files that pods have, and for nothing else."""
@@ -70,7 +73,8 @@ class World:
         return self.faults.take(point, 0)
 
     def _fault_taken(self, fault: Fault, point: str) -> None:
-        self.lossy |= fault.effect == "lose"
+        if fault.effect == "lose":
+            self.lossy = self.laws.lossy = True
         self.trouble(f"fault {point} {fault.effect} node{fault.node}")
 
     # What has effects
@@ -94,7 +98,7 @@ class World:
     def _written(self, event: Any, expected: int | None) -> None:
         key = event.record.key
         self.trace.note(f"store {event.record.revision} {event.change} {'/'.join(key)}")
-        if key.kind not in ("Node", "Event"):
+        if key.kind not in _BEATING:
             self.effects += 1
         self.laws.written(event, expected)
         self.laws.sealed(key, self.disk.rows[event.record.revision].record.value)
@@ -130,6 +134,7 @@ class World:
     def _engine_back(self, number: int) -> None:
         host = self.hosts[number]
         host.engine.away = False
+        self.trouble(f"the engine of node{number} is back")
         process = self.processes.running.get(number)
         if process is not None:
             for queue in host.engine.connections:
@@ -139,7 +144,12 @@ class World:
         """The agent of a node and the daemon do not reach each other for a while."""
         self.trouble(f"node{number} is cut off")
         self.wire.sever(number)
-        self.loop.call_later(seconds, self.wire.mend, number, context=self.context)
+        self.loop.call_later(seconds, self.network_back, number, context=self.context)
+
+    def network_back(self, number: int) -> None:
+        """They reach each other again, and need not have been apart."""
+        if self.wire.mend(number):
+            self.trouble(f"node{number} is cut off no longer")
 
     async def furnish(self) -> None:
         """Put on each host a container that is nobody's business."""
