@@ -6,7 +6,7 @@ content hash: an unchanged file is neither read nor parsed again, wherever it mo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 
@@ -17,6 +17,7 @@ from reconciler.desired.kept import KeptResults, Memory
 from reconciler.desired.limits import ReadLimits
 from reconciler.desired.manifest import FileResult, read_file
 from reconciler.desired.objects import Desired, DesiredObject
+from reconciler.desired.objecttree import ObjectTree
 from reconciler.desired.problem import Problem
 from reconciler.desired.variables import Variables
 from reconciler.desired.written import plain_text
@@ -58,7 +59,7 @@ class Loader:
         self._files: Mapping[str, FileRef] = {}
         self._results: dict[str, FileResult] = {}
         self._by_content: dict[tuple[str, bool, bool], FileResult] = {}
-        self._objects: dict[ObjectKey, DesiredObject] = {}
+        self._objects = ObjectTree({})
         self._duplicates: tuple[Problem, ...] = ()
         self._faulty: frozenset[str] = frozenset()
         self._sealed: frozenset[str] = frozenset()
@@ -223,10 +224,8 @@ def _at(result: FileResult, path: str) -> FileResult:
 
 
 def _patched(
-    objects: Mapping[ObjectKey, DesiredObject],
-    left: Iterable[FileResult],
-    came: Iterable[FileResult],
-) -> dict[ObjectKey, DesiredObject] | None:
+    objects: ObjectTree, left: Sequence[FileResult], came: Sequence[FileResult]
+) -> ObjectTree | None:
     """Return `objects` with files replaced, or `None` when an object is declared twice."""
     patched = dict(objects)
     for result in left:
@@ -237,12 +236,13 @@ def _patched(
             if each.key in patched:
                 return None
             patched[each.key] = each
-    return patched
+    changed = (each.key for result in (*left, *came) for each in result.objects)
+    return ObjectTree(patched, objects, changed)
 
 
 def _joined(
     results: Mapping[str, FileResult],
-) -> tuple[dict[ObjectKey, DesiredObject], tuple[Problem, ...]]:
+) -> tuple[ObjectTree, tuple[Problem, ...]]:
     """Return the objects of all files, and a problem at each place that declares one again."""
     objects: dict[ObjectKey, DesiredObject] = {}
     problems: list[Problem] = []
@@ -251,7 +251,7 @@ def _joined(
             first = objects.setdefault(each.key, each)
             if first is not each:
                 problems.append(_declared_twice(each, first))
-    return objects, tuple(problems)
+    return ObjectTree(objects), tuple(problems)
 
 
 def _declared_twice(again: DesiredObject, first: DesiredObject) -> Problem:

@@ -56,7 +56,8 @@ def out_of_bounds(
 ) -> tuple[Refusal, ...]:
     """Return why `source` may not declare some of `desired`, in the order of files and lines."""
     wrong: list[Refusal] = []
-    for each in desired.values():
+    free = bounds is None  # then sources alone can be wrong
+    for each in [desired[k] for k in desired if k.kind == _SOURCE] if free else desired.values():
         # By the key first: what an earlier run read is decoded only when its object is asked for.
         if each.key.kind == _SOURCE and isinstance(each.obj, Source):
             wrong += _refused(each, _source_faults(source, each.obj, bounds, find))

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from reconciler.desired.objects import DesiredObject
+from reconciler.desired.objecttree import difference
 from reconciler.model.meta import ObjectKey
 
 Tree = Mapping[ObjectKey, DesiredObject]
@@ -45,15 +46,23 @@ class Declarations:
         self._of[source] = _Declared(followed, wanted)
         if before.followed is followed and before.wanted is wanted:
             return set()
-        old, new = _keys(before), _keys(self._of[source])
-        for key in new - old:
-            self._sources.setdefault(key, {})[source] = None
-        for key in old - new:
-            sources = self._sources[key]
-            del sources[source]
-            if not sources:
-                del self._sources[key]
-        return (old - new) | ((before.followed or {}).keys() - (followed or {}).keys())
+        gone: set[ObjectKey] = set()
+        for key in _touched(before, self._of[source]):
+            was, is_now = _has(before, key), _has(self._of[source], key)
+            if is_now and not was:
+                self._sources.setdefault(key, {})[source] = None
+            elif was and not is_now:
+                self._forget(source, key)
+            unfollowed = key in (before.followed or {}) and key not in (followed or {})
+            if unfollowed or (was and not is_now):
+                gone.add(key)
+        return gone
+
+    def _forget(self, source: str, key: ObjectKey) -> None:
+        sources = self._sources[key]
+        del sources[source]
+        if not sources:
+            del self._sources[key]
 
     def dropped(self, source: str, key: ObjectKey) -> bool:
         """Return whether what `source` follows is known, and has no `key`."""
@@ -111,5 +120,13 @@ class Declarations:
         )
 
 
-def _keys(declared: _Declared) -> set[ObjectKey]:
-    return (declared.followed or {}).keys() | declared.wanted.keys()
+def _touched(old: _Declared, new: _Declared) -> list[ObjectKey]:
+    """Return the keys that may have come to or gone from what a source follows or wants, sorted."""
+    followed = difference(new.followed or {}, old.followed or {})
+    # Mostly the old tree is followed and the next one wanted, or the wanted one is now followed.
+    wanted = difference(new.wanted, old.wanted)
+    return sorted({*followed, *wanted})
+
+
+def _has(declared: _Declared, key: ObjectKey) -> bool:
+    return key in declared.wanted or (declared.followed is not None and key in declared.followed)

@@ -12,6 +12,7 @@ from datetime import datetime
 from heapq import nsmallest
 
 from reconciler.desired.objects import Desired, DesiredObject
+from reconciler.desired.objecttree import difference
 from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.model.pod import Pod
 from reconciler.source.snapshot import Snapshot
@@ -66,7 +67,9 @@ class Target:
             fresh = list(self.desired)
         else:
             wanted = self.desired
-            fresh = [key for key in wanted if key not in before.desired]
+            known = before.desired
+            changed = difference(wanted, known)
+            fresh = [key for key in changed if key in wanted and key not in known]
             self.unhealthy = {k: h for k, h in before.unhealthy.items() if k in wanted}
             self.failed = {k: h for k, h in before.failed.items() if k in wanted}
         for key in fresh:
