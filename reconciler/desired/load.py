@@ -227,7 +227,8 @@ def _patched(
     objects: ObjectTree, left: Sequence[FileResult], came: Sequence[FileResult]
 ) -> ObjectTree | None:
     """Return `objects` with files replaced, or `None` when an object is declared twice."""
-    patched = dict(objects)
+    changed = [each.key for result in (*left, *came) for each in result.objects]
+    patched = ObjectTree(objects, objects, changed)
     for result in left:
         for each in result.objects:
             patched.pop(each.key, None)
@@ -236,8 +237,7 @@ def _patched(
             if each.key in patched:
                 return None
             patched[each.key] = each
-    changed = (each.key for result in (*left, *came) for each in result.objects)
-    return ObjectTree(patched, objects, changed)
+    return patched
 
 
 def _joined(

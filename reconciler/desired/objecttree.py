@@ -16,13 +16,13 @@ Objects = Mapping[ObjectKey, DesiredObject]
 
 
 class ObjectTree(dict[ObjectKey, DesiredObject]):
-    """Declared objects by key; nobody changes it once it is made.
+    """Declared objects by key; nobody but who makes it changes it.
 
     `base` is the tree that it was made from and `changed` has every key of which the two differ
     (and maybe more); the base is forgotten when nobody else needs it.
     """
 
-    __slots__ = ("__weakref__", "_annotated", "_base", "_changed")
+    __slots__ = ("__weakref__", "_annotated", "_base", "_before", "_changed")
 
     def __init__(
         self, objects: Objects, base: Objects | None = None, changed: Iterable[ObjectKey] = ()
@@ -31,9 +31,7 @@ class ObjectTree(dict[ObjectKey, DesiredObject]):
         self._base = ref(base) if isinstance(base, ObjectTree) else None
         self._changed = tuple(dict.fromkeys(changed))
         self._annotated: frozenset[ObjectKey] | None = None
-        if isinstance(base, ObjectTree):
-            mine = {key for key in self._changed if key in self and self[key].annotated}
-            self._annotated = base.annotated().difference(self._changed) | mine
+        self._before = base.annotated() if isinstance(base, ObjectTree) else None
 
     def changes_from(self, other: Objects) -> Collection[ObjectKey] | None:
         """Return the keys of which this may differ from its base; None when `other` is not that."""
@@ -42,7 +40,9 @@ class ObjectTree(dict[ObjectKey, DesiredObject]):
     def annotated(self) -> frozenset[ObjectKey]:
         """Return the keys of the objects that have annotations."""
         if self._annotated is None:
-            self._annotated = frozenset(key for key, each in self.items() if each.annotated)
+            looked = self.keys() if self._before is None else self._changed
+            mine = frozenset(key for key in looked if key in self and self[key].annotated)
+            self._annotated = (self._before or frozenset()).difference(self._changed) | mine
         return self._annotated
 
 
