@@ -167,13 +167,13 @@ async def plane(source: Path, state: Path) -> Iterator[None]:
         await store.close()
 
 
-def bare_yaml(source: Path) -> float:
+def bare_yaml(source: Path) -> dict[str, float]:
     """Return the seconds that CSafeLoader alone needs for all the text."""
     texts = [path.read_text() for path in sorted(source.glob("*.yaml"))]
-    begin = time.monotonic()
+    begin, spent = time.monotonic(), time.process_time()
     for text in texts:
         yaml.load(text, Loader=yaml.CSafeLoader)
-    return time.monotonic() - begin
+    return {"bare": time.monotonic() - begin, "bare, processor": time.process_time() - spent}
 
 
 def measure(count: int) -> dict[str, float]:
@@ -183,26 +183,30 @@ def measure(count: int) -> dict[str, float]:
         source.mkdir()
         state.mkdir()
         repository = Repository(source, count)
-        bare = bare_yaml(source)
-        return {"bare": bare, **uvloop.run(_starts_and_commits(repository, state))}
+        return {**bare_yaml(source), **uvloop.run(_starts_and_commits(repository, state))}
 
 
 async def _starts_and_commits(repository: Repository, state: Path) -> dict[str, float]:
     heard, head = Heard(), repository.head()
-    begin = time.monotonic()
+    begin, spent = time.monotonic(), time.process_time()
     async with plane(repository.root, state):
         planned = await heard.until("revision.planned", head) - begin
         cold = await heard.until("revision.applied", head) - begin
+        cold_spent = time.process_time() - spent
         await heard.until("revision.healthy", head)
         noop = [await _commit(repository, heard, tag="") for _ in range(COMMITS)]
         line = [await _commit(repository, heard, tag=f"t{n}") for n in range(COMMITS)]
-    begin, head = time.monotonic(), repository.head()
+    head = repository.head()
+    begin, spent = time.monotonic(), time.process_time()
     async with plane(repository.root, state):
         warm = await heard.until("revision.applied", head) - begin
+        warm_spent = time.process_time() - spent
     return {
         "cold, planned": planned,
         "cold": cold,
+        "cold, processor": cold_spent,
         "warm": warm,
+        "warm, processor": warm_spent,
         "no-op, planned": median(plan for plan, _ in noop),
         "no-op": median(whole for _, whole in noop),
         "one line, planned": median(plan for plan, _ in line),
@@ -243,9 +247,12 @@ def _print(results: dict[int, dict[str, float]]) -> None:
     table = Table("what", *(f"{size:,}" for size in results), "aim", title="manifests")
     aims = {
         "bare": "",
+        "bare, processor": "",
         "cold, planned": "<= 1.3 x bare",
-        "cold": "",
+        "cold": "<= 1.3 x bare",
+        "cold, processor": "",
         "warm": "< 1 s",
+        "warm, processor": "",
         "no-op, planned": "< 0.150 s",
         "no-op": "",
         "one line, planned": "< 0.150 s",
@@ -253,9 +260,10 @@ def _print(results: dict[int, dict[str, float]]) -> None:
     }
     for name, aim in aims.items():
         table.add_row(name, *(f"{each[name]:.3f} s" for each in results.values()), aim)
-    for name, aim in (("cold, planned", "<= 1.3"), ("cold", "")):
-        shares = (f"{each[name] / each['bare']:.2f}" for each in results.values())
-        table.add_row(f"{name} / bare", *shares, aim)
+    # Under a load only the processor's time says something.
+    for name, bare in (("cold, planned", ""), ("cold", ""), ("cold, processor", ", processor")):
+        shares = (f"{each[name] / each['bare' + bare]:.2f}" for each in results.values())
+        table.add_row(f"{name} / bare", *shares, "<= 1.3")
     small, large = (results[size] for size in SIZES)
     for name in ("no-op, planned", "one line, planned", "no-op", "one line"):
         aim = "<= 1.5" if name.endswith("planned") else ""
