@@ -1,6 +1,6 @@
 """The Docker engine behind the runtime protocol. The only importer of the Docker SDK.
 
-The SDK blocks: its calls run on a bounded pool of threads, with a time-out of their own. Only the
+The SDK blocks: each call runs on a bounded pool of threads, with a time-out of its own. Only the
 low-level `APIClient` is used: the high-level one inspects whatever it lists.
 """
 
@@ -24,7 +24,6 @@ from docker.api.client import APIClient
 from reconciler.kubelet import dockerapi
 from reconciler.kubelet.dockerevents import EventStream
 from reconciler.kubelet.dockerexec import DockerExec
-from reconciler.kubelet.dockerhttp import EngineHttp
 from reconciler.kubelet.dockerpull import PullProgress
 from reconciler.kubelet.dockerversion import ApiVersion
 from reconciler.kubelet.runtime import (
@@ -68,15 +67,14 @@ _UNREACHABLE = (
 class DockerRuntime:
     """`ContainerRuntime` on a Docker engine at a Unix socket.
 
-    `timeout` bounds each ordinary call, in seconds. The calls that every pod's life is made of need
-    no thread, and so do execs; pulls run on threads of their own: a slow one holds up no start.
+    `timeout` bounds each ordinary call, in seconds. Pulls run on threads of their own, so that a
+    slow one holds up no start; execs on none.
     """
 
     def __init__(self, socket: Path = Path("/var/run/docker.sock"), *, timeout: int = 60) -> None:
         self._version = ApiVersion()
         self._client = _connect(socket, self._version, timeout, PARALLEL_CALLS)
         self._slow = _connect(socket, self._version, _SLOW_TIMEOUT, PARALLEL_WAITS)
-        self._http = EngineHttp(socket, self._version, timeout, PARALLEL_CALLS)
         self._exec = DockerExec(socket, self._version, timeout)
         self._calls = DaemonThreads(PARALLEL_CALLS, "docker")
         self._waits = DaemonThreads(PARALLEL_WAITS, "docker-slow")
@@ -116,23 +114,26 @@ class DockerRuntime:
 
     async def inspect(self, container: str) -> Container:
         """See `ContainerRuntime.inspect`."""
-        return dockerapi.container(await self._http.ask("GET", f"/containers/{container}/json"))
+        answer = await self._call(partial(self._client.inspect_container, container))
+        return dockerapi.container(answer)
 
     async def create(self, spec: ContainerSpec) -> str:
         """See `ContainerRuntime.create`."""
         body = dockerapi.create_body(spec)
-        answer = await self._http.ask("POST", "/containers/create", body, name=spec.name)
+        answer = await self._call(
+            partial(self._client.create_container_from_config, body, spec.name)
+        )
         created: str = answer["Id"]
         return created
 
     async def start(self, container: str) -> None:
         """See `ContainerRuntime.start`."""
-        await self._http.ask("POST", f"/containers/{container}/start")
+        await self._call(partial(self._client.start, container))
 
     async def signal(self, container: str, signal: str) -> None:
         """See `ContainerRuntime.signal`."""
         try:
-            await self._http.ask("POST", f"/containers/{container}/kill", signal=signal)
+            await self._call(partial(self._client.kill, container, signal))
         except (NoSuchContainer, RuntimeConflict) as error:  # 409: it does not run
             self._log.debug("docker.signal.late", container=container, reason=str(error))
 
@@ -140,9 +141,12 @@ class DockerRuntime:
         """See `ContainerRuntime.remove`."""
         with contextlib.suppress(NoSuchContainer):
             try:
-                await self._http.ask("DELETE", f"/containers/{container}", v="true", force="true")
+                await self._remove(container)
             except RuntimeConflict as error:  # 409: somebody else is removing it
                 self._log.debug("docker.remove.again", container=container, reason=str(error))
+
+    async def _remove(self, container: str) -> None:
+        await self._call(partial(self._client.remove_container, container, v=True, force=True))
 
     async def exec(self, container: str, argv: tuple[str, ...], seconds: float) -> ExecResult:
         """See `ContainerRuntime.exec`; a command that runs too long is killed."""

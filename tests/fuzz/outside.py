@@ -19,7 +19,7 @@ from reconciler.desired.age import AgeKeys
 from reconciler.desired.limits import ReadLimits
 from reconciler.desired.load import Loader
 from reconciler.desired.manifest import read_file
-from reconciler.kubelet import dockerapi, dockerhttp, dockerstream, pullsecrets
+from reconciler.kubelet import dockerapi, dockerexec, dockerstream, pullsecrets
 from reconciler.kubelet.dockerstream import Raw
 from reconciler.kubelet.runtime import RuntimeFailure
 from reconciler.model.config import Secret
@@ -206,8 +206,8 @@ def _docker_head(data: bytes) -> None:
             await dockerstream._check(reader)
 
     with suppress(RuntimeFailure):
-        dockerhttp.status_of(data)
-    dockerhttp.failure(500, data)
+        dockerexec._status(data)
+    dockerexec._words(data)
     with suppress(StreamFailure):
         asyncio.run(read())
 
