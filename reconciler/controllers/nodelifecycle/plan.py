@@ -86,7 +86,9 @@ def tainted_spec(node: Node, now: datetime, *, evicting: bool) -> NodeSpec:
 
 
 def _wanted(node: Node, *, evicting: bool) -> Iterable[tuple[str, str]]:
-    key = {"False": NOT_READY, "Unknown": UNREACHABLE}.get(ready_status(node))
+    # A node that has just registered says nothing yet, and has until it counts as silent to do so.
+    told = any(item.type == "Ready" for item in node.status.conditions)
+    key = {"False": NOT_READY, "Unknown": UNREACHABLE}.get(ready_status(node)) if told else None
     if key is not None:
         yield key, "NoSchedule"
         if evicting:

@@ -70,6 +70,7 @@ class TestPlan:
         ("node", "evicting", "taints"),
         [
             (make_node(), True, set()),
+            (make_node().replace(status=NodeStatus()), True, set()),
             (make_node("False"), False, {(NOT_READY, "NoSchedule")}),
             (make_node("False"), True, {(NOT_READY, "NoSchedule"), (NOT_READY, "NoExecute")}),
             (make_node("Unknown"), False, {(UNREACHABLE, "NoSchedule")}),
