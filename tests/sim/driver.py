@@ -66,6 +66,7 @@ class Driver:
     async def _reach(self, declared: list[Manifest]) -> None:
         """Wait for the declared state; do what a person has to who sees a revision held."""
         world, deeds = self._world, self._deeds
+        await asyncio.sleep(max(0.0, world.quiet_from - world.loop.time()))
         began = asked = pushed = world.loop.time()
         while lacks := list(goal.missing(world, declared)):
             now = world.loop.time()

@@ -48,6 +48,7 @@ class World:
         self.laws.sound = self.remote.sound
         self.effects = 0
         self.lossy = False
+        self.quiet_from = 0.0
         self._events = self.random("events")
 
     def random(self, name: str) -> Random:
@@ -75,6 +76,8 @@ class World:
     def _fault_taken(self, fault: Fault, point: str) -> None:
         if fault.effect == "lose":
             self.lossy = self.laws.lossy = True
+        if fault.effect == "hang":  # what is done that late, the next listing finds
+            self.lossy, self.quiet_from = True, self.loop.time() + fault.seconds + 1
         self.trouble(f"fault {point} {fault.effect} node{fault.node}")
 
     # What has effects
