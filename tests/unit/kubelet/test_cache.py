@@ -1,0 +1,27 @@
+"""What the cache of containers believes, and what it has the engine asked about."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from reconciler.kubelet.cache import ContainerCache
+from reconciler.kubelet.runtime import Container, Happened
+from tests.unit.kubelet.builders import NOW, container
+
+
+async def test_a_container_that_died_before_its_start_was_answered_is_asked_about() -> None:
+    """The answer says that it runs, and is older than the event of its death."""
+    running = container("app").state
+    cache = ContainerCache(lambda: NOW)
+    pod = cache.put(replace(running, phase="created"))
+    assert cache.take(Happened("die", running.id, exit_code=3)) is None
+    cache.put(running)
+    asked = list[str]()
+
+    async def inspect(name: str) -> Container:
+        asked.append(name)
+        return replace(running, phase="exited", exit_code=3)
+
+    await cache.settle(pod, inspect)
+    assert asked == [running.id]
+    assert [each.state.phase for each in cache.of(pod)] == ["exited"]
