@@ -129,6 +129,7 @@ class Comparison:
             now=self._clock.now(),
             rival=self._inventory.rival,
             heir=self._inventory.heir,
+            awaited=() if self._ending else self._inventory.wanted,
             prunes=self._prunes,
             ending=self._ending,
             keep=0.0 if target.rollback or self._ending else self._keep,

@@ -23,6 +23,7 @@ class Inventory:
         self._source = source
         self._all = live
         self._listener = listener
+        self.wanted: Tree = {}
 
     @property
     def live(self) -> Mapping[ObjectKey, KubeObject]:
@@ -62,6 +63,7 @@ class Inventory:
 
     def declare(self, followed: Tree | None, wanted: Tree) -> None:
         """Say what the source follows, and what its newest valid revision wants."""
+        self.wanted = wanted
         gone = self._all.declarations.declare(self._source, followed, wanted)
         for key in gone:
             live = self._all.objects.get(key)

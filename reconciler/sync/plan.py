@@ -8,7 +8,7 @@ declares nothing at all (law 4).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -84,7 +84,8 @@ class Situation:
     declarations that were followed wholly before: the caller vouches for what they share with
     `desired`, so that only the differences need a look; None when there are none.
     `rival` tells which other source keeps an object, `heir` which one it goes to when this one
-    lets it go ("" for none). `prunes` says whether what is no longer declared is deleted at all;
+    lets it go ("" for none). `awaited` is what a newer revision declares that waits to be followed:
+    it stays, whoever made it. `prunes` says whether what is no longer declared is deleted at all;
     `ending` that the source itself is deleted, so that nothing declared is meant. `keep` is for
     how many seconds objects rest that are declared no more. `ranges` are what services are given
     from: None asks of no service whether it can have what it names.
@@ -100,6 +101,7 @@ class Situation:
     now: datetime | None = None
     rival: Callable[[ObjectKey], Rival | None] = _nobody
     heir: Callable[[ObjectKey], str] = _nowhere
+    awaited: Container[ObjectKey] = ()
     prunes: bool = True
     ending: bool = False
     keep: float = 0.0
@@ -333,7 +335,7 @@ def _unwant(situation: Situation, live: KubeObject, found: _Findings) -> None:
     key = live.key
     if live.metadata.deletion_timestamp or stays(live) or not situation.prunes:
         return
-    if situation.heir(key):
+    if situation.heir(key) or key in situation.awaited:
         return
     if key.kind == "Namespace":
         inside = [each for each in situation.desired.values() if each.key.namespace == key.name]

@@ -47,6 +47,9 @@ class Laws:
         self.keep = 0.0
         self.lossy = False
         self._resting: set[tuple[str, str]] = set()
+        self._proven: set[tuple[str, str]] = set()  # controllers that were there in health
+        self._made: set[tuple[str, str]] = set()
+        self._undoing = False
         self.cluster_ips: dict[tuple[str, str], str] = {}
         self._terminating: dict[tuple[str, str], float] = {}
         self.node_ports: dict[tuple[str, str], set[int]] = {}
@@ -81,8 +84,7 @@ class Laws:
                 self._pod(event, body, gone=gone)
             case "ReplicationController":
                 self._controller(body, gone=gone)
-                rests = REMOVE_AT in body["metadata"].get("annotations", {})
-                (self._resting.add if rests else self._resting.discard)((namespace, name))
+                self._rests((namespace, name), body, gone=gone)
             case "Namespace":
                 self.namespaces[name] = "deletionTimestamp" in body["metadata"]
             case "Node":
@@ -91,6 +93,15 @@ class Laws:
                 self._service((namespace, name), body, gone=gone)
             case "Source.gitops.reconciler.dev":
                 self._source(body)
+            case "Revision.gitops.reconciler.dev" if event.change is Change.ADDED:
+                self._undoing = bool(body["spec"].get("rollbackOf"))
+
+    def _rests(self, key: tuple[str, str], body: dict[str, Any], *, gone: bool) -> None:
+        rests = REMOVE_AT in body["metadata"].get("annotations", {})
+        (self._resting.add if rests else self._resting.discard)(key)
+        (self._made.discard if gone else self._made.add)(key)
+        if gone:
+            self._proven.discard(key)
 
     def watched(self, watcher: object, kind: type[Any], revision: int) -> None:
         """See what a watcher gets: see `StoreLaws.watched`."""
@@ -125,8 +136,10 @@ class Laws:
         blind = any(
             c["type"] == "Fetched" and c["status"] == "False" for c in status.get("conditions", ())
         )
-        if blind and status.get("phase") == "Healthy":
-            self.broken("a source that cannot be read says so", "it is called Healthy")
+        if status.get("phase") == "Healthy":
+            self._proven |= self._made
+            if blind:
+                self.broken("a source that cannot be read says so", "it is called Healthy")
         before, now = self.applied, status.get("appliedRevision", "")
         if not now or now == before:
             return
@@ -209,7 +222,7 @@ class Laws:
                 key = (what, namespace, name)
                 if what != "Pod" and key in (self.always_declared or ()):
                     self.broken("nothing deleted that no rule deletes", f"sync deletes {key}")
-                if what == "ReplicationController" and self.keep and key[1:] not in self._resting:
+                if what == "ReplicationController" and self.keep and self._hasty(key[1:]):
                     self.broken("what is pruned rests first", f"sync deletes {key}")
             case "replication":
                 self._rolled(self.pods.get((namespace, name)))
@@ -220,6 +233,10 @@ class Laws:
                 pod = self.pods.get((namespace, name))
                 if pod is not None and pod.node not in self.unready_nodes and self.calm(60):
                     self.broken("nothing deleted that no rule deletes", f"evicted {name}")
+
+    def _hasty(self, key: tuple[str, str]) -> bool:
+        """Say whether a controller that goes had to rest, as all but what only failed ones made."""
+        return key not in self._resting and (not self._undoing or key in self._proven)
 
     def calm(self, seconds: float) -> bool:
         """Say whether nothing was disturbed for so long."""

@@ -126,6 +126,14 @@ def test_an_annotation_leaves_the_pods_of_a_pruned_controller():
     assert planned.actions == (Prune(old.key, "uid-old", "Orphan"),)
 
 
+def test_what_a_newer_revision_declares_that_waits_is_not_pruned_for_an_older_one():
+    """A crash while a revision was applied may leave what the next one goes on with."""
+    new = stored(controller("new"))
+    declared = desired(WEB)
+    assert plan(situation(declared, stored(WEB), new, awaited={new.key: None})).actions == ()
+    assert plan(situation(declared, stored(WEB), new)).actions != ()
+
+
 def test_an_empty_tree_prunes_nothing_and_says_so():
     planned = plan(situation({}, stored(WEB), stored(settings("m"))))
     assert planned.actions == ()
