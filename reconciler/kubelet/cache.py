@@ -27,6 +27,7 @@ class ContainerCache:
         self._pods: dict[str, PodKey] = {}
         self._doubtful: set[str] = set()
         self._died_early: set[str] = set()
+        self._starved: set[str] = set()
 
     def pods(self) -> frozenset[PodKey]:
         """Return the pods that have containers."""
@@ -50,8 +51,11 @@ class ContainerCache:
     def put(self, state: Container) -> PodKey:
         """Take in a container as the engine described it; return its pod.
 
-        One that ended later than now did so before the wall clock was set back.
+        One that ended later than now did so before the wall clock was set back. The engine does not
+        count it as killed for its memory when the kernel's word of that came after its end.
         """
+        if state.id in self._starved:
+            state = replace(state, oom_killed=True)
         if state.finished is not None and state.finished > (now := self._now()):
             state = replace(state, finished=now)
         container = PodContainer(state)
@@ -82,6 +86,7 @@ class ContainerCache:
         """Forget a container that was removed on purpose."""
         self._doubtful.discard(container)
         self._died_early.discard(container)
+        self._starved.discard(container)
         pod = self._pods.pop(container, None)
         if pod is not None:
             self._by_pod[pod].pop(container, None)
@@ -106,6 +111,9 @@ class ContainerCache:
         if pod is None:
             return None
         known = self._by_pod[pod][event.id]
+        if event.what == "oom":
+            self._starved.add(event.id)
+            return None if known.running else self.put(known.state)
         if event.what == "die" and known.state.phase == "created":
             self._died_early.add(event.id)  # before the answer to its start came
         if event.what == "die" and known.running:

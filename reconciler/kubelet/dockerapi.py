@@ -35,7 +35,7 @@ LARGEST_FILE = 1 << 20
 
 _NEVER = "0001-01-01T00:00:00Z"
 _IMAGE_ACTIONS = frozenset({"tag", "untag", "delete", "pull", "import", "load"})
-_CONTAINER_ACTIONS: Mapping[str, Any] = {"start": "start", "die": "die", "destroy": "destroy"}
+_CONTAINER_ACTIONS: Mapping[str, Any] = {name: name for name in ("start", "die", "oom", "destroy")}
 # Kubernetes' own rotation of container logs.
 _LOGS = {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "5"}}
 EVENT_FILTERS = {

@@ -231,7 +231,7 @@ class Happened:
     image's name; `labels` are the container's.
     """
 
-    what: Literal["start", "die", "destroy", "image", "resync"]
+    what: Literal["start", "die", "oom", "destroy", "image", "resync"]
     id: str = ""
     labels: dict[str, str] = field(default_factory=dict)
     exit_code: int = 0

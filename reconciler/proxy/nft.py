@@ -36,7 +36,7 @@ class Nft:
         self._library = _load()
         self._context = ctypes.c_void_p(self._library.nft_ctx_new(0))
         if not self._context:
-            raise NftUnavailable(f"{_LIBRARY} could not open a netlink socket: {_RIGHTS}")
+            raise NftUnavailable(f"{_LIBRARY} could not open a netlink socket: {RIGHTS}")
         self._library.nft_ctx_buffer_output(self._context)
         self._library.nft_ctx_buffer_error(self._context)
 
@@ -90,7 +90,7 @@ class Nft:
         return output.decode(errors="replace")
 
 
-_RIGHTS = "the capability CAP_NET_ADMIN and a kernel with nf_tables are needed"
+RIGHTS = "the capability CAP_NET_ADMIN and a kernel with nf_tables are needed"
 
 
 def _load() -> ctypes.CDLL:
@@ -117,7 +117,7 @@ def _error(failure: str, commands: str) -> ReconcilerError:
     """Tell a missing right or kernel feature from a refused change; shorten what it quotes."""
     first = next((line for line in failure.splitlines() if "Error:" in line), failure.strip())
     if "Operation not permitted" in failure:
-        return NftUnavailable(f"nftables: operation not permitted: {_RIGHTS}")
+        return NftUnavailable(f"nftables: operation not permitted: {RIGHTS}")
     if "Protocol not supported" in failure or "Operation not supported" in failure:
-        return NftUnavailable(f"nftables: {first[:300]}: {_RIGHTS}")
+        return NftUnavailable(f"nftables: {first[:300]}: {RIGHTS}")
     return NftError(f"nftables refused {len(commands)} bytes of commands: {first[:300]}")

@@ -15,6 +15,8 @@ import socket
 import struct
 from collections.abc import Iterator
 
+from reconciler.proxy.nft import RIGHTS, NftUnavailable
+
 _NETLINK_NETFILTER = 12
 _NFTABLES = 10 << 8  # NFNL_SUBSYS_NFTABLES
 _GET_TABLE, _GET_CHAIN, _GET_RULE, _GET_GENERATION = (_NFTABLES | kind for kind in (1, 4, 7, 16))
@@ -37,8 +39,8 @@ _DUMP_TRIES = 5
 class Readback:
     """A netlink socket in the network namespace of the opening thread. Every call blocks.
 
-    Methods raise `OSError` when the kernel does not answer, or refuses. `table` is the name of a
-    table of the family ip.
+    Methods raise `OSError` when the kernel does not answer, or refuses, and `NftUnavailable` when
+    it refuses for want of rights. `table` is the name of a table of the family ip.
     """
 
     def __init__(self) -> None:
@@ -106,14 +108,19 @@ class Readback:
                     continue  # the rest of a call that gave up
                 interrupted = interrupted or bool(told & _INTERRUPTED)
                 if answer == _ERROR:
-                    code = -struct.unpack_from("=i", content)[0]
-                    raise OSError(code, os.strerror(code))
+                    raise _refusal(-struct.unpack_from("=i", content)[0])
                 if answer != _DONE:
                     answers.append(content[_FAMILY_HEADER.size :])
                 if answer == _DONE or not flags & _DUMP:
                     if interrupted:
                         raise InterruptedError
                     return answers
+
+
+def _refusal(code: int) -> Exception:
+    if code == errno.EPERM:
+        return NftUnavailable(f"the kernel does not let nftables be read: {RIGHTS}")
+    return OSError(code, os.strerror(code))
 
 
 def _messages(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:

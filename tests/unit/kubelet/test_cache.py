@@ -25,3 +25,16 @@ async def test_a_container_that_died_before_its_start_was_answered_is_asked_abou
     await cache.settle(pod, inspect)
     assert asked == [running.id]
     assert [each.state.phase for each in cache.of(pod)] == ["exited"]
+
+
+async def test_the_kernels_word_of_memory_counts_also_when_it_comes_after_the_end() -> None:
+    """The engine itself forgets it then."""
+    running = container("app").state
+    cache = ContainerCache(lambda: NOW)
+    pod = cache.put(running)
+    ended = replace(running, phase="exited", exit_code=137, finished=NOW)
+    cache.put(ended)
+    assert cache.take(Happened("oom", running.id)) == pod
+    assert [each.state.oom_killed for each in cache.of(pod)] == [True]
+    cache.put(ended)
+    assert [each.state.oom_killed for each in cache.of(pod)] == [True]
