@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.model.podstatus import ContainerStateTerminated
-from tests.integration.realnode import RealNode, of_process
+from tests.integration.images import ensure_busybox
+from tests.integration.realnode import RealNode, docker, of_process
 from tests.unit.kubelet.node import ready
 
 pytestmark = [
@@ -16,7 +17,19 @@ pytestmark = [
 ]
 
 SLEEPER = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done"]
+GREEDY = ["busybox", "tail", "/dev/zero"]
 NET_BIND_SERVICE = 1 << 10
+
+
+def tells_of_memory() -> bool:
+    """Ask the engine itself: on hosts with both versions of control groups it may be deaf."""
+    made = docker("create", "--memory", "16m", ensure_busybox(), *GREEDY).strip()
+    try:
+        docker("start", made)
+        docker("wait", made)
+        return docker("inspect", "--format", "{{.State.OOMKilled}}", made).strip() == "true"
+    finally:
+        docker("rm", "--force", made)
 
 
 async def ended(node: RealNode) -> ContainerStateTerminated:
@@ -29,8 +42,9 @@ async def ended(node: RealNode) -> ContainerStateTerminated:
 async def test_a_container_that_takes_too_much_memory_is_told_to_have_done_so(
     node: RealNode,
 ) -> None:
-    command, limits = ["busybox", "tail", "/dev/zero"], {"memory": "16Mi"}
-    greedy = {"command": command, "resources": {"limits": limits}}
+    if not tells_of_memory():
+        pytest.skip("this host's engine does not hear whom the kernel kills for memory")
+    greedy = {"command": GREEDY, "resources": {"limits": {"memory": "16Mi"}}}
     await node.create(container=greedy, restartPolicy="Never")
     end = await ended(node)
     assert (end.reason, end.exit_code) == ("OOMKilled", 137)
