@@ -38,7 +38,13 @@ class Daemon:
             self.commit("Begin")
 
     def __enter__(self) -> Self:
-        environment = {**os.environ, "RECONCILER_RUN_DIR": "/run/reconciler"}
+        environment = {
+            **os.environ,
+            "RECONCILER_RUN_DIR": "/run/reconciler",
+            # What is removed is measured: it neither waits for approval nor rests.
+            "RECONCILER_PRUNE_THRESHOLD": "100",
+            "RECONCILER_PRUNE_KEEP_SECONDS": "0",
+        }
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "reconciler", "run", "--source", str(self.source),
