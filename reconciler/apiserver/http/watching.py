@@ -29,7 +29,7 @@ from reconciler.store.protocol import Change, Compacted, Event, Feed, Record
 _BOOKMARK_SECONDS = 60.0
 _SHORTEST, _LONGEST = 1800, 3600  # a watch without a timeout ends between these, as in Kubernetes
 _INITIAL_BATCH = 500
-_GATHER_SECONDS = 0.02  # how long a watcher that was just told something gathers what follows
+_GATHER_SECONDS = 0.004  # how long a watcher that was just told something gathers what follows
 
 
 @dataclass(frozen=True, slots=True)
