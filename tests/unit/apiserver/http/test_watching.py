@@ -86,7 +86,7 @@ def test_one_event_is_told_at_once_and_a_burst_is_gathered(run):
             await world.make(f"m-{number}")
         await asyncio.sleep(0.1)
         assert len(sink.writes) == 2
-        assert sink.writes[1][0] - start == pytest.approx(0.02)
+        assert sink.writes[1][0] - start == pytest.approx(0.004)
         names = [event["object"]["metadata"]["name"] for event in sink.events()]
         assert names == ["first", *(f"m-{number}" for number in range(50))]
         await ended(task)
