@@ -111,6 +111,9 @@ def swarm_replicas(image: str, count: int) -> float:
     finally:
         subprocess.run(["docker", "service", "rm", LABEL], capture_output=True, check=False)
         _docker("swarm", "leave", "--force")
+        # A swarm leaves its gateway's bridge behind.
+        gateway = ["docker", "network", "rm", "docker_gwbridge"]
+        subprocess.run(gateway, capture_output=True, check=False)
 
 
 def _docker(*arguments: str) -> str:
