@@ -13,6 +13,7 @@ import json
 import os
 import signal
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,12 +76,8 @@ class DockerExec:
                 os.kill(found["Pid"], signal.SIGKILL)
 
     async def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        try:
-            return await self._ask_once(method, path, body)
-        except RuntimeFailure as error:
-            if not self._version.learn(str(error)):
-                raise
-        return await self._ask_once(method, path, body)
+        call = partial(self._ask_once, method, path, body)
+        return await self._version.spoken(call, RuntimeFailure)
 
     async def _ask_once(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
         request = _request(method, f"/v{self._version.text}{path}", body)

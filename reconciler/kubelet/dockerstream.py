@@ -11,6 +11,7 @@ import json
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -54,12 +55,8 @@ class Engine:
     async def _ask(
         self, method: str, path: str, body: object, *, version: str, upgrade: bool = False
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        try:
-            return await self._ask_once(method, path, body, version=version, upgrade=upgrade)
-        except StreamFailure as error:
-            if not self._version.learn(str(error)):
-                raise
-        return await self._ask_once(method, path, body, version=version, upgrade=upgrade)
+        call = partial(self._ask_once, method, path, body, version=version, upgrade=upgrade)
+        return await self._version.spoken(call, StreamFailure)
 
     async def _ask_once(
         self, method: str, path: str, body: object, *, version: str, upgrade: bool

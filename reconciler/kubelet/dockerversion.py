@@ -8,6 +8,10 @@ so also when the engine is replaced by a newer or older one meanwhile.
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
 
 _BEGIN = "1.41"
 _TAKEN = re.compile(r"client version (\S+) is too \w+\. \w+ supported API version is (\d+\.\d+)")
@@ -31,3 +35,12 @@ class ApiVersion:
         if spoken == self.text:
             self.text = taken
         return self.text != spoken
+
+    async def spoken(self, call: Callable[[], Awaitable[T]], refusal: type[Exception]) -> T:
+        """Return what `call` does, made again when its `refusal` names another version."""
+        try:
+            return await call()
+        except refusal as error:
+            if not self.learn(str(error)):
+                raise
+        return await call()
