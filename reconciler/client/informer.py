@@ -101,8 +101,7 @@ class Informer(Generic[T]):
             except ApiError as error:
                 # What expires is begun anew at once, but not if it brought nothing since the last.
                 moved = listed is not None and self.resource_version != listed
-                failures = 0 if moved else failures + 1
-                failures += moved and error.reason != "Expired"
+                failures = int(error.reason != "Expired") if moved else failures + 1
                 self._log.info("informer.relist", reason=str(error))
             if failures:
                 await asyncio.sleep(self._backoff.delay(failures, self._random))

@@ -18,11 +18,10 @@ from reconciler.kubelet.phase import computed_phase
 from reconciler.kubelet.podadmit import Rejection
 from reconciler.kubelet.roster import Member
 from reconciler.model.pod import Pod
-from reconciler.model.podstatus import ContainerStatus, HostIP, PodIP, PodStatus
+from reconciler.model.podstatus import REFUSED, ContainerStatus, HostIP, PodIP, PodStatus
 from reconciler.model.qos import qos_class
 from reconciler.model.time import format_time
 
-_REFUSED = ("CreateContainerError", "RunContainerError")
 # The fifth refusal comes after 15 seconds: an engine that was only busy, or a sandbox that had
 # just died, has recovered by then.
 _LASTING = 5
@@ -68,7 +67,7 @@ def _stuck(facts: Facts, statuses: Iterable[ContainerStatus]) -> str:
     """Return which container the engine refuses to make or start, if it has done so for long."""
     for status in statuses:
         waiting, times = status.state.waiting, facts.failures.get(status.name, 0)
-        if waiting is not None and waiting.reason in _REFUSED and times >= _LASTING:
+        if waiting is not None and waiting.reason in REFUSED and times >= _LASTING:
             words = f"{waiting.reason}: {waiting.message}"
             return (
                 f"container {status.name} could not be started {_LASTING} times in a row: {words}"

@@ -100,6 +100,9 @@ class PodResourceClaimStatus(Model):
     resource_claim_name: str | None = None
 
 
+REFUSED = ("CreateContainerError", "RunContainerError")
+"""Why a container waits that the engine would not make or start."""
+
 START_FAILING = "reconciler.dev/StartFailing"
 """The condition that the engine refused again and again to make or start one of the containers.
 

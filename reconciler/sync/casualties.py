@@ -15,6 +15,7 @@ from reconciler.model.inplace import UPDATED
 from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.model.pod import Pod
 from reconciler.model.podstatus import (
+    REFUSED,
     START_FAILING,
     ContainerStateTerminated,
     ContainerStatus,
@@ -27,7 +28,6 @@ CRASHES = 3
 _HOPELESS = frozenset(
     ("ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError")
 )
-_REFUSED = ("CreateContainerError", "RunContainerError")
 _MAX_CASUALTIES = 20
 _MAX_WORDS = 2048
 
@@ -85,7 +85,7 @@ def last_container(pod: Pod, name: str) -> str:
 
 def _in_trouble(status: ContainerStatus) -> bool:
     waiting = status.state.waiting
-    return bool(_hopeless(status)) or (waiting is not None and waiting.reason in _REFUSED)
+    return bool(_hopeless(status)) or (waiting is not None and waiting.reason in REFUSED)
 
 
 def _hopeless(status: ContainerStatus) -> str:
