@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterable
-from contextlib import closing, suppress
+from contextlib import closing
 from typing import Any
 
 import structlog
@@ -22,7 +22,7 @@ from reconciler.core.queue import Controller
 from reconciler.kubelet import sandboximage
 from reconciler.kubelet.addresses import AddressPool
 from reconciler.kubelet.cache import ContainerCache
-from reconciler.kubelet.cgroups import Cgroups, NotLimited
+from reconciler.kubelet.cgroups import Cgroups
 from reconciler.kubelet.deathwatch import DeathWatch
 from reconciler.kubelet.eviction import Evictor
 from reconciler.kubelet.files import PodFiles
@@ -35,7 +35,7 @@ from reconciler.kubelet.narration import Narrator, Recorder
 from reconciler.kubelet.newcomers import Newcomers
 from reconciler.kubelet.options import Informers, KubeletOptions, host_of
 from reconciler.kubelet.podadmit import HostRules
-from reconciler.kubelet.podnetwork import NetworkFailure, PodNetwork, link_name
+from reconciler.kubelet.podnetwork import NetworkFailure, PodNetwork
 from reconciler.kubelet.podspec import pod_key
 from reconciler.kubelet.preparing import Preparer
 from reconciler.kubelet.prepull import Prepuller
@@ -49,11 +49,11 @@ from reconciler.kubelet.runtime import (
     RuntimeFailure,
 )
 from reconciler.kubelet.starter import Starter
+from reconciler.kubelet.sweep import Sweep
 from reconciler.kubelet.tokens import AccountTokens
 from reconciler.kubelet.volumes.engine import EngineVolumes
 from reconciler.kubelet.volumes.feed import VolumeFeed
 from reconciler.kubelet.volumes.kinds import kinds
-from reconciler.kubelet.volumes.protocol import VolumeError
 from reconciler.kubelet.volumes.storage import storage_kinds
 from reconciler.kubelet.volumes.volumes import Volumes
 from reconciler.kubelet.wire import Wire
@@ -88,15 +88,7 @@ class Kubelet:
         self._listed = asyncio.Event()
         self._strays: tuple[str, ...] = ()
         self._cache = ContainerCache(clock.now)
-        self._deaths = DeathWatch(
-            processes,
-            Casualties() if casualties is None else casualties,
-            informers.services,
-            runtime,
-            self._cache,
-            self._spawn,
-            self._again,
-        )
+        self._deaths = self._make_deaths(processes, casualties)
         narrator = Narrator(recorder)
         self._images = Images(runtime, clock, self._spawn)
         self._volumes = self._make_volumes(client)
@@ -115,16 +107,43 @@ class Kubelet:
         )
         pulls = informers.image_pulls
         self._prepuller = pulls and Prepuller(client, pulls, self._images, clock, options.node_name)
-        self._evictor = Evictor(
+        self._evictor = self._make_evictor(client, recorder)
+
+    def _make_deaths(
+        self, processes: Processes | None, casualties: Casualties | None
+    ) -> DeathWatch:
+        return DeathWatch(
+            processes,
+            Casualties() if casualties is None else casualties,
+            self._informers.services,
+            self._runtime,
+            self._cache,
+            self._spawn,
+            self._again,
+        )
+
+    def _make_sweep(self) -> Sweep:
+        return Sweep(
+            self._runtime,
+            self._network,
+            self._files,
+            self._volumes,
+            self._cache,
+            self._starter,
+            self._newcomers,
+        )
+
+    def _make_evictor(self, client: Client, recorder: Recorder) -> Evictor:
+        return Evictor(
             client,
-            files,
-            runtime,
+            self._files,
+            self._runtime,
             self._cache,
             recorder,
-            clock,
+            self._clock,
             self._own_pods,
             self._retry,
-            interval=options.eviction_interval,
+            interval=self._options.eviction_interval,
         )
 
     def _make_volumes(self, client: Client) -> Volumes:
@@ -227,7 +246,7 @@ class Kubelet:
             self._group = group
             group.create_task(self._follow_engine())
             await self._listed.wait()
-            await self._sweep()
+            await self._make_sweep().run(tuple(self._own_pods()), self._strays)
             self._feed.start()
             self._informers.pods.subscribe(self._pod_changed)
             group.create_task(self._relist_regularly())
@@ -330,40 +349,6 @@ class Kubelet:
     def _own_pods(self) -> Iterable[Pod]:
         node = self._options.node_name
         return (pod for pod in self._informers.pods.items() if pod.spec.node_name == node)
-
-    async def _sweep(self) -> None:
-        """Before any pod is worked on: remove folders and links that belong to none."""
-        pods = self._cache.pods()
-        alive = {key.uid for key in pods} | {pod.metadata.uid for pod in self._own_pods()}
-        for stray in self._strays:  # nothing ever ran in it; a crash left it
-            with suppress(RuntimeFailure):  # then the next start tries again
-                await self._runtime.remove(stray)
-        for pod in self._own_pods():
-            await self._limit_found(pod)
-        for uid in sorted(self._files.uids() - alive):
-            await self._remove_rests(uid)
-        boxes = (box for key in pods for box in self._cache.of(key) if box.is_sandbox)
-        wanted = {link_name(box.state.name) for box in boxes}
-        for link in sorted(self._starter.links - wanted):
-            await self._network.detach(link)
-            self._starter.links.discard(link)
-
-    async def _limit_found(self, pod: Pod) -> None:
-        try:
-            await self._newcomers.adopt(pod, self._cache.of(pod_key(pod)), self._runtime)
-        except NotLimited as error:
-            where = {"namespace": pod.metadata.namespace, "name": pod.metadata.name}
-            self._log.warning("kubelet.not_limited", kind="Pod", **where, reason=str(error))
-
-    async def _remove_rests(self, uid: str) -> None:
-        """A volume that does not go must not keep the others' pods waiting: it stays, and is told.
-
-        The next start of the kubelet tries again.
-        """
-        try:
-            await self._volumes.teardown(uid)
-        except (VolumeError, OSError) as error:
-            self._log.warning("volumes.not_removed", uid=uid, reason=str(error))
 
     def _pod_changed(self, _kind: EventType, old: Pod | None, new: Pod | None) -> None:
         for pod in (old, new):
