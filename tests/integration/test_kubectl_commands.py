@@ -109,7 +109,7 @@ def test_edit(web: Kubectl, tmp_path: Path) -> None:
     editor = tmp_path / "editor"
     editor.write_text('#!/bin/sh\nsed -i "s/replicas: 2/replicas: 1/" "$1"\n')
     editor.chmod(0o755)
-    web.environment["KUBE_EDITOR"] = str(editor)
+    web.environment |= {"KUBE_EDITOR": str(editor), "TMPDIR": str(tmp_path)}
     assert "replicationcontroller/web edited" in web("edit", "rc", "web")
     assert _shown(web, "rc/web", "{.spec.replicas}") == "1"
     assert "no changes made" in web.run("edit", "rc", "web").stderr

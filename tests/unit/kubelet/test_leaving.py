@@ -28,15 +28,33 @@ async def proxy_has(node: Node, version: str) -> None:
     await node.client.update(state.replace(status=status), subresource="status")
 
 
+async def served(node: Node) -> tuple[Pod, EndpointSlice]:
+    """Run a pod that a service sends to, as the proxy has told."""
+    await node.create()
+    pod = await node.until(ready)
+    listed = await node.client.create(slice_of(pod.status.pod_ip))
+    proxy = b'{"metadata":{"name":"node-1"}}'
+    await node.client.create(ProxyState.model_validate_json(proxy))
+    await proxy_has(node, listed.metadata.resource_version)
+    await asyncio.sleep(1)
+    return pod, listed
+
+
+def _runs(pod: Any) -> bool:
+    return any(status.state.running for status in pod.status.container_statuses)
+
+
+async def change(node: Node, image: str = "app:1", **notes: str) -> None:
+    pod = await node.client.get(Pod, "web", "default")
+    (container,) = pod.spec.containers
+    spec = pod.spec.replace(containers=(container.replace(image=image),))
+    meta = pod.metadata.replace(annotations=notes)
+    await node.client.update(pod.replace(metadata=meta, spec=spec))
+
+
 def test_a_pod_ends_only_when_the_proxies_have_let_go(node: Node, play: Any) -> None:
     async def scene() -> None:
-        pod = await node.create()
-        pod = await node.until(ready)
-        listed = await node.client.create(slice_of(pod.status.pod_ip))
-        proxy = b'{"metadata":{"name":"node-1"}}'
-        await node.client.create(ProxyState.model_validate_json(proxy))
-        await proxy_has(node, listed.metadata.resource_version)
-        await asyncio.sleep(1)
+        pod, listed = await served(node)
         await node.client.delete(Pod, "web", "default")
         await asyncio.sleep(0.3)
         assert "Killing" not in node.events.reasons()
@@ -76,15 +94,10 @@ def test_the_wait_for_the_proxies_has_an_end(node: Node, play: Any) -> None:
 
 
 def test_a_pod_that_rests_keeps_its_sandbox_and_runs_again_when_told(node: Node, play: Any) -> None:
-    async def mark(**notes: str) -> None:
-        pod = await node.client.get(Pod, "web", "default")
-        meta = pod.metadata.replace(annotations=notes)
-        await node.client.update(pod.replace(metadata=meta))
-
     async def scene() -> None:
         await node.create()
         first = await node.until(ready)
-        await mark(**{STOPPED: "true"})
+        await change(node, **{STOPPED: "true"})
         rests = await node.until(lambda pod: not ready(pod) and not _runs(pod))
         assert rests.status.phase == "Running"
         assert rests.status.pod_ip == first.status.pod_ip
@@ -96,7 +109,7 @@ def test_a_pod_that_rests_keeps_its_sandbox_and_runs_again_when_told(node: Node,
         await node.start()
         await asyncio.sleep(60)
         assert not any(c.phase == "running" for c in await node.containers() if c != box)
-        await mark()
+        await change(node)
         again = await node.until(ready, limit=2)
         assert again.metadata.uid == first.metadata.uid
         assert again.status.pod_ip == first.status.pod_ip
@@ -106,29 +119,11 @@ def test_a_pod_that_rests_keeps_its_sandbox_and_runs_again_when_told(node: Node,
     play(scene())
 
 
-def _runs(pod: Any) -> bool:
-    return any(status.state.running for status in pod.status.container_statuses)
-
-
-async def change(node: Node, image: str = "app:1", **notes: str) -> None:
-    pod = await node.client.get(Pod, "web", "default")
-    (container,) = pod.spec.containers
-    spec = pod.spec.replace(containers=(container.replace(image=image),))
-    meta = pod.metadata.replace(annotations=notes)
-    await node.client.update(pod.replace(metadata=meta, spec=spec))
-
-
 @pytest.mark.parametrize("how", ["rests", "gets another image"])
 def test_a_pod_that_comes_back_leaves_its_services_first(node: Node, play: Any, how: str) -> None:
     async def scene() -> None:
         node.runtime.registry.add("app:2")
-        await node.create()
-        pod = await node.until(ready)
-        listed = await node.client.create(slice_of(pod.status.pod_ip))
-        proxy = b'{"metadata":{"name":"node-1"}}'
-        await node.client.create(ProxyState.model_validate_json(proxy))
-        await proxy_has(node, listed.metadata.resource_version)
-        await asyncio.sleep(1)
+        _, listed = await served(node)
         await (change(node, **{STOPPED: "true"}) if how == "rests" else change(node, "app:2"))
         left = await node.until(lambda p: not ready(p), limit=0.2)
         assert _runs(left)
