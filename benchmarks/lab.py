@@ -55,6 +55,10 @@ class Lab:
             run(*self.inside(self._server), "ip", "addr", "add", f"{address}/24", "dev", "eth0")
         wide = "net.ipv4.ip_local_port_range=2048 65000"
         run(*self.inside(self._client), "sysctl", "-qw", wide, "net.ipv4.tcp_tw_reuse=1")
+        # Tens of thousands of connections a second, each kept for two minutes after its end, fill
+        # the table of the kernel, which then drops what begins, whichever way it goes.
+        short = "net.netfilter.nf_conntrack_tcp_timeout_time_wait=1"
+        run(*self.inside(self.host), "sysctl", "-qw", short)
         self._ports = iter(range(FIRST_PORT, LAST_PORT))
 
     def fresh_port(self) -> int:
