@@ -71,7 +71,14 @@ class PrivateHost:
             self.engine = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        wait_for(lambda: self.answers("docker", "version"), "dockerd", interval=0.1)
+        wait_for(self._answers_or_ended, "dockerd", interval=0.1)
+
+    def _answers_or_ended(self) -> bool:
+        assert self.engine is not None
+        if self.engine.poll() is not None:
+            told = (self.folder / "dockerd.log").read_text(errors="replace")[-3000:]
+            raise RuntimeError(f"dockerd ended with {self.engine.returncode}:\n{told}")
+        return self.answers("docker", "version")
 
     def stop_engine(self) -> None:
         """End dockerd in order; with --live-restore its containers go on."""
@@ -83,12 +90,16 @@ class PrivateHost:
     def kill_engine(self) -> None:
         """End dockerd with -9; its containers go on until the next one starts.
 
-        Whoever calls has to reap what it leaves, where PID 1 does not.
+        Whoever calls has to reap what it leaves, where PID 1 does not. The kernel ends containerd
+        with its dockerd, but later; a dockerd that starts in between takes the dying one for its
+        own and gives up.
         """
         assert self.engine is not None
+        containerd = (self.folder / "exec/containerd/containerd.pid").read_text().strip()
         self.engine.kill()
         self.engine.wait(30)
         self.engine = None
+        wait_for(lambda: not Path("/proc", containerd).exists(), "the end of containerd")
 
     def launch(self, manifests: Manifests, *flags: str) -> Daemon:
         """Start a daemon here."""
