@@ -1,73 +1,65 @@
 """The gRPC health check of a probe: one call of `grpc.health.v1.Health/Check` over HTTP/2.
 
-Called by `probing.py`; the only importer of h2, which is loaded when the first such probe runs.
-The two messages of the protocol are a string and a number: they are packed by hand.
+Called by `probing.py`. The two messages of the protocol are a string and a number: they are packed
+by hand. Each try is a connection of its own, as in Kubernetes: that one can be made is part of the
+question. `http2.py` is loaded when the first such probe runs, for few pods have one.
 """
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import dataclass, field
-from typing import Any
+import socket
+from functools import lru_cache
 
 from reconciler.core.errors import ReconcilerError
+from reconciler.kubelet.wire import Wire
 
 _SERVING = 1
 _STATUS = {0: "UNKNOWN", 1: "SERVING", 2: "NOT_SERVING", 3: "SERVICE_UNKNOWN"}
 _UNIMPLEMENTED, _NOT_FOUND = "12", "5"
 _PREFIX = 5
-_CHUNK = 16 * 1024
 
 
 class NotServing(ReconcilerError):
     """The service is not healthy, or nobody there can say so; the message is Kubernetes' own."""
 
 
-@dataclass(slots=True)
-class _Answer:
-    """What came back: the message's bytes, and the status in the headers or trailers."""
+async def check(wire: Wire, host: str, port: int, service: str, by: float) -> None:
+    """Ask whether `service` serves; `by` is a moment of the event loop's clock.
 
-    body: bytes = b""
-    headers: dict[str, str] = field(default_factory=dict)
-    ended: bool = False
-
-
-async def check(host: str, port: int, service: str) -> None:
-    """Ask whether `service` serves; raises `NotServing` or `OSError`."""
-    reader, writer = await asyncio.open_connection(host, port)
+    Raises `NotServing`, `OSError`, `TooLate`.
+    """
+    question = _question(f"[{host}]:{port}" if ":" in host else f"{host}:{port}", service)
+    connected = await wire.connect(host, port, by)
     try:
-        _judge(await _call(reader, writer, f"{host}:{port}", service), service)
+        headers, body = await _call(wire, connected, question, by)
     finally:
-        writer.transport.abort()
+        connected.close()
+    _judge(headers, body, service)
 
 
 async def _call(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, authority: str, service: str
-) -> _Answer:
-    # A probe of this kind is rare: idle memory is not spent on its library.
-    from h2.connection import H2Connection  # noqa: PLC0415
-    from h2.exceptions import ProtocolError  # noqa: PLC0415
+    wire: Wire, connected: socket.socket, question: bytes, by: float
+) -> tuple[dict[str, str], bytes]:
+    """Return the headers, trailers among them, and the body of the answer, or of its beginning."""
+    from reconciler.kubelet.http2 import Malformed, Reply  # noqa: PLC0415
 
-    connection = H2Connection()
-    connection.initiate_connection()
-    stream = connection.get_next_available_stream_id()
-    connection.send_headers(stream, _headers(authority))
-    connection.send_data(stream, _request(service), end_stream=True)
-    writer.write(connection.data_to_send())
-    answer = _Answer()
-    while not answer.ended and (data := await reader.read(_CHUNK)):
-        try:
-            events = connection.receive_data(data)
-        except ProtocolError as error:
-            raise NotServing(f"error reading server preface: {error}") from error
-        for event in events:
-            _take(connection, event, answer)
-        writer.write(connection.data_to_send())
-    return answer
+    await wire.send(connected, question, by)
+    reply = Reply()
+    try:
+        while not reply.ended and (data := await wire.receive(connected, by)):
+            if owed := reply.take(data):
+                await wire.send(connected, owed, by)
+        return reply.headers(), reply.body
+    except Malformed as error:
+        raise NotServing(f"error reading server preface: {error}") from error
 
 
-def _headers(authority: str) -> list[tuple[str, str]]:
-    return [
+@lru_cache(maxsize=1024)
+def _question(authority: str, service: str) -> bytes:
+    """Return all that is sent; the same for each try of a probe."""
+    from reconciler.kubelet.http2 import request  # noqa: PLC0415
+
+    headers = (
         (":method", "POST"),
         (":scheme", "http"),
         (":path", "/grpc.health.v1.Health/Check"),
@@ -75,10 +67,11 @@ def _headers(authority: str) -> list[tuple[str, str]]:
         ("content-type", "application/grpc"),
         ("te", "trailers"),
         ("user-agent", "kube-probe/1.31"),
-    ]
+    )
+    return request(headers, _message(service))
 
 
-def _request(service: str) -> bytes:
+def _message(service: str) -> bytes:
     """Return a HealthCheckRequest as a gRPC message: field 1, the service's name."""
     name = service.encode()
     message = b"\x0a" + _varint(len(name)) + name if name else b""
@@ -90,35 +83,25 @@ def _varint(number: int) -> bytes:
     return bytes((low | 0x80,)) + _varint(rest) if rest else bytes((low,))
 
 
-def _take(connection: Any, event: Any, answer: _Answer) -> None:
-    from h2 import events  # noqa: PLC0415 - see `_call`
-
-    if isinstance(event, events.ResponseReceived | events.TrailersReceived):
-        answer.headers |= {_text(name): _text(value) for name, value in event.headers}
-    elif isinstance(event, events.DataReceived):
-        answer.body += event.data
-        connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
-    elif isinstance(event, events.StreamEnded | events.StreamReset | events.ConnectionTerminated):
-        answer.ended = True
-
-
-def _text(value: bytes | str) -> str:
-    return value.decode("latin-1") if isinstance(value, bytes) else value
-
-
-def _judge(answer: _Answer, service: str) -> None:
-    code = answer.headers.get("grpc-status", "")
+def _judge(headers: dict[str, str], body: bytes, service: str) -> None:
+    code = headers.get("grpc-status", "")
     if code == _UNIMPLEMENTED:
         raise NotServing("error: this server does not implement the grpc health protocol")
     if code == _NOT_FOUND:
         raise NotServing(f'error: service "{service}" is unknown to the health check')
     if code != "0":
-        words = answer.headers.get("grpc-message", "no answer")
+        words = headers.get("grpc-message", _without_status(headers))
         raise NotServing(f"error: health rpc probe failed: {words} (code {code or 'none'})")
-    state = _state(answer.body[_PREFIX:])
+    state = _state(body[_PREFIX:])
     if state != _SERVING:
         name = _STATUS.get(state, str(state))
         raise NotServing(f'service unhealthy (responded with "{name}")')
+
+
+def _without_status(headers: dict[str, str]) -> str:
+    """Say what came in place of gRPC's status: an answer of plain HTTP, or none."""
+    status = headers.get(":status", "200")
+    return "no answer" if status == "200" else f"unexpected HTTP status code {status}"
 
 
 def _state(message: bytes) -> int:

@@ -50,18 +50,17 @@ async def attempt(
     elif probe.exec is not None:
         await _execute(probe.exec.command, found, limit, runtime)
     elif probe.grpc is not None:
-        await _grpc(address, probe.grpc, limit)
+        await _grpc(address, probe.grpc, wire, by, limit)
     else:
         raise ProbeFailed("missing probe handler")
 
 
-async def _grpc(address: str, action: GRPCAction, limit: float) -> None:
+async def _grpc(address: str, action: GRPCAction, wire: Wire, by: float, limit: float) -> None:
     try:
-        async with asyncio.timeout(limit):
-            await grpcprobe.check(address, action.port, action.service or "")
+        await grpcprobe.check(wire, address, action.port, action.service or "", by)
     except grpcprobe.NotServing as error:
         raise ProbeFailed(str(error)) from error
-    except TimeoutError as error:
+    except TooLate as error:
         words = f"timeout: health rpc did not complete within {limit:g}s"
         raise ProbeFailed(f"{words}: context deadline exceeded") from error
     except OSError as error:

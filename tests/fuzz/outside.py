@@ -19,7 +19,7 @@ from reconciler.desired.age import AgeKeys
 from reconciler.desired.limits import ReadLimits
 from reconciler.desired.load import Loader
 from reconciler.desired.manifest import read_file
-from reconciler.kubelet import dockerapi, dockerexec, dockerstream, pullsecrets
+from reconciler.kubelet import dockerapi, dockerexec, dockerstream, http2, pullsecrets
 from reconciler.kubelet.dockerstream import Raw
 from reconciler.kubelet.runtime import RuntimeFailure
 from reconciler.model.config import Secret
@@ -233,6 +233,26 @@ def _pull_secret(data: bytes) -> None:
         pullsecrets.credentials("registry.example/a/b:1", [secret])
 
 
+HEALTHY = b"".join(
+    (
+        http2.frame(4, 0, 0, b"\0\3\0\0\0\x64"),
+        http2.frame(6, 0, 0, bytes(8)),
+        http2.frame(1, 0x4, 1, b"\x88\x40\x0bgrpc-status\x010"),
+        http2.frame(0, 0x8, 1, b"\1\0\0\0\0\2\x08\1\0"),
+        http2.frame(1, 0x25, 1, bytes(5) + b"\xbe"),
+    )
+)
+
+
+def _grpc(data: bytes) -> None:
+    """What a pod answers to a grpc probe, in two pieces."""
+    reply = http2.Reply()
+    with suppress(http2.Malformed):
+        reply.take(data[: len(data) // 2])
+        reply.take(data[len(data) // 2 :])
+        reply.headers()
+
+
 def versions(data: bytes) -> None:
     """A tag, and a range of versions."""
     text = data.decode("utf-8", "replace")
@@ -268,6 +288,7 @@ TARGETS = {
         (b'HTTP/1.1 404 Not Found\r\n\r\n{"message":"no such"}', b"HTTP/1.0 200 OK\r\n\r\n"),
     ),
     "docker_file": Target(_docker_file, (_packed(),)),
+    "grpc_answer": Target(_grpc, (HEALTHY,)),
     "pull_secret": Target(
         _pull_secret,
         (b'{"auths":{"https://registry.example/v1/":{"auth":"dTpw","username":"u"}}}',),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import grpc
@@ -14,6 +14,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from reconciler.kubelet.grpcprobe import NotServing, check
 from reconciler.kubelet.probing import ProbeFailed
+from reconciler.kubelet.wire import Wire
 from tests.unit.kubelet.test_probing import HERE, server, tried
 
 LONG = "service-" + 200 * "x"
@@ -37,6 +38,11 @@ def serving(*, with_health: bool = True) -> Iterator[int]:
         made.stop(None).wait()
 
 
+async def checked(port: int, service: str) -> None:
+    with closing(Wire()) as wire:
+        await check(wire, HERE, port, service, asyncio.get_running_loop().time() + 5)
+
+
 @pytest.mark.parametrize("service", ["", LONG])
 async def test_a_service_that_serves_is_healthy(service: str) -> None:
     with serving() as port:
@@ -52,20 +58,20 @@ async def test_a_service_that_serves_is_healthy(service: str) -> None:
 )
 async def test_what_does_not_serve_is_not(service: str, words: str) -> None:
     with serving() as port, pytest.raises(NotServing, match=words):
-        await asyncio.wait_for(check(HERE, port, service), 5)
+        await checked(port, service)
 
 
 async def test_a_server_without_the_health_service_is_told() -> None:
     words = "does not implement the grpc health protocol"
     with serving(with_health=False) as port, pytest.raises(NotServing, match=words):
-        await asyncio.wait_for(check(HERE, port, ""), 5)
+        await checked(port, "")
 
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\0" * 40])
 async def test_a_server_that_speaks_something_else_is_no_success(answer: bytes) -> None:
     async with server(answer) as (port, _):
         with pytest.raises(NotServing):
-            await asyncio.wait_for(check(HERE, port, ""), 5)
+            await checked(port, "")
 
 
 async def test_nobody_and_a_silent_server_fail_the_probe() -> None:
