@@ -31,7 +31,7 @@ demo-down: setup ## remove all that the demo made, and prove it
 	@$(PYTHON) -m scripts.demo down
 
 test: setup docker test-tools images daemon-image ## run all the tests, the real-Docker ones included
-	@$(PYTHON) -m pytest $(PYTEST_ARGS)
+	@scripts/test $(PYTEST_ARGS)
 
 proof-rollouts: setup docker test-tools daemon-image ## prove at length that rollouts, updates and scaling lose no request
 	@$(PYTHON) -m tests.integration.lossless
