@@ -1,6 +1,6 @@
 """Questions to the kernel's netfilter over netlink: how messages are framed, not what they mean.
 
-Used by `conntrack.py` and `readback.py`. One question at a time; each call blocks.
+Used by `conntrack.py`, `readback.py` and `commits.py`. One question at a time; each call blocks.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ _FAMILY_HEADER = struct.Struct("=BBH")
 _ATTRIBUTE = struct.Struct("=HH")
 _TYPE_MASK = 0x3FFF
 _BUFFER_BYTES = 1 << 16
+_RECEIVE_BUFFER_FORCE = 33  # SO_RCVBUFFORCE
 
 
 class Netfilter:
@@ -71,6 +72,38 @@ class Netfilter:
                         raise InterruptedError
                     return
                 yield body[_FAMILY_HEADER.size :]
+
+
+class Listener:
+    """Hears what the kernel announces to one of netfilter's groups, in the opener's namespace."""
+
+    def __init__(self, group: int, held: int) -> None:
+        """Join; so many bytes are held for us. Raises `PermissionError` without CAP_NET_ADMIN."""
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER)
+        try:
+            self._socket.setblocking(False)
+            self._socket.setsockopt(socket.SOL_SOCKET, _RECEIVE_BUFFER_FORCE, held)
+            self._socket.bind((0, 1 << (group - 1)))
+        except OSError:
+            self._socket.close()
+            raise
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+    def messages(self) -> Iterator[tuple[int, int, bytes]]:
+        """Yield kind, family and attributes of what has been announced; does not wait.
+
+        Raises `OSError` (ENOBUFS) once when some of it was lost.
+        """
+        while True:
+            try:
+                data = self._socket.recv(_BUFFER_BYTES)
+            except BlockingIOError:
+                return
+            for kind, _, _, body in _messages(data):
+                yield kind, body[0], body[_FAMILY_HEADER.size :]
 
 
 def _messages(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:

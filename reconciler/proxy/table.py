@@ -12,7 +12,8 @@ from typing import Any, Protocol
 import orjson
 
 from reconciler.proxy import commands
-from reconciler.proxy.nft import Nft, NftError
+from reconciler.proxy.commits import Commits
+from reconciler.proxy.nft import RIGHTS, Nft, NftError, NftUnavailable
 from reconciler.proxy.readback import Readback
 from reconciler.proxy.rules import MAPS, SETS, Element
 from reconciler.proxy.ruleset import Pools, Transaction
@@ -43,7 +44,11 @@ def open_table(network: Network) -> Table:
 
     Raises `NftUnavailable` when this host has no libnftables or this process lacks the rights.
     """
-    return Table(Nft(), Readback(), network)
+    try:
+        commits = Commits(_NAME)
+    except PermissionError as error:
+        raise NftUnavailable(f"the kernel does not let nftables be followed: {RIGHTS}") from error
+    return Table(Nft(), Readback(), commits, network)
 
 
 def remove_table() -> bool:
@@ -61,11 +66,15 @@ def remove_table() -> bool:
 class Table:
     """The table `ip reconciler` of one network namespace."""
 
-    def __init__(self, rules: Rules, readback: Readback, network: Network) -> None:
+    def __init__(
+        self, rules: Rules, readback: Readback, commits: Commits, network: Network
+    ) -> None:
         self._nft = rules
         self._readback = readback
+        self._commits = commits
         self._network = network
         self._count = -1
+        self._own: set[int] = set()
         self._rules = b""
 
     def replace(self, everything: Transaction) -> None:
@@ -81,6 +90,7 @@ class Table:
             self._nft.run(commands.fresh(self._network, everything))
         self._rules = self._readback.fingerprint(_NAME)
         self._count = before + 1  # a foreign commit that came just after ours shall show
+        self._own.add(before + 1)
 
     def apply(self, transaction: Transaction) -> None:
         """Carry out a change in one step. Raises `NftError`; then nothing of it happened."""
@@ -88,20 +98,35 @@ class Table:
         self._nft.run(commands.change(transaction))
         if transaction.chains:
             self._rules = self._readback.fingerprint(_NAME)
+        self._own.add(before + 1)
         if before == self._count:
             # read again, it would hide a foreign commit that came just after ours
             self._count += 1
 
     def is_undisturbed(self) -> bool:
-        """Tell, at no cost, that nobody committed any nftables change since ours."""
-        return self._readback.generation() == self._count
+        """Tell, at little cost, that no commit but ours touched our table.
+
+        A commit of ours that a foreign one overtook counts as foreign: then nothing is sure.
+        """
+        self._commits.listen()
+        count = self._readback.generation()
+        if count != self._count:
+            touching = self._commits.touching(self._count, count)
+            if touching is None or touching - self._own:
+                return False
+            self._count = count
+        self._commits.settle()
+        self._own.clear()
+        return True
 
     def matches(self, elements: set[Element]) -> bool:
         """Read the whole table and tell whether it is as we left it and holds `elements`."""
+        self._commits.listen()
         count = self._readback.generation()
         if self._readback.fingerprint(_NAME) != self._rules or self._elements() != elements:
             return False
         self._count = count
+        self._commits.settle()
         return True
 
     def forget_affinity(self, pools: Pools) -> None:
@@ -126,6 +151,7 @@ class Table:
         """Let go of the kernel; the table stays as it is."""
         self._nft.close()
         self._readback.close()
+        self._commits.close()
 
     def _forget(self, keys: Sequence[str]) -> bool:
         try:
@@ -133,6 +159,7 @@ class Table:
         except NftError:
             return False  # one ran out meanwhile, and deletions are all or nothing
         self._count += 1
+        self._own.add(self._count)
         return True
 
     def _comment(self) -> str:

@@ -250,9 +250,12 @@ def test_a_udp_client_on_one_port_moves_on_when_its_backend_leaves(
 def test_a_foreign_flush_is_seen_and_mended(net: World, kernel: Kernel) -> None:
     kernel.web(6)
     with inside(net.host, Nft) as other:
-        other.run("add table ip unrelated")
-        assert not kernel.table.is_undisturbed()
-        assert kernel.table.matches(kernel.rules.elements())
+        other.run("add table ip unrelated; add table ip6 reconciler; add chain ip unrelated one")
+        assert kernel.table.is_undisturbed()
+        other.run("add rule ip unrelated one accept")
+        kernel.web(7)
+        other.run("flush chain ip unrelated one")
+        kernel.web(6)
         assert kernel.table.is_undisturbed()
         for harm in (
             "flush ruleset",
@@ -270,6 +273,23 @@ def test_a_foreign_flush_is_seen_and_mended(net: World, kernel: Kernel) -> None:
             assert kernel.table.is_undisturbed()
             assert kernel.table.matches(kernel.rules.elements())
             assert ask(pod(net, 9), CLUSTER, 80) == ("pod-6", "10.244.0.9")
+
+
+def test_a_foreign_change_shows_among_so_many_that_the_kernel_stops_telling(
+    net: World, kernel: Kernel
+) -> None:
+    kernel.web(6)
+    with inside(net.host, Nft) as other:
+        other.run("add table ip unrelated; add set ip unrelated many { type ipv4_addr; }")
+        for index in range(64):
+            each = ", ".join(f"10.{index}.{n >> 8}.{n & 255}" for n in range(1024))
+            other.run(f"add element ip unrelated many {{ {each} }}")
+        assert not kernel.table.is_undisturbed()
+        assert kernel.table.matches(kernel.rules.elements())
+        other.run("add table ip another")
+        assert kernel.table.is_undisturbed()
+        other.run("flush ruleset")
+        assert not kernel.table.is_undisturbed()
 
 
 def test_a_new_daemon_takes_the_table_over_without_a_gap(net: World, kernel: Kernel) -> None:
