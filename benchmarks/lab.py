@@ -9,10 +9,10 @@ limit themselves; a generator of ours would have to prove that first.
 from __future__ import annotations
 
 import json
-import os
 import re
 import resource
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -28,9 +28,17 @@ CLIENT = 9
 FIRST_PORT, LAST_PORT = 8000, 8999
 STREAM_PORT = 5201
 CONNECTIONS = 32
-_RATE = re.compile(r"Requests/sec:\s+([\d.]+)")
-_running: set[int] = set()
+_STREAM_BYTES = "1G"
+_DONE = re.compile(r"(\d+) requests in ([\d.]+)(m?s),")
 _ERRORS = re.compile(r"Socket errors: (.*)|Non-2xx.*: (\d+)")
+_running: set[int] = set()
+
+
+class Done(NamedTuple):
+    """How much was done in how many seconds."""
+
+    units: float
+    seconds: float
 
 
 class Figure(NamedTuple):
@@ -71,35 +79,31 @@ class Lab:
 
     def requests(self, address: str, port: int) -> Figure:
         """Send requests over connections that stay open."""
-        return self._costed(lambda: self._wrk(address, port))
+        return _costed(lambda: self._wrk(address, port))
 
     def connections(self, address: str, port: int) -> Figure:
         """Send requests, each on a connection of its own."""
-        return self._costed(lambda: self._wrk(address, port, "-H", "Connection: close"))
+        return _costed(lambda: self._wrk(address, port, "-H", "Connection: close"))
 
-    def throughput(self, address: str, port: int = STREAM_PORT) -> Figure:
+    def throughput(self, address: str, port: int) -> Figure:
         """Send one stream from the client to the server; the unit is a gigabit."""
-        return self._costed(lambda: self._stream(address, port))
+        return _costed(lambda: self._stream(address, port))
 
-    def _costed(self, measure: Callable[[], float]) -> Figure:
-        before = _processor_seconds()
-        rate = measure()
-        return Figure(rate, (_processor_seconds() - before) / rate / self._seconds)
-
-    def _wrk(self, address: str, port: int, *more: str) -> float:
+    def _wrk(self, address: str, port: int, *more: str) -> Done:
         return wrk(address, port, self._seconds, *more, enter=self.inside(self._client))
 
-    def _stream(self, address: str, port: int) -> float:
+    def _stream(self, address: str, port: int) -> Done:
         command = ("iperf3", "--json", "--client", address, "--port", str(port))
         end = time.monotonic() + 30
         while True:
-            seconds = ("--time", f"{self._seconds:.0f}")
-            told = json.loads(run(*self.inside(self._client), *command, *seconds))
+            amount = ("--bytes", _STREAM_BYTES)
+            told = json.loads(run(*self.inside(self._client), *command, *amount))
             if "error" not in told:
-                return float(told["end"]["sum_received"]["bits_per_second"]) / 1e9
+                received = told["end"]["sum_received"]
+                return Done(received["bytes"] * 8 / 1e9, received["seconds"])
             if time.monotonic() > end:
                 raise SystemExit(f"iperf3 through {address}:{port}: {told['error']}")
-            time.sleep(0.2)  # the server is still busy with the stream before
+            time.sleep(0.05)  # the server is still busy with the stream before
 
     def inside(self, namespace: str) -> tuple[str, ...]:
         """Return the beginning of a command that runs in the namespace."""
@@ -121,14 +125,21 @@ class Lab:
         wait_for_success(*self.inside(self._client), *probe)
 
 
-def wrk(address: str, port: int, seconds: float, *more: str, enter: tuple[str, ...] = ()) -> float:
-    """Return the requests a second that wrk gets through; a failed one ends the benchmark."""
-    command = (*enter, "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds:.0f}s", *more)
-    told = run(*command, f"http://{address}:{port}/")
-    found = _RATE.search(told)
-    if found is None or not float(found[1]) or _ERRORS.search(told):
+def wrk(address: str, port: int, seconds: float, *more: str, enter: tuple[str, ...] = ()) -> Done:
+    """Return the requests that wrk gets through; a failed one ends the benchmark.
+
+    wrk knows whole seconds only, but tells what it has done so far when it is interrupted.
+    """
+    url = f"http://{address}:{port}/"
+    command = (*enter, "wrk", "-t1", f"-c{CONNECTIONS}", "-d5s", *more, url)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        time.sleep(seconds)
+        process.send_signal(signal.SIGINT)
+        told = process.communicate()[0]
+    found = _DONE.search(told)
+    if found is None or not int(found[1]) or _ERRORS.search(told):
         raise SystemExit(f"wrk through {address}:{port} failed:\n{told}")
-    return float(found[1])
+    return Done(float(found[1]), float(found[2]) * (0.001 if found[3] == "ms" else 1.0))
 
 
 @contextmanager
@@ -196,12 +207,18 @@ def process(command: tuple[str, ...]) -> Iterator[None]:
         yield
 
 
+def _costed(measure: Callable[[], Done]) -> Figure:
+    before = _processor_seconds()
+    done = measure()
+    return Figure(done.units / done.seconds, (_processor_seconds() - before) / done.units)
+
+
 def _processor_seconds() -> float:
     """Return what the servers that run, and the clients that ended, have used so far."""
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-    fields = (Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in _running)
-    ticks = sum(int(each[11]) + int(each[12]) for each in fields)
-    return ended.ru_utime + ended.ru_stime + ticks / os.sysconf("SC_CLK_TCK")
+    # to the nanosecond, of the one thread that each has; the ticks in `stat` are a hundredth
+    running = (Path(f"/proc/{pid}/schedstat").read_text().split()[0] for pid in _running)
+    return ended.ru_utime + ended.ru_stime + sum(map(int, running)) / 1e9
 
 
 def wait_for_success(*command: str) -> None:

@@ -11,12 +11,15 @@ from statistics import median
 from rich.table import Table as Report
 
 from benchmarks import lab as laboratory
-from benchmarks.lab import ENDPOINTS, Lab, run, wrk
+from benchmarks.lab import ENDPOINTS, Done, Lab, run, wrk
 from tests.integration.images import ensure_busybox
 
 _FIRST_HAPROXY_PORT = 20000
 _BRIDGE_ADDRESS = "10.244.0.1"
 _OTHER_ADDRESS, _ROUTE = "10.97.200.1", "10.97.0.0/16"
+
+Doors = tuple[str, tuple[int, ...]]
+"""An address, and the ports of it that lead to the endpoints' ports, in the order of these."""
 
 
 def address(number: int) -> str:
@@ -32,34 +35,38 @@ def endpoints(number: int) -> tuple[str, ...]:
 
 
 @contextmanager
-def one_rule(lab: Lab, port: int) -> Iterator[tuple[str, int]]:
-    """Load the least that can be: one rule that leads one address to one endpoint."""
+def rule_each(lab: Lab, ports: tuple[int, ...]) -> Iterator[Doors]:
+    """Load the least that can be: a rule for each port leads one address to one endpoint."""
+    rules = "\n".join(
+        f"ip daddr {_OTHER_ADDRESS} tcp dport {port} dnat to {ENDPOINTS[0]}:{port}"
+        for port in ports
+    )
     table = f"""table ip bare {{
     chain prerouting {{
         type nat hook prerouting priority dstnat;
-        ip daddr {_OTHER_ADDRESS} tcp dport {port} dnat to {ENDPOINTS[0]}:{port}
+        {rules}
     }}
 }}"""
     nft = ("ip", "netns", "exec", lab.host, "nft")
     subprocess.run((*nft, "-f", "-"), input=table, text=True, check=True)
     run("ip", "netns", "exec", lab.host, "ip", "route", "replace", _ROUTE, "dev", "reconciler0")
     try:
-        yield _OTHER_ADDRESS, port
+        yield _OTHER_ADDRESS, ports
     finally:
         run(*nft, "delete", "table", "ip", "bare")
 
 
 @contextmanager
-def iptables(lab: Lab, size: int, port: int) -> Iterator[tuple[str, int]]:
+def iptables(lab: Lab, size: int, ports: tuple[int, ...]) -> Iterator[Doors]:
     """Load chains as kube-proxy writes them; the measured service stands in the middle."""
     services = [(address(number), 80, endpoints(number)) for number in range(size - 1)]
-    services.insert(size // 2, (_OTHER_ADDRESS, port, ENDPOINTS))
+    services[size // 2 : size // 2] = [(_OTHER_ADDRESS, port, ENDPOINTS) for port in ports]
     enter = ("ip", "netns", "exec", lab.host)
     restore = (*enter, "iptables-legacy-restore", "--wait")
     subprocess.run(restore, input="\n".join(_chains(services)), text=True, check=True)
     run(*enter, "ip", "route", "replace", _ROUTE, "dev", "reconciler0")
     try:
-        yield _OTHER_ADDRESS, port
+        yield _OTHER_ADDRESS, ports
     finally:
         empty = "*nat\nCOMMIT\n"  # restoring a table empties it first
         subprocess.run(restore, input=empty, text=True, check=True)
@@ -83,14 +90,14 @@ def _chains(services: list[tuple[str, int, tuple[str, ...]]]) -> Iterator[str]:
 
 
 @contextmanager
-def haproxy(lab: Lab, size: int, port: int) -> Iterator[tuple[str, int]]:
-    """Run haproxy on the host with so many listeners, one of which leads to the endpoints."""
-    ports = {_FIRST_HAPROXY_PORT + number: 80 for number in range(size - 1)}
-    chosen = _FIRST_HAPROXY_PORT + size
-    configuration = laboratory.balancer(_BRIDGE_ADDRESS, {**ports, chosen: port})
+def haproxy(lab: Lab, size: int, ports: tuple[int, ...]) -> Iterator[Doors]:
+    """Run haproxy on the host with so many listeners, and those that lead to the endpoints."""
+    idle = {_FIRST_HAPROXY_PORT + number: 80 for number in range(size - 1)}
+    chosen = dict(enumerate(ports, _FIRST_HAPROXY_PORT + size))
+    configuration = laboratory.balancer(_BRIDGE_ADDRESS, idle | chosen)
     with laboratory.haproxy(configuration, "ip", "netns", "exec", lab.host):
-        lab.wait(_BRIDGE_ADDRESS, chosen)
-        yield _BRIDGE_ADDRESS, chosen
+        lab.wait(_BRIDGE_ADDRESS, max(chosen))
+        yield _BRIDGE_ADDRESS, tuple(chosen)
 
 
 def docker_report(seconds: float, rounds: int = 2) -> Report:
@@ -104,12 +111,16 @@ def docker_report(seconds: float, rounds: int = 2) -> Report:
             cells = []
             for more in what.values():
                 ratios = [
-                    wrk(where, port, seconds, *more) / wrk(*direct, seconds, *more)
+                    _rate(wrk(where, port, seconds, *more)) / _rate(wrk(*direct, seconds, *more))
                     for _ in range(rounds)
                 ]
                 cells.append(f"{median(ratios):.2f}")
             report.add_row(name, *cells)
     return report
+
+
+def _rate(done: Done) -> float:
+    return done.units / done.seconds
 
 
 @contextmanager

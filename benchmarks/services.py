@@ -1,10 +1,10 @@
 """`python -m benchmarks services`: what a service costs, against the pod's own address.
 
 Run as root. The packet path is measured in network namespaces of its own, with the very rules of
-the daemon: direct, through 3 services and through 5,000 by turns, in many short rounds, so that
-every ratio is one of neighbours in time, either of which is first as often. The median of the
-ratios of processor time holds on a busy machine too. iptables as kube-proxy writes it, haproxy and
-Docker's published port are there for reference.
+the daemon: direct, through 3 services and through 5,000 by turns, in many rounds of less than half
+a second, so that every ratio is one of neighbours in time, either of which is first as often. The
+median of the ratios of processor time holds on a busy machine too. iptables as kube-proxy writes
+it, haproxy and Docker's published port are there for reference. Each round is told when it is over.
 """
 
 from __future__ import annotations
@@ -31,13 +31,12 @@ from tests.integration.netns import inside
 NODE = Node("bench", IPv4Network("10.244.0.0/16"))
 ADDRESS = "10.96.200.1"
 SMALL, LARGE = 3, 5000
-SECONDS = 1.0
-ROUNDS = 12
+SECONDS = 0.3
+ROUNDS = 16
 PEER_ROUNDS = 3  # they are there for orientation only
 AIMS = {"requests/s": 0.90, "connections/s": 0.88, "Gbit/s": 0.97}
 
 _BARE, _OURS = "one nftables rule", "reconciler"
-_SCRUTINIZED = (_BARE, _OURS)
 
 Pairs = dict[tuple[str, int, str], list[tuple[Figure, Figure]]]
 """By way, number of services and what is measured: the direct figure, and the one beside it."""
@@ -45,11 +44,11 @@ Pairs = dict[tuple[str, int, str], list[tuple[Figure, Figure]]]
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One way to the endpoints: `prepare` makes a port of it ready, and tells how to get there."""
+    """One way to the endpoints: `prepare` opens doors to ports of theirs."""
 
     name: str
     size: int
-    prepare: Callable[[int], AbstractContextManager[tuple[str, int]]]
+    prepare: Callable[[tuple[int, ...]], AbstractContextManager[peers.Doors]]
 
 
 class Rules:
@@ -59,15 +58,16 @@ class Rules:
         self._table = table
 
     @contextmanager
-    def services(self, size: int, port: int) -> Iterator[tuple[str, int]]:
-        """Load so many services, one of which leads to `port` of the lab's endpoints."""
+    def services(self, size: int, ports: tuple[int, ...]) -> Iterator[peers.Doors]:
+        """Load so many services, and one for each port of the lab's endpoints."""
         rules = RuleSet()
         for number in range(size - 1):
             put(rules, number, peers.address(number), 80, peers.endpoints(number))
-        put(rules, size, ADDRESS, port, ENDPOINTS)
+        for port in ports:
+            put(rules, size + port, ADDRESS, port, ENDPOINTS)
         self._table.replace(rules.everything())
         try:
-            yield ADDRESS, port
+            yield ADDRESS, ports
         finally:
             self._table.remove()
 
@@ -92,42 +92,64 @@ def main() -> None:
 
 
 def _paths(made: Lab, rules: Rules) -> Iterator[Report]:
-    ways = [
-        Way(_BARE, 1, lambda port: peers.one_rule(made, port)),
-        *(Way(_OURS, n, lambda port, n=n: rules.services(n, port)) for n in (SMALL, LARGE)),
-        *(Way("iptables", n, lambda port, n=n: peers.iptables(made, n, port))
-          for n in (SMALL, LARGE)),
-        *(Way("haproxy", n, lambda port, n=n: peers.haproxy(made, n, port))
-          for n in (SMALL, LARGE)),
-    ]  # fmt: skip
+    sizes = (SMALL, LARGE)
+    ours = [Way(_OURS, n, partial(rules.services, n)) for n in sizes]
+    others = [
+        Way(_BARE, 1, partial(peers.rule_each, made)),
+        *(Way("iptables", n, partial(peers.iptables, made, n)) for n in sizes),
+        *(Way("haproxy", n, partial(peers.haproxy, made, n)) for n in sizes),
+    ]
     pairs: Pairs = defaultdict(list)
     for turn in range(ROUNDS):
+        ways = [*ours, *others] if turn < PEER_ROUNDS else ours
         for way in ways if turn % 2 else reversed(ways):
-            if way.name in _SCRUTINIZED or turn < PEER_ROUNDS:
-                for what, direct, through in _compare(made, way, turn):
-                    pairs[way.name, way.size, what].append((direct, through))
+            for what, pair in _compare(made, way, turn).items():
+                pairs[way.name, way.size, what].append(pair)
+        _tell(turn, pairs)
     bare = {what: median(d.rate for key, each in pairs.items() if key[2] == what for d, _ in each)
             for what in AIMS}  # fmt: skip
     told = ", ".join(f"{rate:,.1f} {what}" for what, rate in bare.items())
-    title = f"as a ratio to the pod's own address ({told}), {ROUNDS} x {SECONDS:.0f} s"
-    yield _table(f"through a service, {title}", ways, pairs, lambda d, t: t.rate / d.rate)
+    title = f"as a ratio to the pod's own address ({told}), {ROUNDS} x {SECONDS} s"
+    ways = [*ours, *others]
+    yield _table(f"through a service, {title}", ways, pairs, _by_rate)
     title = "the same by processor time for each unit, which others' work disturbs less"
-    yield _table(title, ways, pairs, lambda d, t: d.cost / t.cost)
+    yield _table(title, ways, pairs, _by_cost)
 
 
-def _compare(made: Lab, way: Way, turn: int) -> Iterator[tuple[str, Figure, Figure]]:
-    """Yield (what, figure of the direct address, figure of this way), measured side by side.
+def _by_rate(direct: Figure, through: Figure) -> float:
+    return through.rate / direct.rate
+
+
+def _by_cost(direct: Figure, through: Figure) -> float:
+    return direct.cost / through.cost
+
+
+def _tell(turn: int, pairs: Pairs) -> None:
+    """Print what the median ratios of processor time are so far."""
+    found = (
+        f"{size:,}: " + ", ".join(f"{_median(pairs[_OURS, size, what]):.3f}" for what in AIMS)
+        for size in (SMALL, LARGE)
+    )
+    print(f"round {turn + 1} of {ROUNDS}; {'; '.join(found)}", flush=True)
+
+
+def _median(pairs: list[tuple[Figure, Figure]]) -> float:
+    return median(_by_cost(*pair) for pair in pairs)
+
+
+def _compare(made: Lab, way: Way, turn: int) -> dict[str, tuple[Figure, Figure]]:
+    """Return by what is measured the figure of the direct address, and of this way beside it.
 
     The rules are loaded for both: a pod's own address is behind the same hooks of the kernel.
     """
-    measures = (("requests/s", made.requests), ("connections/s", made.connections))
-    for what, measure in measures:
-        with way.prepare(made.fresh_port()) as (address, port):
-            direct = partial(measure, ENDPOINTS[0], made.fresh_port())
-            yield what, *_pair(direct, partial(measure, address, port), turn)
-    with way.prepare(STREAM_PORT) as (address, port):
-        direct = partial(made.throughput, ENDPOINTS[0])
-        yield "Gbit/s", *_pair(direct, partial(made.throughput, address, port), turn)
+    measures = (made.requests, made.connections, made.throughput)
+    targets = (made.fresh_port(), made.fresh_port(), STREAM_PORT)
+    nearby = (made.fresh_port(), made.fresh_port(), STREAM_PORT)
+    with way.prepare(targets) as (address, doors):
+        return {
+            what: _pair(partial(measure, ENDPOINTS[0], near), partial(measure, address, door), turn)
+            for what, measure, near, door in zip(AIMS, measures, nearby, doors, strict=True)
+        }
 
 
 def _pair(
