@@ -196,7 +196,7 @@ class Api:
     async def _collection(self, request: Request, place: Target, of: Resource) -> Answer:
         match request.method:
             case "GET" | "HEAD":
-                return self._list(request, place, of)
+                return await self._list(request, place, of)
             case "POST" if place.namespace or not of.namespaced:
                 made = await writing.create(self._access.writable(request, of), request, place, of)
                 return self._written(request, of, made, 201)
@@ -213,7 +213,7 @@ class Api:
         answer: Answer
         match request.method:
             case "GET" | "HEAD" if request.flag("watch"):
-                answer = self._list(_named(request, place.name), place, of)
+                answer = await self._list(_named(request, place.name), place, of)
             case "GET" | "HEAD":
                 answer = self._get(request, place, of)
             case "PUT":
@@ -264,7 +264,7 @@ class Api:
         item = reader.one(place.name, request.one("resourceVersion"))
         return _finished(request, wanted, form.one(item))
 
-    def _list(self, request: Request, place: Target, of: Resource) -> Answer:
+    async def _list(self, request: Request, place: Target, of: Resource) -> Answer:
         wanted, form = self._form(request, of)
         options = query.list_options(request)
         if options.watch:
@@ -272,8 +272,9 @@ class Api:
             scope = Scope(of, place.namespace, wanted, form, include)
             watches = self._watches if self._access.readable(of) is self._registry else self._events
             return watches.open(scope, options)
-        page = Reader(self._access.readable(of), of, place.namespace).page(options)
-        return _finished(request, wanted, form.many(page.items, page.meta))
+        reader = Reader(self._access.readable(of), of, place.namespace)
+        page = reader.page(options, rows=wanted.form == "table")
+        return _finished(request, wanted, await view.listed(form, page.items, page.meta))
 
     async def _put(self, request: Request, place: Target, of: Resource) -> Reply:
         made = await writing.update(self._access.writable(request, of), request, place, of)

@@ -22,6 +22,7 @@ from reconciler.store.protocol import Change, Compacted, Record
 
 _VERSION = "meta.k8s.io/v1"
 _NEWEST = -1
+_PRINTERS_LIMIT, _MOST_ROWS = 500, 20_000
 _key = attrgetter("key")  # of one kind: ordered by (namespace, name)
 
 Place = tuple[str, str]
@@ -106,6 +107,18 @@ def exact(registry: Registry, model: type[KubeObject], namespace: str, revision:
     except Compacted as error:
         text = "The resourceVersion for the provided list is too old."
         raise StatusError(410, "Expired", text) from error
+
+
+def limit_of_rows(limit: int, snapshot: Snapshot) -> int:
+    """Return the limit to keep for rows of a table, 0 for none.
+
+    Who prints rows asks for 500 at a time, and wants all of them; but kubectl holds itself back to
+    five requests a second after the first ten, so that 10,000 rows would take it two seconds of
+    waiting. ListOptions.limit lets a server leave a limit out and return all that there is, and
+    rows are small: that many are sent at once.
+    """
+    small = len(snapshot.records) <= _MOST_ROWS
+    return 0 if limit >= _PRINTERS_LIMIT and small else limit
 
 
 def _place(record: Record) -> Place:

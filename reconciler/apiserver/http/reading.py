@@ -99,14 +99,15 @@ class Reader:
         model = self._resource.model
         return self._view(self._registry.record(model, name, self._namespace))
 
-    def page(self, options: ListOptions) -> Page:
-        """Return one page of a list, or all of it."""
+    def page(self, options: ListOptions, *, rows: bool = False) -> Page:
+        """Return one page of a list, or all of it; `rows` says that it becomes rows of a table."""
         choose = chooser(self._resource, options.labels, options.fields)
         snapshot = self._snapshot(options)
         told = ListMeta(resource_version=str(snapshot.revision))
+        limit = pages.limit_of_rows(options.limit, snapshot) if rows else options.limit
         if choose.takes_all:
-            return self._whole(snapshot, options.limit, told)
-        return self._filtered(snapshot, options.limit, told, choose)
+            return self._whole(snapshot, limit, told)
+        return self._filtered(snapshot, limit, told, choose)
 
     def _whole(self, snapshot: Snapshot, limit: int, told: ListMeta) -> Page:
         records = snapshot.records

@@ -6,7 +6,9 @@ decoding; a Table or PartialObjectMetadata needs the typed object, which is deco
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any, Protocol, overload
 
 import orjson
@@ -24,6 +26,7 @@ from reconciler.store.protocol import Record
 
 YAML = "application/yaml"
 _UNTOLD = {"managed_fields"}
+_ROWS_A_TURN = 500
 
 
 class View:
@@ -181,35 +184,55 @@ class TableForm:
 
     def many(self, views: Sequence[View], meta: ListMeta) -> bytes:
         """Return a table."""
-        return self._table(views, meta, self._columns.definitions)
+        return self.table([self.rows(views)], meta, self._columns.definitions)
+
+    async def many_by_turns(self, views: Sequence[View], meta: ListMeta) -> bytes:
+        """Return a table as `many` does; whoever else waits has a turn after some rows."""
+        pieces = [self.rows(views[:_ROWS_A_TURN])]
+        for start in range(_ROWS_A_TURN, len(views), _ROWS_A_TURN):
+            await asyncio.sleep(0)
+            pieces.append(self.rows(views[start : start + _ROWS_A_TURN]))
+        return self.table(pieces, meta, self._columns.definitions)
 
     def event(self, view: View, *, first: bool) -> bytes:
         """Return a table of one row; only the first of a watch tells its columns."""
         meta = ListMeta(resource_version=view.obj.metadata.resource_version)
-        return self._table((view,), meta, self._columns.definitions if first else None)
+        columns = self._columns.definitions if first else None
+        return self.table([self.rows((view,))], meta, columns)
 
-    def _table(
-        self, views: Sequence[View], meta: ListMeta, columns: Sequence[dict[str, Any]] | None
-    ) -> bytes:
+    def rows(self, views: Sequence[View]) -> bytes:
+        """Return the rows of some objects, as they stand between the brackets of a table."""
         now = self._clock.now()
-        rows = [self._row(view, self._columns.cells(view.obj, now)) for view in views]
-        table = {
-            "kind": "Table",
-            "apiVersion": f"meta.k8s.io/{self._version}",
-            "metadata": orjson.Fragment(meta.to_json()),
-            "columnDefinitions": columns,
-            "rows": None if not rows and self._columns.plain else rows,
-        }
-        return orjson.dumps(table)
+        return orjson.dumps([self._row(view, now) for view in views])[1:-1]
 
-    def _row(self, view: View, row: dict[str, Any]) -> dict[str, Any]:
+    def table(
+        self, rows: Sequence[bytes], meta: ListMeta, columns: Sequence[dict[str, Any]] | None
+    ) -> bytes:
+        """Return the table of what `rows` made."""
+        head = f'{{"kind":"Table","apiVersion":"meta.k8s.io/{self._version}","metadata":'
+        told = b"".join((head.encode(), meta.to_json(), b',"columnDefinitions":'))
+        told += orjson.dumps(columns) + b',"rows":'
+        if self._columns.plain and not any(rows):
+            return told + b"null}"
+        return b"".join((told, b"[", b",".join(rows), b"]}"))
+
+    def _row(self, view: View, now: datetime) -> dict[str, Any]:
+        row = self._columns.cells(view.obj, now)
         match self._include:
             case "None":
-                return {**row, "object": None}
+                row["object"] = None
             case "Object":
-                return {**row, "object": orjson.Fragment(view.raw)}
+                row["object"] = orjson.Fragment(view.raw)
             case _:
-                return {**row, "object": orjson.Fragment(self._metadata.of_row(view))}
+                row["object"] = orjson.Fragment(self._metadata.of_row(view))
+        return row
+
+
+async def listed(form: Form, views: Sequence[View], meta: ListMeta) -> bytes:
+    """Return a list of any length in `form`: it keeps nobody else waiting for long."""
+    if isinstance(form, TableForm):
+        return await form.many_by_turns(views, meta)
+    return form.many(views, meta)
 
 
 def form_of(resource: Resource, wanted: Wanted, include: str, clock: Clock) -> Form:

@@ -6,9 +6,8 @@ Called by `columns.py`. The rules are those of `kubectl get pods`: the most tell
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from reconciler.apiserver.http.tables.text import NONE, age
 from reconciler.model.container import Container
@@ -25,7 +24,7 @@ def row(pod: Pod, now: datetime) -> dict[str, Any]:
     restarts = str(told.restarts)
     if told.restarts and told.restarted_at:
         restarts = f"{told.restarts} ({age(told.restarted_at, now)} ago)"
-    total = len(pod.spec.containers) + sum(map(_is_sidecar, pod.spec.init_containers))
+    total = len(pod.spec.containers) + len(_sidecars(pod))
     cells = [
         pod.metadata.name,
         f"{told.ready}/{total}",
@@ -49,8 +48,7 @@ def row(pod: Pod, now: datetime) -> dict[str, Any]:
     return {"cells": cells, "conditions": [condition]}
 
 
-@dataclass(frozen=True, slots=True)
-class _Told:
+class _Told(NamedTuple):
     """What the containers say together."""
 
     reason: str
@@ -61,9 +59,9 @@ class _Told:
 
 def _tell(pod: Pod) -> _Told:
     reason = pod.status.reason or pod.status.phase
-    if any(gate for gate in _conditions(pod, "PodScheduled") if gate.reason == "SchedulingGated"):
+    if any(each.reason == "SchedulingGated" for each in _conditions(pod, "PodScheduled")):
         reason = "SchedulingGated"
-    starting = _initializing(pod)
+    starting = _initializing(pod) if pod.status.init_container_statuses else None
     told = starting if starting is not None else _running(pod, reason)
     if pod.metadata.deletion_timestamp is None:
         return told
@@ -79,6 +77,10 @@ def _conditions(pod: Pod, kind: str) -> list[Any]:
 
 def _is_sidecar(container: Container) -> bool:
     return container.restart_policy == "Always"
+
+
+def _sidecars(pod: Pod) -> list[str]:
+    return [each.name for each in pod.spec.init_containers if _is_sidecar(each)]
 
 
 def _initializing(pod: Pod) -> _Told | None:
@@ -118,13 +120,8 @@ def _terminated(state: ContainerStateTerminated) -> str:
 
 
 def _running(pod: Pod, reason: str) -> _Told:
-    statuses = pod.status.container_statuses
-    specs = {container.name: container for container in pod.spec.init_containers}
-    sidecars = [
-        each
-        for each in pod.status.init_container_statuses
-        if each.name in specs and _is_sidecar(specs[each.name])
-    ]
+    statuses, names = pod.status.container_statuses, _sidecars(pod)
+    sidecars = [each for each in pod.status.init_container_statuses if each.name in names]
     ready, running = sum(each.ready for each in sidecars), False
     for status in reversed(statuses):
         state = status.state
@@ -139,7 +136,8 @@ def _running(pod: Pod, reason: str) -> _Told:
         is_ready = any(each.status == "True" for each in _conditions(pod, "Ready"))
         reason = "Running" if is_ready else "NotReady"
     counted = (*sidecars, *statuses)
-    return _Told(reason, ready, sum(each.restart_count for each in counted), _latest(counted))
+    restarts = sum(each.restart_count for each in counted)
+    return _Told(reason, ready, restarts, _latest(counted) if restarts else None)
 
 
 def _latest(statuses: Sequence[ContainerStatus]) -> str | None:
