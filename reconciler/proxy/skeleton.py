@@ -17,9 +17,10 @@ tracking and meets the filters of 1 and 3 only, whose first match is the cheapes
 4. `arrival`, `postrouting` (nat): for a service with client affinity, the (client, frontend) pair
    is recorded with the backend that was drawn, and its time-out starts again.
 5. `refusal`: what a backend that does not listen answers, as of one that has just died, is
-   withheld once, where the frontend has other backends. To connection tracking that connection was
+   withheld, where the frontend has other backends. To connection tracking that connection was
    none: when the client's TCP asks again, a second after its first try, another backend is drawn.
-   A refusal of the second try is the client's to hear.
+   When that one has just died too, the client asks once more. A refusal of the third try is the
+   client's to hear; from then on, while clients go on to hear of that frontend, one of the second.
 6. `postrouting`: the source is rewritten only where the answer would otherwise miss this host: a
    pod that reaches itself, 127.0.0.1, a backend outside the pod network, and pods that leave the
    cluster.
@@ -43,7 +44,8 @@ AFFINITY = "affinity"
 # libnftables 1.0 cannot read a value of `th dport` back, and adds a match for that of `tcp dport`.
 _SLOT = "meta l4proto . th dport . numgen random mod 65536 : ip daddr"
 _CLIENT = "type ipv4_addr . ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service"
-_TRIED = "type ipv4_addr . inet_service . ipv4_addr . inet_service"
+_TRIED = "type ipv4_addr . inet_service . ipv4_addr . inet_service; timeout 5s"
+_CALLED = "type ipv4_addr . inet_service; timeout 1m"
 _VERDICTS = "type ipv4_addr . inet_proto . inet_service : verdict;"
 _SOURCES = "type ipv4_addr . inet_proto . inet_service . ipv4_addr"
 
@@ -69,8 +71,13 @@ _DEFINITIONS = (
     "add map ip reconciler sticky-ports { type inet_proto . inet_service : verdict; }",
     # (client, frontend) -> backend, filled by the kernel itself
     f"add map ip reconciler affinity {{ {_CLIENT}; size 262144; flags dynamic,timeout; }}",
-    # (client, frontend) of connections of which a refusal was withheld; longer than TCP's next try
-    f"add set ip reconciler tried {{ {_TRIED}; size 65536; flags dynamic,timeout; timeout 5s; }}",
+    # (client, frontend) of connections of which a refusal was withheld, or two; longer than TCP's
+    # next tries
+    *(
+        f"add set ip reconciler {name} {{ {of}; size 65536; flags dynamic,timeout; }}"
+        # the last: frontends of which a client has heard a refusal
+        for name, of in (("tried", _TRIED), ("retried", _TRIED), ("failing", _CALLED))
+    ),
 )
 
 _CHAINS = {
@@ -90,15 +97,14 @@ _CHAINS = {
     "refuse": "",
     "discard": "",
     "refusal": "",
-    "second-try": "",
+    "next-try": "",
 }
 
 # connection tracking names a port only for a protocol that the rule has settled
 _FRONTEND = "ct original ip daddr . meta l4proto . ct original proto-dst"
 _FRONTEND_PORT = "meta l4proto . ct original proto-dst"
-_CONNECTION = (
-    "ct original ip saddr . ct original proto-src . ct original ip daddr . ct original proto-dst"
-)
+_DIALLED = "ct original ip daddr . ct original proto-dst"
+_CONNECTION = f"ct original ip saddr . ct original proto-src . {_DIALLED}"
 _ONE = "numgen inc mod 1 offset 1"  # a constant has no place in a look-up
 
 
@@ -209,9 +215,11 @@ def _refusal_rules() -> Iterator[tuple[str, str]]:
     for hook in ("forward", "input"):
         yield hook, f"{refused} jump refusal"
     for frontend, slots in ((_FRONTEND, "endpoints-tcp"), (_FRONTEND_PORT, "node-endpoints-tcp")):
-        yield "refusal", f"meta l4proto tcp {frontend} . {_ONE} @{slots} goto second-try"
-    untried = f"meta l4proto tcp {_CONNECTION} != @tried"
-    yield "second-try", f"{untried} update @tried {{ {_CONNECTION} }} drop"
+        yield "refusal", f"meta l4proto tcp {frontend} . {_ONE} @{slots} goto next-try"
+    for chosen, tries in (("", "tried"), (f"{_DIALLED} != @failing ", "retried")):
+        untried = f"meta l4proto tcp {chosen}{_CONNECTION} != @{tries}"
+        yield "next-try", f"{untried} update @{tries} {{ {_CONNECTION} }} drop"
+    yield "next-try", f"meta l4proto tcp update @failing {{ {_DIALLED} }}"
 
 
 def _source_rules(network: Network) -> tuple[tuple[str, str], ...]:

@@ -197,10 +197,10 @@ class Table:
             key, value = (self._key(part, packet) for part in found.groups())
             self.maps["affinity"].setdefault(key, value)
             return "", packet
-        found = re.fullmatch(r"update @tried \{ (.+) \} drop", text)
+        found = re.fullmatch(r"update @(\w+) \{ (.+?) \}( drop)?", text)
         assert found, f"unknown statement {text!r}"
-        self.maps["tried"][self._key(found[1], packet)] = ""
-        return "drop", packet
+        self.maps[found[1]][self._key(found[2], packet)] = ""
+        return "drop" if found[3] else "", packet
 
     def _translate(self, backend: str | None, packet: Packet) -> tuple[str, Packet]:
         if backend is None:
@@ -252,7 +252,10 @@ _MATCHES = (
     (r"ct status dnat", lambda t, p, o: p.translated),
     (r"tcp flags == rst\|ack tcp sequence 0", lambda t, p, o: p.refuses),
     (r"ct direction reply", lambda t, p, o: p.refuses),
-    (r"(ct original .+) != @tried", lambda t, p, o, key: t._key(key, p) not in t.maps["tried"]),
+    (
+        r"(ct original .+?) != @(\S+)",
+        lambda t, p, o, key, name: t._key(key, p) not in t.maps[name],
+    ),
     (
         r"((?:ct original ip daddr \. )?meta l4proto \. ct original proto-dst \. numgen .+) @(\S+)",
         lambda t, p, o, key, name: t._key(key, p) in t.maps[name],
