@@ -110,10 +110,7 @@ def _service_changes(spec: ServiceSpec) -> dict[str, Any]:
     ports = tuple(_service_port(port) for port in spec.ports)
     if any(new is not old for new, old in zip(ports, spec.ports, strict=True)):
         changes["ports"] = ports
-    outside = kind in ("NodePort", "LoadBalancer") or (
-        kind == "ClusterIP" and bool(spec.external_ips)
-    )
-    if outside and not spec.external_traffic_policy:
+    if spec.is_called_from_outside and not spec.external_traffic_policy:
         changes["external_traffic_policy"] = "Cluster"
     if kind in ("ClusterIP", "NodePort", "LoadBalancer") and spec.internal_traffic_policy is None:
         changes["internal_traffic_policy"] = "Cluster"

@@ -49,6 +49,13 @@ class ServiceSpec(Model):
     internal_traffic_policy: str | None = None
     traffic_distribution: str | None = None
 
+    @property
+    def is_called_from_outside(self) -> bool:
+        """Whether an external traffic policy has a meaning (Kubernetes' ExternallyAccessible)."""
+        if self.type in ("NodePort", "LoadBalancer"):
+            return True
+        return self.type in ("", "ClusterIP") and bool(self.external_ips)
+
 
 class PortStatus(Model):
     port: Int32 = always(int)

@@ -164,10 +164,7 @@ def _load_balancer_fields(spec: ServiceSpec) -> Errors:
 
 def _traffic_policies(spec: ServiceSpec) -> Errors:
     external = spec.external_traffic_policy
-    reachable = spec.type in ("NodePort", "LoadBalancer") or (
-        spec.type == "ClusterIP" and bool(spec.external_ips)
-    )
-    if external and not reachable:
+    if external and not spec.is_called_from_outside:
         text = "may only be set for externally-accessible services"
         yield invalid("spec.externalTrafficPolicy", external, text)
     elif external and external not in POLICIES:

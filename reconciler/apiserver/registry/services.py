@@ -16,6 +16,7 @@ from reconciler.apiserver.registry.strategy import Claim, Strategy
 from reconciler.model.service import Service, ServicePort, ServiceSpec
 
 HEADLESS = "None"
+_OUTWARD = ("NodePort", "LoadBalancer")
 
 
 class ServiceStrategy(Strategy[Service]):
@@ -288,23 +289,28 @@ def _keep_node_ports(spec: ServiceSpec, old: ServiceSpec) -> ServiceSpec:
 
 
 def _drop_useless(spec: ServiceSpec, old: ServiceSpec) -> ServiceSpec:
-    """Clear what the old type needed, the new one has no use for, and the update left as it was."""
-    if spec.type == old.type:
-        return spec
+    """Clear what only the old spec needed, where the update left it (dropTypeDependentFields)."""
     changes: dict[str, object] = {}
-    if spec.type == "ExternalName" and spec.cluster_ip == old.cluster_ip:
-        changes |= {"cluster_ip": "", "cluster_ips": (), "ip_families": ()}
-        changes["ip_family_policy"] = None
-    if not needs_node_ports(spec) and _held_ports(spec) == _held_ports(old):
+    if spec.type == "ExternalName" != old.type:
+        if (spec.cluster_ip, spec.cluster_ips) == (old.cluster_ip, old.cluster_ips):
+            changes |= {"cluster_ip": "", "cluster_ips": ()}
+        changes |= _unchanged(spec, old, "ip_families", ())
+        changes |= _unchanged(spec, old, "ip_family_policy", None)
+    kept_ports = _node_ports(spec) <= _node_ports(old)
+    if old.type in _OUTWARD and spec.type not in _OUTWARD and kept_ports:
         changes["ports"] = tuple(port.replace(node_port=0) for port in spec.ports)
-    if not needs_health_port(spec):
-        changes["health_check_node_port"] = 0
-    if spec.type != "LoadBalancer":
+    if needs_health_port(old) and not needs_health_port(spec):
+        changes |= _unchanged(spec, old, "health_check_node_port", 0)
+    if old.type == "LoadBalancer" != spec.type:
         changes |= _unchanged(spec, old, "allocate_load_balancer_node_ports", None)
         changes |= _unchanged(spec, old, "load_balancer_class", None)
-    if spec.type not in ("LoadBalancer", "NodePort"):
+    if old.is_called_from_outside and not spec.is_called_from_outside:
         changes |= _unchanged(spec, old, "external_traffic_policy", "")
-    return spec.replace(**changes)
+    return spec.replace(**changes) if changes else spec
+
+
+def _node_ports(spec: ServiceSpec) -> set[int]:
+    return {port.node_port for port in spec.ports if port.node_port}
 
 
 def _unchanged(spec: ServiceSpec, old: ServiceSpec, name: str, empty: object) -> dict[str, object]:

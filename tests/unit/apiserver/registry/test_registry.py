@@ -232,6 +232,42 @@ def test_one_node_port_serves_two_protocols(virtual: Any, registry: Registry, ma
     assert made.spec.ports[0].node_port == made.spec.ports[1].node_port != 0
 
 
+_LOCAL = {"type": "LoadBalancer", "externalTrafficPolicy": "Local", "healthCheckNodePort": 31999}
+
+
+@pytest.mark.parametrize(
+    ("had", "changes", "left"),
+    [
+        ({"externalIPs": ["192.0.2.7"]}, {"external_ips": ()}, ("", 0, False)),
+        (_LOCAL, {"external_traffic_policy": "Cluster"}, ("Cluster", 0, True)),
+        (_LOCAL, {"type": "NodePort"}, ("Local", 0, True)),
+        (_LOCAL, {"type": "ClusterIP"}, ("", 0, False)),
+        (_LOCAL, {"type": "ClusterIP", "external_ips": ("192.0.2.7",)}, ("Local", 0, False)),
+    ],
+)
+def test_what_a_changed_service_has_no_use_for_is_dropped(
+    virtual: Any, registry: Registry, make: Any, had: Any, changes: Any, left: Any
+) -> None:
+    made = make("Service", "s", spec={"ports": [{"port": 80}], **had})
+    made = virtual.run_until_complete(registry.create(made))
+    changed = made.replace(spec=made.spec.replace(**changes))
+    spec = virtual.run_until_complete(registry.update(changed)).spec
+    found = spec.external_traffic_policy, spec.health_check_node_port, bool(spec.ports[0].node_port)
+    assert found == left
+    free = {**_LOCAL, "ports": [{"port": 80}]}
+    virtual.run_until_complete(registry.create(make("Service", "t", spec=free)))
+
+
+def test_what_an_update_sets_that_the_service_has_no_use_for_is_refused(
+    virtual: Any, registry: Registry, make: Any
+) -> None:
+    made = make("Service", "s", spec={"ports": [{"port": 80}], **_LOCAL})
+    made = virtual.run_until_complete(registry.create(made))
+    cluster = made.spec.replace(external_traffic_policy="Cluster", health_check_node_port=31998)
+    error = refuses(virtual, registry.update(made.replace(spec=cluster)))
+    assert "spec.healthCheckNodePort: Invalid value: 31998: may only be set" in error.message
+
+
 def test_orphans_by_default_only_where_kubernetes_does(
     virtual: Any, registry: Registry, make: Any
 ) -> None:
