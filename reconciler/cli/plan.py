@@ -69,7 +69,7 @@ async def _print_plan(
         objects, planned = situation.desired, plan(situation)
         lines = Lines(read.asked, objects)
         refusals = (
-            *out_of_bounds(settings.source_name, objects, place.bounds, finder(live)),
+            *out_of_bounds(settings.source_name, objects.values(), place.bounds, finder(live)),
             *order_refusals(objects, order_of(objects)),
             *planned.refusals,
         )

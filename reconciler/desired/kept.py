@@ -96,7 +96,7 @@ def _encode(objects: Iterable[DesiredObject]) -> bytes:
     return orjson.dumps(
         [
             (*each.key, each.content, each.line, each.column, each.document, each.within,
-             each.annotated,
+             each.instructed,
              orjson.dumps(each.manifest, option=orjson.OPT_SORT_KEYS).decode())
             for each in objects
         ]
@@ -106,7 +106,7 @@ def _encode(objects: Iterable[DesiredObject]) -> bytes:
 def _decode(encoded: bytes, path: str) -> tuple[DesiredObject, ...]:
     return tuple(
         Recalled(ObjectKey(kind, namespace, name), content, path, (line, column, document),
-                 within, manifest, annotated=annotated)
-        for kind, namespace, name, content, line, column, document, within, annotated, manifest
+                 within, manifest, instructed=instructed)
+        for kind, namespace, name, content, line, column, document, within, instructed, manifest
         in orjson.loads(encoded)
     )  # fmt: skip

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 
+from reconciler.core.derived import difference
 from reconciler.core.gc import bulk_load
 from reconciler.desired.age import SUFFIX, AgeKeys
 from reconciler.desired.builds import Builds
@@ -138,21 +139,20 @@ class Loader:
         self, files: Mapping[str, FileRef], changed: list[FileRef], gone: list[str]
     ) -> None:
         """Make `files` the present state."""
-        old = self._results
-        results = dict(old)
+        results = self._results
+        touched = {*gone, *(ref.path for ref in changed)}
+        left = [results[path] for path in touched if path in results]
         for path in gone:
             del results[path]
         for ref in changed:
             results[ref.path] = self._result(ref)
-        touched = {*gone, *(ref.path for ref in changed)}
-        left = [old[path] for path in touched if path in old]
         came = [results[path] for path in sorted(touched) if path in results]
         objects = None if self._duplicates else _patched(self._objects, left, came)
         if objects is None:
             objects, self._duplicates = _joined(results)
         self._faulty = (self._faulty - touched) | {each.path for each in came if each.problems}
         self._sealed = (self._sealed - touched) | {each.path for each in came if each.sealed}
-        self._files, self._results, self._objects = files, results, objects
+        self._files, self._objects = files, objects
         if len(self._by_content) > 2 * len(files) + _BULK:
             used = {_cache_key(ref) for ref in files.values()}
             self._by_content = {k: v for k, v in self._by_content.items() if k in used}
@@ -192,14 +192,9 @@ def _differences(
     old: Mapping[str, FileRef], new: Mapping[str, FileRef]
 ) -> tuple[list[FileRef], list[str]]:
     """Return the files that are new or changed, and the paths that are gone."""
-    changed = [
-        ref
-        for path, ref in new.items()
-        if (known := old.get(path)) is not ref and known != ref  # identity is the common case
-    ]
-    added = sum(ref.path not in old for ref in changed)
-    nothing_gone = len(old) + added == len(new)
-    return changed, [] if nothing_gone else [path for path in old if path not in new]
+    touched = difference(new, old)
+    changed = [new[path] for path in touched if path in new and new[path] != old.get(path)]
+    return changed, [path for path in touched if path not in new and path in old]
 
 
 def _cache_key(ref: FileRef) -> tuple[str, bool, bool]:
@@ -227,16 +222,16 @@ def _patched(
     objects: ObjectTree, left: Sequence[FileResult], came: Sequence[FileResult]
 ) -> ObjectTree | None:
     """Return `objects` with files replaced, or `None` when an object is declared twice."""
-    changed = [each.key for result in (*left, *came) for each in result.objects]
-    patched = ObjectTree(objects, objects, changed)
-    for result in left:
-        for each in result.objects:
-            patched.pop(each.key, None)
+    free = {each.key for result in left for each in result.objects}
+    patched = ObjectTree(objects, objects, [*free, *(o.key for each in came for o in each.objects)])
     for result in came:
         for each in result.objects:
-            if each.key in patched:
+            if each.key in patched and each.key not in free:
                 return None
+            free.discard(each.key)
             patched[each.key] = each
+    for key in free:
+        del patched[key]
     return patched
 
 

@@ -14,6 +14,8 @@ from reconciler.desired.kustomize.resource import Place
 from reconciler.desired.problem import Problem
 from reconciler.model.meta import KubeObject, ObjectKey
 
+_OURS = "reconciler.dev/"
+
 
 @dataclass(frozen=True, slots=True)
 class DesiredObject:
@@ -25,7 +27,7 @@ class DesiredObject:
     the file's order, comments and form. `line` and `column` count from 1, `document` from 0;
     `within` is the path of the object in its document ("items[2]" in a List), mostly empty.
     `layers` are the places in kustomizations and patches that changed it since, the last one last.
-    `annotated` says that it has annotations, the one question that each commit asks of each object.
+    `instructed` says that it has annotations of ours, which may ask for an order of things.
     """
 
     key: ObjectKey
@@ -38,11 +40,12 @@ class DesiredObject:
     document: int
     within: str = ""
     layers: tuple[Place, ...] = ()
-    annotated: bool = field(init=False)
+    instructed: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        """Look once: 10,000 objects that are asked again cost each commit their cache misses."""
-        object.__setattr__(self, "annotated", bool(self.obj.metadata.annotations))
+        """Look once, so that what an earlier run read need not be decoded to be asked."""
+        ours = any(name.startswith(_OURS) for name in self.obj.metadata.annotations)
+        object.__setattr__(self, "instructed", ours)
 
     @property
     def place(self) -> str:
@@ -74,13 +77,13 @@ class Recalled(DesiredObject):
         within: str,
         encoded: str,
         *,
-        annotated: bool,
+        instructed: bool,
     ) -> None:
         line, column, document = place
         for name, value in (
             ("key", key), ("content", content), ("path", path), ("line", line),
             ("column", column), ("document", document), ("within", within),
-            ("layers", ()), ("_encoded", encoded), ("annotated", annotated), ("_manifest", None),
+            ("layers", ()), ("_encoded", encoded), ("instructed", instructed), ("_manifest", None),
             ("_obj", None),
         ):  # fmt: skip
             object.__setattr__(self, name, value)
@@ -107,7 +110,7 @@ class Recalled(DesiredObject):
         """See `DesiredObject`."""
         return Recalled(
             self.key, self.content, path, (self.line, self.column, self.document), self.within,
-            self._encoded, annotated=self.annotated,
+            self._encoded, instructed=self.instructed,
         )  # fmt: skip
 
 

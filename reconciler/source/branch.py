@@ -20,6 +20,7 @@ import structlog
 
 from reconciler.core.chance import chance
 from reconciler.core.clock import Clock
+from reconciler.core.derived import Derived
 from reconciler.core.queue import Backoff
 from reconciler.source.access import Access
 from reconciler.source.address import Address
@@ -69,9 +70,9 @@ class _Shown:
     """The tree listed last; `plain` when a difference can be applied to it entry by entry."""
 
     tree: str
-    files: dict[str, FileRef]
+    files: Derived[str, FileRef]
     plain: bool
-    kustomized: bool
+    kustomizations: frozenset[str]
 
 
 class GitSource:
@@ -276,7 +277,7 @@ class GitSource:
             if commit is None or not commit.tree:
                 return None
             shown = self._whole(repository, commit.tree)
-            tree = self._tree(repository, commit.root) if shown.kustomized else None
+            tree = self._tree(repository, commit.root) if shown.kustomizations else None
             return self._snapshot(repository, commit, shown.files, tree)
 
     def _open(self) -> GitRepository:
@@ -337,21 +338,25 @@ class GitSource:
             return None  # the tree shown last is gone, as after a rewrite and a gc
         if not all(map(is_plain, changed)) or not all(map(is_utf8, gone)):
             return None
-        files = dict(self._shown.files)
-        for path in (*gone, *(entry.path for entry in changed)):
-            files.pop(self._prefix + path, None)
-        files.update(manifest_files(changed, {}, self._prefix, self._limits))
-        return _Shown(tree, files, plain=True, kustomized=any(map(is_kustomization, files)))
+        old, fresh = self._shown, manifest_files(changed, {}, self._prefix, self._limits)
+        touched = [self._prefix + path for path in (*gone, *(entry.path for entry in changed))]
+        files = Derived(old.files, old.files, touched)
+        files.update(fresh)
+        for path in touched:
+            if path not in fresh:
+                files.pop(path, None)
+        kept = old.kustomizations.difference(touched)
+        return _Shown(tree, files, True, kept.union(filter(is_kustomization, fresh)))
 
     def _whole(self, repository: GitRepository, tree: str) -> _Shown:
         entries = repository.tree(tree)
         files = manifest_files(entries, links_of(repository, entries), self._prefix, self._limits)
         plain = all(is_plain(entry) for entry in entries)
-        return _Shown(tree, files, plain, kustomized=any(map(is_kustomization, files)))
+        return _Shown(tree, Derived(files), plain, frozenset(filter(is_kustomization, files)))
 
     @property
     def _kustomized(self) -> bool:
-        return self._shown is not None and self._shown.kustomized
+        return self._shown is not None and bool(self._shown.kustomizations)
 
     def _tree(self, repository: GitRepository, root: str) -> dict[str, FileRef]:
         """Return every file of the commit, for kustomizations to refer to."""

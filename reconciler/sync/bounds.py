@@ -7,7 +7,7 @@ whoever may write everything may declare everything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 
 from reconciler.desired.objects import DesiredObject
 from reconciler.model import kinds
@@ -52,12 +52,11 @@ def lineage(source: Source, find: Find) -> Iterator[Source]:
 
 
 def out_of_bounds(
-    source: str, desired: Mapping[ObjectKey, DesiredObject], bounds: Bounds, find: Find
+    source: str, declared: Iterable[DesiredObject], bounds: Bounds, find: Find
 ) -> tuple[Refusal, ...]:
-    """Return why `source` may not declare some of `desired`, in the order of files and lines."""
+    """Return why `source` may not declare some of `declared`, in the order of files and lines."""
     wrong: list[Refusal] = []
-    free = bounds is None  # then sources alone can be wrong
-    for each in [desired[k] for k in desired if k.kind == _SOURCE] if free else desired.values():
+    for each in declared:
         # By the key first: what an earlier run read is decoded only when its object is asked for.
         if each.key.kind == _SOURCE and isinstance(each.obj, Source):
             wrong += _refused(each, _source_faults(source, each.obj, bounds, find))

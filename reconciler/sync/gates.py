@@ -6,11 +6,14 @@ a person approves, or a node has its images. What the gates found is told by the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from reconciler.client.protocol import Client
 from reconciler.core.clock import Clock
+from reconciler.core.derived import difference
 from reconciler.core.errors import Retryable
+from reconciler.desired.objects import DesiredObject
+from reconciler.desired.objecttree import sources
 from reconciler.model import kinds
 from reconciler.model.gitops import Revision
 from reconciler.model.meta import ObjectKey
@@ -48,6 +51,7 @@ class Gates:
         self._live = live
         self._clock = clock
         self._options = options
+        self._within: Mapping[ObjectKey, DesiredObject] = {}
         self._comparison = comparison
         self._verdict = verdict
         self._pulling = Pulling(client, options.name, live.objects, options.takes)
@@ -55,9 +59,18 @@ class Gates:
     def refusals(self, candidate: Target) -> Sequence[Refusal]:
         """Return what is wrong with a revision whatever is live: bounds, the host, order."""
         options, desired = self._options, candidate.desired
-        beyond = out_of_bounds(options.name, desired, options.bounds, self._live.source)
-        beyond += beyond_access(options.name, desired, options.access)
-        return beyond or order_refusals(desired, candidate.order)
+        looked = self._unjudged(desired)
+        beyond = out_of_bounds(options.name, looked, options.bounds, self._live.source)
+        beyond += beyond_access(options.name, looked, options.access)
+        if beyond:
+            return beyond
+        self._within = desired
+        return order_refusals(desired, candidate.order)
+
+    def _unjudged(self, desired: Mapping[ObjectKey, DesiredObject]) -> list[DesiredObject]:
+        """Return what may be out of bounds: news, and Sources, for what they may say is live."""
+        news = (desired[key] for key in difference(desired, self._within) if key in desired)
+        return list({each.key: each for each in (*sources(desired), *news)}.values())
 
     async def passed(self, candidate: Target, planned: Plan) -> bool:
         """Say whether the plan may be followed now. Raises `Retryable`.

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from reconciler.desired.objects import DesiredObject
-from reconciler.desired.objecttree import with_annotations
+from reconciler.desired.objecttree import instructed
 from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.model.pod import Pod
 
@@ -31,7 +31,7 @@ def is_hook(obj: KubeObject) -> bool:
 
 def run_of(desired: Mapping[ObjectKey, DesiredObject]) -> str:
     """Return the mark of a tree, the same for equal declarations; "" without any hook."""
-    if not any(is_hook(each.obj) for each in with_annotations(desired)):
+    if not any(is_hook(each.obj) for each in instructed(desired)):
         return ""
     contents = "".join(sorted(each.content for each in desired.values()))
     return hashlib.blake2b(contents.encode(), digest_size=8).hexdigest()

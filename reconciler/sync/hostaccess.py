@@ -8,7 +8,7 @@ counts as a privilege is what Kubernetes' Pod Security Standards forbid at the l
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from posixpath import normpath
 
@@ -16,7 +16,7 @@ from reconciler.admission.podsecurity.policy import privileges
 from reconciler.desired.objects import DesiredObject
 from reconciler.model import rbac
 from reconciler.model.gitops import Source, SourceSpec
-from reconciler.model.meta import KubeObject, ObjectKey, ObjectMeta
+from reconciler.model.meta import KubeObject, ObjectMeta
 from reconciler.model.pod import Pod, PodSpec, PodTemplate
 from reconciler.model.replication import ReplicationController
 from reconciler.model.service import Service
@@ -69,14 +69,14 @@ def access_of(source: Source, find: Find) -> Access:
 
 
 def beyond_access(
-    source: str, desired: Mapping[ObjectKey, DesiredObject], access: Access
+    source: str, declared: Iterable[DesiredObject], access: Access
 ) -> tuple[Refusal, ...]:
-    """Return what of `desired` asks for more than `access`, in the order of files and lines."""
+    """Return what of `declared` asks for more than `access`, in the order of files and lines."""
     if access is None:
         return ()
     wrong = [
         Refusal(each.key, Origin(each.path, each.line), path, f'source "{source}" {message}')
-        for each in desired.values()
+        for each in declared
         for path, message in _faults(each.obj, access)
     ]
     return tuple(sorted(wrong, key=lambda refusal: (refusal.origin or Origin("", 0), refusal.path)))

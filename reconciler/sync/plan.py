@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from reconciler.core.derived import difference
 from reconciler.desired.objects import DesiredObject
-from reconciler.desired.objecttree import difference
 from reconciler.desired.redact import secret_fields
 from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.sync.actions import (

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from reconciler.core.derived import difference
 from reconciler.desired.objects import DesiredObject
-from reconciler.desired.objecttree import difference
 from reconciler.model.meta import ObjectKey
 
 Tree = Mapping[ObjectKey, DesiredObject]

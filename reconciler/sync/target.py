@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from heapq import nsmallest
 
+from reconciler.core.derived import difference
 from reconciler.desired.objects import Desired, DesiredObject
-from reconciler.desired.objecttree import difference
 from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.model.pod import Pod
 from reconciler.source.snapshot import Snapshot

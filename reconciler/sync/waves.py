@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from reconciler.desired.objects import DesiredObject
-from reconciler.desired.objecttree import with_annotations
+from reconciler.desired.objecttree import instructed
 from reconciler.model.meta import ObjectKey
 from reconciler.model.pod import Pod
 from reconciler.sync.actions import Action, End, Origin, Prune
@@ -46,7 +46,7 @@ def order_of(desired: Mapping[ObjectKey, DesiredObject]) -> Order:
     """Return the order that the annotations ask for; words that mean nothing do not count."""
     waves: dict[ObjectKey, int] = {}
     dependencies: dict[ObjectKey, tuple[ObjectKey, ...]] = {}
-    for each in with_annotations(desired):
+    for each in instructed(desired):
         key, notes = each.key, each.obj.metadata.annotations
         if key.kind != "Namespace" and (number := _wave(notes)):
             waves[key] = number
@@ -88,7 +88,7 @@ def split(
 
 def order_refusals(desired: Mapping[ObjectKey, DesiredObject], order: Order) -> list[Refusal]:
     """Return what is wrong with the order that a revision asks for."""
-    found = [fault for each in with_annotations(desired) for fault in _faults(each)]
+    found = [fault for each in instructed(desired) for fault in _faults(each)]
     for key, needed in order.dependencies.items():
         found += [
             _refuse(desired[key], DEPENDS_ANNOTATION, f"{other} is not declared here")

@@ -1,16 +1,16 @@
-"""What differs between two revisions is known without comparing them, and never too little."""
+"""What a revision knows of its objects, and of the revision before."""
 
 from __future__ import annotations
 
-import gc
 import json
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.core.clock import SystemClock
+from reconciler.core.derived import difference
 from reconciler.desired.load import Loader
-from reconciler.desired.objecttree import ObjectTree, difference, with_annotations
+from reconciler.desired.objecttree import ObjectTree, instructed
 from reconciler.source.snapshot import Snapshot
 from reconciler.source.tree import DirectoryTree
 from tests.unit.sync.world import desired, manifest
@@ -20,39 +20,35 @@ TREES = st.dictionaries(NAMES, st.sampled_from(("1", "2", "noted")), max_size=6)
 
 
 def declared(spec):
-    notes = {"annotations": {"x": "y"}}
+    notes = {"annotations": {"reconciler.dev/wave": "1"}}
     return desired(*(
         manifest("ConfigMap", name, data={"v": value}, metadata=notes if value == "noted" else {})
         for name, value in spec.items()
     ))  # fmt: skip
 
 
-def really(new, old):
-    return {key for key in new.keys() | old.keys() if new.get(key) is not old.get(key)}
-
-
-@given(TREES, TREES, TREES)
-def test_a_difference_has_every_key_that_differs_both_ways(first, second, third):
+@given(TREES, TREES, TREES, st.booleans())
+def test_what_is_selected_is_the_same_however_a_tree_was_made(first, second, third, asked):
     one = ObjectTree(declared(first))
+    if asked:
+        instructed(one)
     changes = declared(second)
     two = ObjectTree({**one, **changes}, one, changes)
-    three = ObjectTree(declared(third))
-    for new, old in ((one, two), (two, one), (one, three), (two, three), (three, dict(one))):
-        assert really(new, old) <= set(difference(new, old))
-    assert difference(two, two) == ()
-    assert set(difference(two, one)) == set(changes)
-    for tree in (one, two, three):
-        noted = sorted(key for key, each in tree.items() if each.annotated)
-        assert [each.key for each in with_annotations(tree)] == noted
+    later = declared(third)
+    three = ObjectTree({**two, **later}, two, later)
+    for tree in (three, two, one):
+        noted = sorted(key for key, each in tree.items() if each.instructed)
+        assert [each.key for each in instructed(tree)] == noted
+        assert instructed(dict(tree)) == instructed(tree)
 
 
-def test_a_tree_keeps_none_of_its_past():
-    one = ObjectTree(declared({"a": "1"}))
-    two = ObjectTree(one, one, ())
-    del one
-    gc.collect()
-    other = ObjectTree(dict(two))
-    assert list(difference(two, other)) == []
+def test_annotations_of_others_give_no_instructions():
+    (each,) = declared({"a": "1"}).values()
+    (noted,) = declared({"a": "noted"}).values()
+    (other,) = desired(
+        manifest("ConfigMap", "a", metadata={"annotations": {"example.com/wave": "1"}})
+    ).values()
+    assert [each.instructed, noted.instructed, other.instructed] == [False, True, False]
 
 
 def test_the_loader_tells_what_a_commit_changed(tmp_path):

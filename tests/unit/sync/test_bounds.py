@@ -31,7 +31,7 @@ def objects(*manifests, declarers=None):
 
 
 def faults(source, tree, bounds, find=lambda _: None):
-    return [(r.path, r.message) for r in out_of_bounds(source, tree, bounds, find)]
+    return [(r.path, r.message) for r in out_of_bounds(source, tree.values(), bounds, find)]
 
 
 def test_without_bounds_all_may_be_declared():
@@ -44,7 +44,7 @@ def test_with_bounds_other_namespaces_and_what_has_none_are_refused():
         manifest("PersistentVolume", "v"), manifest("Namespace", "web"),
         manifest("Namespace", "x"),
     )  # fmt: skip
-    found = out_of_bounds("team", tree, frozenset({"web"}), lambda _: None)
+    found = out_of_bounds("team", tree.values(), frozenset({"web"}), lambda _: None)
     assert [(r.origin.line, r.path) for r in found] == [
         (2, "metadata.namespace"), (3, "kind"), (5, "kind"),
     ]  # fmt: skip
@@ -125,7 +125,7 @@ def test_a_circle_of_declarers_ends():
 
 def test_what_an_earlier_run_read_is_not_decoded_to_be_asked_what_it_is():
     key = ObjectKey("ConfigMap", "team", "a")
-    recalled = Recalled(key, "hash", "a.yaml", (1, 1, 0), "", "no JSON at all", annotated=False)
-    assert not out_of_bounds("main", {key: recalled}, None, lambda _: None)
-    (refused,) = out_of_bounds("main", {key: recalled}, frozenset({"other"}), lambda _: None)
+    recalled = Recalled(key, "hash", "a.yaml", (1, 1, 0), "", "no JSON at all", instructed=False)
+    assert not out_of_bounds("main", [recalled], None, lambda _: None)
+    (refused,) = out_of_bounds("main", [recalled], frozenset({"other"}), lambda _: None)
     assert refused.key == key

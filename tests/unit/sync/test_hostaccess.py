@@ -76,7 +76,7 @@ ASKS = {
 
 
 def faults(tree, access):
-    return [(each.path, each.message) for each in beyond_access("team", tree, access)]
+    return [(each.path, each.message) for each in beyond_access("team", tree.values(), access)]
 
 
 @pytest.mark.parametrize("what", ASKS)
