@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from functools import lru_cache
 
+from reconciler.model.inplace import outdated_containers
 from reconciler.model.meta import ObjectMeta, OwnerReference
 from reconciler.model.pod import Pod
 from reconciler.model.podstatus import PodCondition
@@ -56,8 +57,11 @@ def ready_since(pod: Pod) -> datetime | None:
 
 
 def is_available(pod: Pod, min_ready_seconds: int, now: datetime) -> bool:
-    """Kubernetes' IsPodAvailable: ready, and for `min_ready_seconds` without a break."""
-    if not is_ready(pod):
+    """Kubernetes' IsPodAvailable: ready, and for `min_ready_seconds` without a break.
+
+    It has to be so with the images that the pod asks for.
+    """
+    if not is_ready(pod) or outdated_containers(pod):
         return False
     since = ready_since(pod)
     if min_ready_seconds == 0:
@@ -68,9 +72,10 @@ def is_available(pod: Pod, min_ready_seconds: int, now: datetime) -> bool:
 def available_in(pod: Pod, min_ready_seconds: int, now: datetime) -> float | None:
     """Return the seconds until a ready pod is available; None when it is, or is not ready."""
     since = ready_since(pod)
-    if since is None or is_available(pod, min_ready_seconds, now):
+    if since is None:
         return None
-    return (since + timedelta(seconds=min_ready_seconds) - now).total_seconds()
+    left = (since + timedelta(seconds=min_ready_seconds) - now).total_seconds()
+    return left if left > 0 else None
 
 
 def controller_of(metadata: ObjectMeta) -> OwnerReference | None:

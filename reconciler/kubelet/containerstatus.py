@@ -78,7 +78,7 @@ def container_status(
         ready=not _withdrawn(pod, member, latest)
         and _is_ready(member, latest, observed, facts, started=started),
         restart_count=latest.attempt,
-        image=member.container.image,
+        image=latest.state.image or member.container.image,
         image_id=_image_id(latest, facts, former),
         container_id=f"docker://{latest.id}",
         started=started,

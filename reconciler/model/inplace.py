@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from reconciler.model.meta import KubeObject
-from reconciler.model.pod import PodTemplateSpec
+from reconciler.model.pod import Pod, PodTemplateSpec
 
 UPDATE = "reconciler.dev/update"
 """On a ReplicationController: "in-place" asks for it."""
@@ -30,6 +30,19 @@ _LENGTH = 16
 def asks_in_place(controller: KubeObject) -> bool:
     """Return whether the controller's pods shall be updated in place where that is possible."""
     return controller.metadata.annotations.get(UPDATE) == "in-place"
+
+
+def outdated_containers(pod: Pod) -> tuple[str, ...]:
+    """Return the containers that still run another image than the pod asks for by now.
+
+    Until the kubelet has restarted them, what else their pod's status says is of the former image.
+    """
+    wanted = {each.name: each.image for each in pod.spec.containers}
+    return tuple(
+        each.name
+        for each in pod.status.container_statuses
+        if each.state.running is not None and each.image != wanted.get(each.name, each.image)
+    )
 
 
 def shape_of(template: PodTemplateSpec) -> str:

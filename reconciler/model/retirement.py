@@ -18,7 +18,7 @@ UNDELETED = "reconciler.dev/undeleted"
 """On an object that a person brought back: it stays, though no source declares it."""
 
 STOPPED = "reconciler.dev/stopped"
-"""On a pod: none of its containers shall run."""
+"""On a pod, by its controller: none of its containers shall run. Without one it says nothing."""
 
 
 def is_retired(obj: KubeObject) -> bool:
@@ -35,6 +35,12 @@ def removal_of(obj: KubeObject) -> datetime | None:
         return None
 
 
-def is_stopped(obj: KubeObject) -> bool:
-    """Return whether no container of the pod may run: it, or its controller, is retired."""
-    return STOPPED in obj.metadata.annotations or is_retired(obj)
+def is_stopped(pod: KubeObject) -> bool:
+    """Return whether no container of the pod may run: it, or its controller, is retired.
+
+    A pod that was taken from its controller, by another label or an orphaning deletion, runs again:
+    nobody is left who would ever end its rest.
+    """
+    meta = pod.metadata
+    stopped = STOPPED in meta.annotations and any(each.controller for each in meta.owner_references)
+    return stopped or is_retired(pod)

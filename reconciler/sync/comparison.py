@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime
 
 from reconciler.core.clock import Clock
 from reconciler.desired.objects import DesiredObject
@@ -20,6 +19,7 @@ from reconciler.sync.inventory import Inventory
 from reconciler.sync.memory import CleanMemory, Memory
 from reconciler.sync.outcome import predict
 from reconciler.sync.plan import Clean, Plan, Situation, Tolerated, plan, plan_keys
+from reconciler.sync.rests import Rests
 from reconciler.sync.steering import SyncOptions
 from reconciler.sync.target import Target
 
@@ -48,6 +48,7 @@ class Comparison:
         self._clean: dict[ObjectKey, Clean] = {}
         self._memory = CleanMemory(memory)
         self._keep = options.care.prune_keep
+        self._rests = Rests(clock, self._keep)
         self._ranges = options.ranges
         self._due: dict[ObjectKey, float] = {}
         self._learned = asyncio.Event()
@@ -97,17 +98,14 @@ class Comparison:
         self._clean.update(planned.clean)
         if planned.clean:
             self._learned.set()
-        for key, until in planned.resting.items():
-            self._look_again(key, until)
+        for key, left in planned.resting.items():
+            self._due[key] = self._clock.monotonic() + left
         for each in planned.tolerated:
             self._on_tolerated(each)
             if each.until is not None:
-                self._look_again(each.key, each.until)
+                left = (each.until - self._clock.now()).total_seconds()
+                self._due[each.key] = self._clock.monotonic() + left
         return planned
-
-    def _look_again(self, key: ObjectKey, at: datetime) -> None:
-        left = (at - self._clock.now()).total_seconds()
-        self._due[key] = self._clock.monotonic() + left
 
     def situation(
         self,
@@ -133,6 +131,7 @@ class Comparison:
             prunes=self._prunes,
             ending=self._ending,
             keep=0.0 if target.rollback or self._ending else self._keep,
+            rest=self._rests.left,
         )
 
     def written(self, action: Write, obj: KubeObject) -> None:

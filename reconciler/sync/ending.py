@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from reconciler.model.gitops import Source
 from reconciler.model.meta import KubeObject
 from reconciler.model.pod import Pod
-from reconciler.model.retirement import REMOVE_AT, UNDELETED, is_retired, removal_of
+from reconciler.model.retirement import REMOVE_AT, UNDELETED, removal_of
 from reconciler.sync.actions import Propagation, Prune, Retire
 from reconciler.sync.fields import ABSENT, FieldChange
 from reconciler.sync.identity import ON_PRUNE_ANNOTATION
@@ -20,16 +20,37 @@ KEEP_ANNOTATION = "reconciler.dev/prune-keep-seconds"
 """On an object: how long it rests when its declaration goes, whatever the settings say."""
 
 
-def end_of(live: KubeObject, now: datetime | None, keep: float) -> Prune | Retire | datetime:
-    """Return how the object ends; the time until which it rests when nothing is to be done now.
+_CLOCK_SET = 5.0
+"""Seconds by which the end that an object names may differ from the end that it will have."""
 
-    `keep` is for how many seconds what can rest does; without a `now` nothing rests.
+
+def rest_left(live: KubeObject, now: datetime) -> float | None:
+    """Return for how many seconds a retired object rests, by the wall clock; else None."""
+    until = removal_of(live)
+    return (until - now).total_seconds() if until is not None else None
+
+
+def end_of(
+    live: KubeObject, now: datetime | None, keep: float, left: float | None
+) -> Prune | Retire | float:
+    """Return how the object ends; for how many seconds it rests when nothing is to be done now.
+
+    `keep` is for how many seconds what can rest does, `left` for how many this one still does, that
+    is retired. It is told anew when the clock was set meanwhile. Without a `now` nothing rests.
     """
-    if is_retired(live) and (until := removal_of(live)) is not None and now is not None:
-        return until if now < until else _prune(live)
-    seconds = _keep(live, keep)
+    named = removal_of(live)
+    if named is not None and left is not None and now is not None:
+        if left <= 0:
+            return _prune(live)
+        told = abs((named - now).total_seconds() - left) < _CLOCK_SET
+        return left if told else _retire(live, now, left)
+    seconds = kept_for(live, keep)
     if now is None or seconds <= 0 or not _rests(live):
         return _prune(live)
+    return _retire(live, now, seconds)
+
+
+def _retire(live: KubeObject, now: datetime, seconds: float) -> Retire:
     until = now.replace(microsecond=0) + timedelta(seconds=seconds)
     return Retire(live.key, live.metadata.uid, until)
 
@@ -64,6 +85,7 @@ def _orphans(live: KubeObject) -> bool:
     return live.metadata.annotations.get(ON_PRUNE_ANNOTATION) == "orphan"
 
 
-def _keep(live: KubeObject, keep: float) -> float:
+def kept_for(live: KubeObject, keep: float) -> float:
+    """Return for how many seconds the object rests; `keep` is what the settings say."""
     text = live.metadata.annotations.get(KEEP_ANNOTATION, "")
     return float(text) if text.isascii() and text.isdigit() else keep

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from reconciler.model.claim import PersistentVolumeClaim
+from reconciler.model.inplace import outdated_containers
 from reconciler.model.meta import KubeObject
 from reconciler.model.namespace import Namespace
 from reconciler.model.pod import Pod
@@ -104,6 +105,8 @@ def _pod(pod: Pod) -> Health:
         return HEALTHY
     if pod.status.phase == "Failed":
         return Health(State.FAILED, _sentence(pod.status.reason, pod.status.message) or "failed")
+    if outdated := outdated_containers(pod):
+        return Health(State.PROGRESSING, f"container {outdated[0]}: runs its former image yet")
     if is_ready(pod) and not is_hook(pod):
         return HEALTHY
     if is_ready(pod):

@@ -32,7 +32,7 @@ from reconciler.sync.actions import (
 from reconciler.sync.allocation import ServiceRanges, unavailable
 from reconciler.sync.blame import owner_of
 from reconciler.sync.claims import urgent
-from reconciler.sync.ending import end_of, revival
+from reconciler.sync.ending import end_of, rest_left, revival
 from reconciler.sync.fields import (
     ABSENT,
     FieldChange,
@@ -87,8 +87,9 @@ class Situation:
     lets it go ("" for none). `awaited` is what a newer revision declares that waits to be followed:
     it stays, whoever made it. `prunes` says whether what is no longer declared is deleted at all;
     `ending` that the source itself is deleted, so that nothing declared is meant. `keep` is for
-    how many seconds objects rest that are declared no more. `ranges` are what services are given
-    from: None asks of no service whether it can have what it names.
+    how many seconds objects rest that are declared no more, `rest` tells for how many one that is
+    retired still does. `ranges` are what services are given from: None asks of no service whether
+    it can have what it names.
     """
 
     source: str
@@ -105,6 +106,7 @@ class Situation:
     prunes: bool = True
     ending: bool = False
     keep: float = 0.0
+    rest: Callable[[KubeObject, datetime], float | None] = rest_left
     ranges: ServiceRanges | None = None
 
 
@@ -127,8 +129,8 @@ class Plan:
     """What to do. Actions stand in the order in which they are performed.
 
     `clean` are the pairs newly known equal, or left as they are (`tolerated`); `resting` are the
-    retired objects, and until when. `contested` are the objects that another source keeps: who,
-    and where this one declares them. With `refusals` there are no actions.
+    retired objects, and for how many seconds yet. `contested` are the objects that another source
+    keeps: who, and where this one declares them. With `refusals` there are no actions.
     """
 
     actions: tuple[Action, ...] = ()
@@ -136,7 +138,7 @@ class Plan:
     clean: Mapping[ObjectKey, Clean] = field(default_factory=dict)
     tolerated: tuple[Tolerated, ...] = ()
     contested: Mapping[ObjectKey, Rival] = field(default_factory=dict)
-    resting: Mapping[ObjectKey, datetime] = field(default_factory=dict)
+    resting: Mapping[ObjectKey, float] = field(default_factory=dict)
 
     @property
     def empty(self) -> bool:
@@ -199,7 +201,7 @@ class _Findings:
     clean: dict[ObjectKey, Clean] = field(default_factory=dict)
     tolerated: list[Tolerated] = field(default_factory=list)
     contested: dict[ObjectKey, Rival] = field(default_factory=dict)
-    resting: dict[ObjectKey, datetime] = field(default_factory=dict)
+    resting: dict[ObjectKey, float] = field(default_factory=dict)
 
 
 def _not_clean(situation: Situation) -> list[ObjectKey]:
@@ -347,8 +349,9 @@ def _unwant(situation: Situation, live: KubeObject, found: _Findings) -> None:
         if key.name in _IMMORTAL:
             found.actions.append(Release(key))
             return
-    match end_of(live, situation.now, situation.keep):
-        case datetime() as until:
-            found.resting[key] = until
+    left = situation.rest(live, situation.now) if situation.now is not None else None
+    match end_of(live, situation.now, situation.keep, left):
+        case float() as seconds:
+            found.resting[key] = seconds
         case action:
             found.actions.append(action)

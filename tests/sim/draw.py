@@ -72,8 +72,6 @@ def drawn(seed: int) -> History:
     disorder = random.choice((0.0, 0.0, 0.1, 0.5))
     lag = random.choice((0.0, 0.0, 0.05, 0.5))
     keep = random.choice((0.0, 0.0, 15.0))
-    if any(isinstance(step.what, ClockJump) and step.what.seconds < 0 for step in steps):
-        keep = 0.0  # what rests is removed at a time of the wall clock: an hour later now
     accounts = random.random() < 0.25
     every = tuple(range(len(steps)))
     return History(seed, nodes, disorder, lag, tuple(steps), every, keep, accounts)

@@ -17,7 +17,7 @@ from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.model.node import Node
 from reconciler.model.pod import Pod
 from reconciler.model.replication import ReplicationController
-from reconciler.model.retirement import UNDELETED, is_stopped
+from reconciler.model.retirement import UNDELETED
 from reconciler.model.service import Endpoints, Service
 from reconciler.model.token import validity
 from reconciler.proxy import rules
@@ -170,14 +170,11 @@ def _pods(world: World, declared: list[Manifest]) -> Iterator[str]:
 
 
 def _is_stranded(world: World, pod: Pod) -> bool:
-    """Say whether somebody took the pod from its controller, and it cannot run by itself.
-
-    It rests for ever, or the secret that it needs went with what declared it.
-    """
+    """Say whether somebody took the pod from its controller, and its secret went meanwhile."""
     secrets = {each.key[1:] for each in world.processes.plane.registry.list(Secret)}
     wanted = {v.secret.secret_name for v in pod.spec.volumes if v.secret is not None}
     gone = any((pod.metadata.namespace, name) not in secrets for name in wanted)
-    return pod.metadata.labels.get("app") == "lost" and (gone or is_stopped(pod))
+    return pod.metadata.labels.get("app") == "lost" and gone
 
 
 def _endpoints(world: World) -> Iterator[str]:

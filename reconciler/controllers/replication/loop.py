@@ -38,7 +38,7 @@ from reconciler.core.errors import Retryable
 from reconciler.core.queue import Controller, Done, Outcome, RequeueAfter
 from reconciler.model.claim import PersistentVolumeClaim
 from reconciler.model.exclusive import exclusive
-from reconciler.model.inplace import asks_in_place, shape_of
+from reconciler.model.inplace import asks_in_place, outdated_containers, shape_of
 from reconciler.model.meta import NamespacedName
 from reconciler.model.pod import Pod
 from reconciler.model.replication import ReplicationController
@@ -316,5 +316,6 @@ def _face(pod: Pod) -> tuple[object, ...]:
         meta.deletion_timestamp is None,
         pod.status.phase,
         is_ready(pod),
+        outdated_containers(pod),
         bool(pod.spec.node_name),
     )

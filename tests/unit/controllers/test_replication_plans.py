@@ -32,8 +32,10 @@ from reconciler.controllers.replication.template import (
     pod_from_template,
     template_hash,
 )
+from reconciler.model.container import Container
 from reconciler.model.inplace import SHAPE
 from reconciler.model.pod import Pod
+from reconciler.model.podstatus import ContainerState, ContainerStateRunning, ContainerStatus
 from reconciler.model.replication import ReplicationControllerStatus
 from reconciler.model.time import format_time
 from tests.unit.controllers.builders import make_pod, make_rc
@@ -373,6 +375,15 @@ def shaped(name: str, shape: str = "s", digest: str = OLD, *, serves: bool = Tru
     return make_pod(name, digest=digest, ready=since, annotations={SHAPE: shape})
 
 
+def runs(pod: Pod, image: str, *, asks: str) -> Pod:
+    state = ContainerState(running=ContainerStateRunning())
+    statuses = (ContainerStatus(name="c", image=image, ready=True, state=state),)
+    return pod.replace(
+        spec=pod.spec.replace(containers=(Container(name="c", image=asks),)),
+        status=pod.status.replace(container_statuses=statuses),
+    )
+
+
 class TestInPlace:
     def plan(
         self, replicas: int, *pods: Pod, unavailable: int = 0, stopped: bool = False
@@ -394,6 +405,23 @@ class TestInPlace:
         assert self.plan(2, *serving) == (UpdatePod(serving[0]),)
         assert self.plan(2, *serving, unavailable=2) == tuple(map(UpdatePod, serving))
         assert self.plan(1, serving[0]) == (UpdatePod(serving[0]),)
+
+    def test_a_pod_that_runs_its_former_image_yet_is_not_available_though_it_says_ready(
+        self,
+    ) -> None:
+        updated = runs(shaped("a", digest=NEW), "web:1", asks="web:2")
+        restarted = runs(shaped("a", digest=NEW), "web:2", asks="web:2")
+        old = shaped("b")
+        assert self.plan(2, updated, old) == ()
+        assert self.plan(2, restarted, old) == (UpdatePod(old),)
+        rc, policy = make_rc(replicas=1), RolloutPolicy()
+
+        def reason(pod: Pod) -> str:
+            found = rollout.generations([pod], NEW)
+            return assess(rc, found, policy, NOW, ago(0)).condition.reason
+
+        assert (reason(updated), reason(restarted)) == ("RollingOut", "RolloutComplete")
+        assert next_available([updated], 0, NOW) is None
 
     def test_an_updated_pod_has_to_serve_before_the_next_is_updated(self) -> None:
         updated = shaped("a", digest=NEW, serves=False)

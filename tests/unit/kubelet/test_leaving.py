@@ -10,9 +10,16 @@ import pytest
 
 from reconciler.model.endpointslice import EndpointSlice
 from reconciler.model.gitops import ProxyState
+from reconciler.model.meta import OwnerReference
 from reconciler.model.pod import Pod
 from reconciler.model.retirement import STOPPED
 from tests.unit.kubelet.node import Node, ready
+
+OWNERS = (
+    OwnerReference(
+        api_version="v1", kind="ReplicationController", name="web", uid="rc", controller=True
+    ),
+)
 
 
 def slice_of(address: str, **conditions: bool) -> EndpointSlice:
@@ -48,7 +55,7 @@ async def change(node: Node, image: str = "app:1", **notes: str) -> None:
     pod = await node.client.get(Pod, "web", "default")
     (container,) = pod.spec.containers
     spec = pod.spec.replace(containers=(container.replace(image=image),))
-    meta = pod.metadata.replace(annotations=notes)
+    meta = pod.metadata.replace(annotations=notes, owner_references=OWNERS)
     await node.client.update(pod.replace(metadata=meta, spec=spec))
 
 
@@ -119,6 +126,21 @@ def test_a_pod_that_rests_keeps_its_sandbox_and_runs_again_when_told(node: Node,
     play(scene())
 
 
+def test_a_pod_that_is_taken_from_its_controller_rests_no_longer(node: Node, play: Any) -> None:
+    async def scene() -> None:
+        await node.create()
+        await node.until(ready)
+        await change(node, **{STOPPED: "true"})
+        rests = await node.until(lambda pod: not ready(pod) and not _runs(pod))
+        await asyncio.sleep(60)
+        free = rests.metadata.replace(owner_references=(), resource_version="")
+        await node.client.update(rests.replace(metadata=free))
+        again = await node.until(ready, limit=2)
+        assert again.metadata.uid == rests.metadata.uid
+
+    play(scene())
+
+
 @pytest.mark.parametrize("how", ["rests", "gets another image"])
 def test_a_pod_that_comes_back_leaves_its_services_first(node: Node, play: Any, how: str) -> None:
     async def scene() -> None:
@@ -127,6 +149,7 @@ def test_a_pod_that_comes_back_leaves_its_services_first(node: Node, play: Any, 
         await (change(node, **{STOPPED: "true"}) if how == "rests" else change(node, "app:2"))
         left = await node.until(lambda p: not ready(p), limit=0.2)
         assert _runs(left)
+        assert left.status.container_statuses[0].image == "app:1"
         unready = slice_of(left.status.pod_ip, ready=False)
         gone = await node.client.update(unready.replace(metadata=listed.metadata))
         await asyncio.sleep(0.1)
@@ -135,8 +158,9 @@ def test_a_pod_that_comes_back_leaves_its_services_first(node: Node, play: Any, 
         await asyncio.sleep(0.1)
         assert "Killing" in node.events.reasons()
         await asyncio.sleep(5)
-        await change(node, "app:1" if how == "rests" else "app:2")
-        await node.until(ready)
+        wanted = "app:1" if how == "rests" else "app:2"
+        await change(node, wanted)
+        assert (await node.until(ready)).status.container_statuses[0].image == wanted
 
     play(scene())
 

@@ -12,12 +12,12 @@ from reconciler.model.config import ConfigMap
 from reconciler.model.meta import ObjectKey
 from reconciler.model.namespace import Namespace
 from reconciler.model.replication import ReplicationController
-from reconciler.model.retirement import REMOVE_AT, UNDELETED, is_retired
+from reconciler.model.retirement import REMOVE_AT, UNDELETED, is_retired, removal_of
 from reconciler.model.service import Service
 from reconciler.model.time import format_time
 from reconciler.sync.actions import Apply, Create, Prune, Retire
 from reconciler.sync.care import hold_reason, plan_hash
-from reconciler.sync.ending import KEEP_ANNOTATION, end_of
+from reconciler.sync.ending import KEEP_ANNOTATION, end_of, rest_left
 from reconciler.sync.plan import plan
 from reconciler.sync.steering import Care
 from tests.unit.sync.cluster import Cluster, snapshot, until
@@ -41,30 +41,34 @@ TEXT = format_time(LATER)
 HOUR = 3600.0
 
 
+def ends(live, now, keep):
+    return end_of(live, now, keep, rest_left(live, now))
+
+
 class TestEnd:
     def test_what_is_declared_no_more_rests_for_the_time_of_the_settings(self):
         live = stored(controller("x"))
-        assert end_of(live, NOW, HOUR) == Retire(live.key, "uid-x", LATER)
-        assert end_of(live, NOW, 0) == Prune(live.key, "uid-x", "Background")
+        assert ends(live, NOW, HOUR) == Retire(live.key, "uid-x", LATER)
+        assert ends(live, NOW, 0) == Prune(live.key, "uid-x", "Background")
 
     def test_an_annotation_is_stronger(self):
         longer = annotated(stored(settings("s")), **{KEEP_ANNOTATION: "7200"})
-        assert end_of(longer, NOW, HOUR) == Retire(longer.key, "uid-s", NOW + timedelta(hours=2))
+        assert ends(longer, NOW, HOUR) == Retire(longer.key, "uid-s", NOW + timedelta(hours=2))
         never = annotated(longer, **{KEEP_ANNOTATION: "0"})
-        assert isinstance(end_of(never, NOW, HOUR), Prune)
+        assert isinstance(ends(never, NOW, HOUR), Prune)
 
     def test_what_rests_goes_when_its_time_is_over_and_not_before(self):
         resting = annotated(stored(controller("x")), **{REMOVE_AT: TEXT})
-        assert end_of(resting, NOW, HOUR) == LATER
-        assert isinstance(end_of(resting, LATER, HOUR), Prune)
+        assert ends(resting, NOW, HOUR) == HOUR
+        assert isinstance(ends(resting, LATER, HOUR), Prune)
         odd = annotated(stored(controller("x")), **{REMOVE_AT: "soon"})
-        assert end_of(odd, NOW, HOUR) == Retire(odd.key, "uid-x", LATER)
+        assert ends(odd, NOW, HOUR) == Retire(odd.key, "uid-x", LATER)
 
     def test_what_cannot_go_on_or_shall_not_stop_goes_at_once(self):
         job = stored(pod("p", restartPolicy="Never"))
-        assert isinstance(end_of(job, NOW, HOUR), Prune)
+        assert isinstance(ends(job, NOW, HOUR), Prune)
         orphan = annotated(stored(controller("x")), **{"reconciler.dev/on-prune": "orphan"})
-        assert end_of(orphan, NOW, HOUR) == Prune(orphan.key, "uid-x", "Orphan")
+        assert ends(orphan, NOW, HOUR) == Prune(orphan.key, "uid-x", "Orphan")
 
 
 class TestPlan:
@@ -85,7 +89,7 @@ class TestPlan:
         resting = annotated(stored(settings("b")), **{REMOVE_AT: TEXT})
         planned = self.planned([WEB], stored(WEB), back, resting)[0]
         assert planned.actions == ()
-        assert planned.resting == {ObjectKey("ConfigMap", "web", "b"): LATER}
+        assert planned.resting == {ObjectKey("ConfigMap", "web", "b"): HOUR}
 
     @pytest.mark.parametrize("notes", [{}, {REMOVE_AT: TEXT}])
     def test_what_holds_a_port_that_is_needed_does_not_rest(self, notes):
@@ -159,6 +163,42 @@ class TestLife:
                 await asyncio.sleep(HOUR / 2)
                 assert cluster.registry.list(ConfigMap) == []
                 assert cluster.registry.list(ReplicationController) == []
+
+        virtual.run_until_complete(body())
+
+    @pytest.mark.parametrize("hours", [-5, 5])
+    def test_a_clock_that_is_set_neither_prolongs_a_rest_nor_ends_it_early(self, run, clock, hours):
+        async def scenario(cluster):
+            await see(cluster, controller("x"), settings("s"))
+            await see(cluster)
+            clock.jump = timedelta(hours=hours)
+            await asyncio.sleep(HOUR / 2)
+            cluster.sync.trigger()  # which plans everything anew
+            await cluster.settled()
+            for kind, name in ((ReplicationController, "x"), (ConfigMap, "s")):
+                told = removal_of(one(cluster, kind, name)) - clock.now()
+                assert abs(told - timedelta(minutes=30)) < timedelta(minutes=1)
+            await asyncio.sleep(HOUR / 2 - 60)
+            assert one(cluster, ConfigMap, "s").metadata.deletion_timestamp is None
+            await asyncio.sleep(90)
+            assert cluster.registry.list(ConfigMap) == []
+            assert cluster.registry.list(ReplicationController) == []
+
+        run(scenario)
+
+    def test_a_clock_that_is_set_back_while_nobody_looks_costs_one_more_rest_at_most(
+        self, virtual, clock
+    ):
+        async def body():
+            cluster = Cluster(clock, care=CARE)
+            async with cluster.running():
+                await see(cluster, settings("s"))
+                await see(cluster)
+            clock.jump = timedelta(hours=-5)
+            async with cluster.running():
+                await see(cluster)
+                await asyncio.sleep(HOUR + 90)
+                assert cluster.registry.list(ConfigMap) == []
 
         virtual.run_until_complete(body())
 

@@ -7,10 +7,12 @@ from reconciler.model.claim import (
     PersistentVolumeClaimSpec,
     PersistentVolumeClaimStatus,
 )
+from reconciler.model.container import Container
 from reconciler.model.meta import ObjectMeta
 from reconciler.model.pod import Pod
 from reconciler.model.podstatus import (
     ContainerState,
+    ContainerStateRunning,
     ContainerStateWaiting,
     ContainerStatus,
     PodCondition,
@@ -114,6 +116,20 @@ def test_pods():
     assert health(pod("Succeeded")) == HEALTHY
     assert health(pod("Failed")).state is State.FAILED
     assert health(pod("Running")).state is State.PROGRESSING
+
+
+def test_a_pod_is_healthy_when_the_image_that_it_asks_for_runs():
+    def changed(runs, asks):
+        state = ContainerState(running=ContainerStateRunning())
+        statuses = (ContainerStatus(name="web", image=runs, ready=True, state=state),)
+        live = pod("Running", (PodCondition(type="Ready", status="True"),), statuses)
+        spec = live.spec.replace(containers=(Container(name="web", image=asks),))
+        return health(live.replace(spec=spec))
+
+    assert changed("web:2", "web:2") == HEALTHY
+    assert changed("web:1", "web:2") == Health(
+        State.PROGRESSING, "container web: runs its former image yet"
+    )
 
 
 def test_a_waiting_pod_says_why():
