@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from reconciler.desired.objects import DesiredObject
 from reconciler.desired.objecttree import instructed
+from reconciler.model import kinds
 from reconciler.model.meta import ObjectKey
 from reconciler.model.pod import Pod
 from reconciler.sync.actions import Action, End, Origin, Prune
@@ -96,6 +97,16 @@ def order_refusals(desired: Mapping[ObjectKey, DesiredObject], order: Order) -> 
             if other not in desired
         ]
     found += [
+        _refuse(
+            desired[key],
+            DEPENDS_ANNOTATION,
+            f"{other} is written in a later wave ({order.wave(other)}), which waits for this",
+        )
+        for key, needed in order.dependencies.items()
+        for other in needed
+        if other.kind != "Namespace" and order.wave(other) > order.wave(key)
+    ]
+    found += [
         _refuse(desired[key], DEPENDS_ANNOTATION, "it waits for itself, over other objects")
         for key in order.dependencies
         if _reaches_itself(key, order)
@@ -122,13 +133,18 @@ def _named(text: str, namespace: str) -> Iterator[ObjectKey]:
         if not slash:
             continue
         kind, second, name = rest.partition("/")
-        if second:
-            yield ObjectKey(kind, place, name)
-        else:
-            yield ObjectKey(place, "" if place in _CLUSTER else namespace, kind)
+        yield _key(kind, place, name) if second else _key(place, namespace, kind)
 
 
-_CLUSTER = frozenset(("Namespace", "PersistentVolume"))
+def _key(kind: str, namespace: str, name: str) -> ObjectKey:
+    """Return the key of an object by its kind, to which its group may be added by a dot."""
+    resource = _KINDS.get(kind)
+    if resource is None:
+        return ObjectKey(kind, namespace, name)
+    return ObjectKey(resource.key_kind, namespace if resource.namespaced else "", name)
+
+
+_KINDS = {r.kind: r for r in reversed(kinds.RESOURCES)} | {r.key_kind: r for r in kinds.RESOURCES}
 
 
 def _faults(each: DesiredObject) -> Iterator[Refusal]:

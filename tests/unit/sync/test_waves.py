@@ -126,6 +126,46 @@ def test_an_order_that_cannot_be_is_rejected(run, notes, words):
     run(scenario)
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "words"),
+    [
+        (
+            {"depends_on": "ConfigMap/b"},
+            {"wave": "1"},
+            "ConfigMap web/b is written in a later wave",
+        ),
+        ({"depends_on": "ConfigMap/b"}, {"depends_on": "ConfigMap/a"}, "it waits for itself"),
+    ],
+)
+def test_a_circle_over_two_objects_is_rejected(run, first, second, words):
+    async def scenario(cluster):
+        tree = (noted(settings("a"), **first), noted(settings("b"), **second))
+        rejected = await cluster.apply(WEB, *tree)
+        assert rejected.status.phase == "Rejected"
+        assert words in rejected.status.errors[0].message
+
+    run(scenario)
+
+
+def test_an_object_may_depend_on_what_has_no_namespace_or_a_group(run):
+    async def scenario(cluster):
+        storage = {
+            "apiVersion": "storage.k8s.io/v1",
+            "kind": "StorageClass",
+            "metadata": {"name": "fast"},
+            "provisioner": "p",
+        }
+        named = ("StorageClass/fast", "StorageClass.storage.k8s.io/fast", "Namespace/web")
+        waits = [
+            noted(settings(f"s{number}"), depends_on=other, wave="-1" if number == 2 else "0")
+            for number, other in enumerate(named)
+        ]
+        applied = await cluster.apply(WEB, storage, *waits)
+        assert applied.status.phase == "Healthy", applied.status
+
+    run(scenario)
+
+
 def test_hooks_run_before_and_after_and_again_for_another_tree(run):
     async def scenario(cluster):
         hooks = (hook("before", "pre-apply"), hook("after", "post-apply"))
