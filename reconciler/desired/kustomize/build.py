@@ -184,7 +184,7 @@ class _Build:
         if behavior in ("merge", "replace"):
             gathered.absorb(made, behavior, field)
         else:
-            gathered.add([made], field)
+            gathered.create(made, field)
 
     def _transform(self, resources: list[Resource], file: Kustomization) -> list[Resource]:
         for patch in (*self._strategic(file), *self._patches(file, "patches")):
@@ -192,11 +192,11 @@ class _Build:
         if file.text("namespace"):
             transform.set_namespace(resources, file.text("namespace"))
         names.add_affixes(resources, file.text("namePrefix"), file.text("nameSuffix"))
-        transform.set_pairs(resources, file.mapping("commonLabels"), transform.SELECTOR_LABELS)
-        _note(resources, file, "commonLabels")
         for entry in file.entries("labels"):
             transform.set_labels(resources, entry.value)
             _note(resources, file, entry.field)
+        transform.set_pairs(resources, file.mapping("commonLabels"), transform.SELECTOR_LABELS)
+        _note(resources, file, "commonLabels")
         transform.set_pairs(resources, file.mapping("commonAnnotations"), transform.ANNOTATIONS)
         _note(resources, file, "commonAnnotations")
         for patch in self._patches(file, "patchesJson6902"):
@@ -271,6 +271,14 @@ class _Gathered:
             if twin is not each:
                 raise self._file.bad(field, f"{each.id} is there already: from {_at(twin)}")
         self.resources += more
+
+    def create(self, made: Resource, field: str) -> None:
+        """Add a generated object: no object may have its name, nor have had it in a base."""
+        for each in self.resources:
+            if any(made.id.same(one) for one in each.ids()):
+                message = f"{made.id} is there already: from {_at(each)}"
+                raise self._file.bad(field, message, "set behavior to merge or replace")
+        self.add([made], field)
 
     def absorb(self, made: Resource, behavior: str, field: str) -> None:
         """Let a generated object take the place of the one with its name."""

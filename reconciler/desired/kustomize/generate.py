@@ -123,7 +123,10 @@ def _env_file(data: bytes, path: str) -> Iterator[tuple[str, bytes]]:
 
 
 def absorb(old: Resource, new: Resource, behavior: str) -> None:
-    """Make `new` take the place of `old`: its data alone, or merged over the old one's."""
+    """Make `new` take the place of `old`: its data alone, or merged over the old one's.
+
+    Its name gets a hash only when the old one's would have got one.
+    """
     for name in ("labels", "annotations"):
         merged = {**old.pairs(name), **new.pairs(name)}
         if merged:
@@ -132,6 +135,7 @@ def absorb(old: Resource, new: Resource, behavior: str) -> None:
     if old.metadata.get("namespace"):
         new.metadata["namespace"] = old.metadata["namespace"]
     new.former, new.prefixes, new.suffixes = old.former, old.prefixes, old.suffixes
+    new.hashed = new.hashed and old.hashed
     new.patches = [*old.patches, new.place]
     if behavior == "merge":
         for name in ("data", "binaryData"):

@@ -69,7 +69,7 @@ def _list(present: list[Any], patch: list[Any], place: Schema | None) -> list[An
     if not names or len(items) != len(patch):
         return _plain(patch)  # type: ignore[no-any-return]
     if any(item.get(_DIRECTIVE) == "replace" for item in items):
-        return [_plain(_undirected(item)) for item in items if len(item) > 1]
+        return [_plain(kept) for item in items if (kept := _undirected(item))]
     return _keyed(present, items, names, place.item if place is not None else None)
 
 

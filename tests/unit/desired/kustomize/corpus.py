@@ -316,6 +316,8 @@ CASES: dict[str, Case] = {
         "        - {containerPort: 80, protocol: UDP, name: h3}\n        - {containerPort: 443, protocol: TCP}\n"),
     "patch-service-ports": _patch("apiVersion: v1\nkind: Service\nmetadata: {name: web}\n"
         "spec: {ports: [{port: 81, protocol: TCP, targetPort: 8081}, {port: 82}]}\n"),
+    "patch-replaces-short-items": _patch("apiVersion: v1\nkind: Service\nmetadata: {name: web}\n"
+                                         "spec: {ports: [{$patch: replace}, {port: 9}]}\n"),
     "patch-volumes": _patch(_RC + "      volumes:\n      - {name: conf, emptyDir: {}, configMap: null}\n"
         "      - {name: tmp, emptyDir: {}}\n      tolerations: [{key: why, operator: Exists}]\n"),
     "patch-atomic-lists": _patch("apiVersion: v1\nkind: Pod\nmetadata: {name: lone}\nspec:\n"
@@ -356,6 +358,12 @@ CASES: dict[str, Case] = {
         GENERATED + "namePrefix: b-\n", over__p_yaml="apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {clusterIP: None}\n"),
     "overlay-patch-new-name": _overlay("resources: [../base]\npatches: [{path: p.yaml}]\n",
         GENERATED + "namePrefix: b-\n", over__p_yaml="apiVersion: v1\nkind: Service\nmetadata: {name: b-web}\nspec: {clusterIP: None}\n"),
+    "overlay-merge-into-a-file": _overlay("resources: [../base]\nconfigMapGenerator:\n"
+                                          "- {name: cfg, behavior: merge, literals: [b=9]}\n", LISTED + "namePrefix: p-\n"),
+    "overlay-replace-without-hash": _overlay("resources: [../base]\nconfigMapGenerator:\n"
+                                             "- {name: cfg, behavior: replace, literals: [b=9]}\n",
+                                             GENERATED + "generatorOptions: {disableNameSuffixHash: true}\n"),
+    "labels-and-common-labels": _all("commonLabels: {app: last}\nlabels: [{pairs: {app: first}, includeSelectors: true}]\n"),
     "two-layers-one-base": Case({
         **{f"base/{name}": text for name, text in ALL.items()}, "base/kustomization.yaml": GENERATED,
         "a/kustomization.yaml": "resources: [../base]\nnamePrefix: a-\n",
@@ -389,6 +397,8 @@ REFUSED: dict[str, Case] = {
     "twice": _small("resources: [cfg.yaml, again.yaml]\n", again_yaml=CONFIG),
     "patch-for-none": _all("patches: [{path: p.yaml}]\n", p_yaml="apiVersion: v1\nkind: Pod\nmetadata: {name: no}\n"),
     "json-patch-does-not-fit": _patch("- {op: remove, path: /data/none}\n", ", target: {kind: ConfigMap}"),
+    "create-over-a-renamed-one": _overlay("resources: [../base]\nconfigMapGenerator: [{name: cfg, literals: [b=9]}]\n",
+                                          GENERATED + "namePrefix: p-\n"),
     "merge-with-none": _small("configMapGenerator: [{name: n, behavior: merge, literals: [a=b]}]\n"),
     "literal-without-value": _small("configMapGenerator: [{name: n, literals: [a]}]\n"),
     "key-twice": _small("configMapGenerator: [{name: n, literals: [a=1, a=2]}]\n"),
