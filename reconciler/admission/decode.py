@@ -241,10 +241,10 @@ def _undecodable(resource: Resource, value: Any, error: ValidationError) -> Unde
     for fault in error.errors(include_url=False):
         if fault["type"] == "default_factory_not_called":
             continue  # only says that another field is wrong
-        path = _path_of(resource.model, fault["loc"])
-        faults.setdefault(
-            str(path), _fault(resource, path, fault["type"], fault["input"], fault["msg"])
-        )
+        path, given = _path_of(resource.model, fault["loc"]), fault["input"]
+        if isinstance(given, float):
+            given = _given(value, path)  # a caller's own number shows how it was written
+        faults.setdefault(str(path), _fault(resource, path, fault["type"], given, fault["msg"]))
     wire = next((fault.wire for fault in faults.values() if fault.wire), "")
     if not wire:
         texts = ", ".join(fault.error.detail for fault in _in_order(faults))
@@ -258,6 +258,12 @@ def _undecodable(resource: Resource, value: Any, error: ValidationError) -> Unde
         name=_name(value, "name"),
         namespace=_name(value, "namespace"),
     )
+
+
+def _given(value: Any, path: Path) -> Any:
+    for step in path:
+        value = value[step]
+    return value
 
 
 def _in_order(faults: Mapping[str, _Fault]) -> list[_Fault]:

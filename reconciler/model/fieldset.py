@@ -26,7 +26,8 @@ Kind = Literal["leaf", "struct", "map", "keyed", "set"]
 _LEAF: FieldSet = {}
 _FORMS = 256
 _KNOWN = 256
-_KEY_DEFAULTS = {"protocol": "TCP"}
+KEY_DEFAULTS = {"protocol": "TCP"}
+"""What keys of keyed lists are when an item leaves them out."""
 
 
 class Layout:
@@ -207,7 +208,7 @@ def _named_item(key: str, value: str) -> str:
 
 def _key_value(item: Any, key: str) -> Any:
     value = item.get(key) if isinstance(item, dict) else None
-    return _KEY_DEFAULTS.get(key) if value is None else value
+    return KEY_DEFAULTS.get(key) if value is None else value
 
 
 def of_manifest(layout: Layout, value: Mapping[str, Any]) -> FieldSet:

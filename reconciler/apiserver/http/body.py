@@ -6,13 +6,14 @@ tells what fieldValidation tells: unknown fields and double keys as refusals or 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+import json
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import orjson
 
 from reconciler.admission.decode import decode_lenient
-from reconciler.admission.errors import AdmissionError
+from reconciler.admission.errors import AdmissionError, Undecodable
 from reconciler.apiserver.http import duplicates, gotext, status
 from reconciler.apiserver.http.message import Request
 from reconciler.apiserver.http.protobuf import values
@@ -62,10 +63,14 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A body's value, and what strict decoding of its text finds: double keys."""
+    """A body's value, and what strict decoding of its text finds: double keys.
+
+    `json` is the text of a body in JSON, for messages that show a number as it was written.
+    """
 
     value: Any
     faults: tuple[str, ...] = ()
+    json: bytes = b""
 
 
 def expected(resource: kinds.Resource) -> Expected:
@@ -97,11 +102,39 @@ def decode(body: Body, validation: Validation) -> tuple[Any, tuple[str, ...]]:
     try:
         obj, unknown = decode_lenient(body.value)
     except AdmissionError as error:
-        raise refused(error) from error
+        raise refused(_as_written(error, body)) from error
     faults = (*body.faults, *unknown)
     if faults and validation == "Strict":
         raise bad_request(_strict_error(obj, faults))
     return obj, faults if validation == "Warn" else ()
+
+
+class _Written(float):
+    """A number with a fraction or an exponent, shown as its text."""
+
+    def __new__(cls, text: str) -> Self:
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+    text: str
+
+    def __format__(self, _spec: str) -> str:
+        return self.text
+
+
+def _as_written(error: AdmissionError, body: Body) -> AdmissionError:
+    """Return a fault of a JSON body with its number as it was written there: 1e1, not 10.0."""
+    if not isinstance(error, Undecodable) or "number" not in error.wire or not body.json:
+        return error
+    try:
+        value = json.loads(body.json, parse_float=_Written)
+        decode_lenient({**value, **{key: body.value[key] for key in ("kind", "apiVersion")}})
+    except Undecodable as shown:
+        return shown
+    except (ValueError, RecursionError):  # orjson reads some texts that are too deep for json
+        return error
+    return error
 
 
 def _strict_error(obj: KubeObject, faults: tuple[str, ...]) -> str:
@@ -124,8 +157,9 @@ def _json(text: bytes, wanted: Expected, *, doubles: bool) -> Body:
         raise _unrecognized(text, wanted, f"{lead}: {gotext.json_error(error)}") from error
     if doubles and duplicates.may_have(text, value):
         value, found = duplicates.read(text)
-        return Body(value, tuple(f'duplicate field "{path}"' for path in duplicates.paths(found)))
-    return Body(value)
+        doubled = tuple(f'duplicate field "{path}"' for path in duplicates.paths(found))
+        return Body(value, doubled, text)
+    return Body(value, json=text)
 
 
 def _yaml(text: bytes, wanted: Expected) -> Body:
@@ -162,7 +196,7 @@ def _of_kind(body: Body, text: bytes, wanted: Expected) -> Body:
     kind, version = value.get("kind") or wanted.kind, value.get("apiVersion") or wanted.api_version
     if kind != wanted.kind or not wanted.takes(version):
         raise _other_kind(kind, version, text, wanted)
-    return Body({**value, "kind": kind, "apiVersion": version}, body.faults)
+    return replace(body, value={**value, "kind": kind, "apiVersion": version})
 
 
 def _other_kind(kind: Any, api_version: Any, text: bytes, wanted: Expected) -> StatusError:

@@ -14,13 +14,13 @@ from typing import Any
 import orjson
 
 from reconciler.admission import warnings
-from reconciler.admission.decode import decode, decode_lenient
-from reconciler.admission.errors import AdmissionError, Reason, Undecodable, invalid
+from reconciler.admission.decode import decode_lenient
+from reconciler.admission.errors import Undecodable, invalid
 from reconciler.apiserver.http import body, gotext, query, status
 from reconciler.apiserver.http.message import Request
-from reconciler.apiserver.http.patches import merge, strategic
+from reconciler.apiserver.http.patches import merge, strategic, typed
 from reconciler.apiserver.http.patches.strategic import BadPatch
-from reconciler.apiserver.http.query import Validation, WriteOptions
+from reconciler.apiserver.http.query import Validation
 from reconciler.apiserver.http.target import Target
 from reconciler.apiserver.http.writing import Written, in_namespace, owned_once, told
 from reconciler.apiserver.registry.errors import StatusError, bad_request, refused
@@ -233,23 +233,14 @@ async def apply(
     if of.namespaced:
         placed["metadata"] = {**(manifest.get("metadata") or {}), "namespace": target.namespace}
     new = not _exists(registry, target, of)
-    try:
-        stored = await _applied(registry, placed, target, options)
-    except StatusError as error:
-        raise _typed_error(error, manifest, of) from error
-    return told(registry, stored), 201 if new else 200
-
-
-async def _applied(
-    registry: Registry, manifest: Json, target: Target, options: WriteOptions
-) -> Any:
-    return await registry.apply(
-        manifest,
+    stored = await registry.apply(
+        placed,
         manager=options.manager,
         force=options.force,
         subresource=target.subresource,
         dry_run=options.dry_run,
     )
+    return told(registry, stored), 201 if new else 200
 
 
 def _exists(registry: Registry, target: Target, of: Resource) -> bool:
@@ -267,6 +258,7 @@ def _check_applied(manifest: Any, target: Target, of: Resource) -> None:
     if (kind, api_version) != (of.kind, of.api_version):
         shown = api_version if "/" in api_version else f"/{api_version}"
         raise bad_request(f"invalid object type: {shown}, Kind={kind}")
+    _check_typed(manifest, of)
     try:
         decode_lenient(manifest)  # what it is merged into is of the right shape already
     except Undecodable as error:
@@ -283,18 +275,14 @@ def _check_applied(manifest: Any, target: Target, of: Resource) -> None:
         )
 
 
-def _typed_error(error: StatusError, manifest: Json, of: Resource) -> StatusError:
-    """Return the refusal of a manifest with fields that the kind has not, in apply's own words."""
-    try:
-        decode(manifest)
-    except AdmissionError as refusal:
-        unknown = [each for each in refusal.errors if each.reason is Reason.UNKNOWN_FIELD]
-        if not unknown:
-            return error
-        texts = "\n".join(f".{each.path}: field not declared in schema" for each in unknown)
-        metadata = manifest.get("metadata") or {}
-        place = f"{metadata.get('namespace') or ''}/{metadata.get('name') or ''}"
-        kind = f"{of.group}/{of.version}, Kind={of.kind}"
-        lead = f"failed to create typed patch object ({place}; {kind})"
-        return status.plain_error(f"{lead}: {texts}")
-    return error
+def _check_typed(manifest: Json, of: Resource) -> None:
+    """Refuse, as a failure of the server, what no schema has: so kube-apiserver does."""
+    faults = list(typed.faults(schema.of(of.model), manifest))
+    if not faults:
+        return
+    told = faults[0] if len(faults) == 1 else "\n  ".join(("errors:", *faults))
+    metadata = manifest.get("metadata")
+    meta = metadata if isinstance(metadata, dict) else {}
+    place = f"{meta.get('namespace') or ''}/{meta.get('name') or ''}"
+    kind = f"{of.group}/{of.version}, Kind={of.kind}"
+    raise status.plain_error(f"failed to create typed patch object ({place}; {kind}): {told}")

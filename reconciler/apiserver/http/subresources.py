@@ -31,11 +31,23 @@ from reconciler.model import schema, selector
 from reconciler.model.replication import ReplicationController
 from reconciler.store.protocol import Record
 
+Json = dict[str, Any]
+
 _SCALE = Expected("Scale", "v1", "autoscaling")
 _BINDING = Expected("Binding", "v1")
 _EVICTION = Expected("Eviction", "v1", "policy", older=("v1beta1",))
+_REPLICAS: Json = {"f:spec": {"f:replicas": {}}}
 
-Json = dict[str, Any]
+
+def _scale_owners(controller: ReplicationController) -> list[Json]:
+    """Return who owns the replicas, as the managedFields of the Scale."""
+    told = {"api_version": _SCALE.api_version, "fields_v1": _REPLICAS}
+    entries = controller.metadata.managed_fields
+    return [
+        each.replace(**told).to_dict()
+        for each in entries
+        if "f:replicas" in (each.fields_v1 or {}).get("f:spec", {})
+    ]
 
 
 def scale_of(controller: ReplicationController) -> Json:
@@ -47,6 +59,7 @@ def scale_of(controller: ReplicationController) -> Json:
         "uid": meta.uid,
         "resourceVersion": meta.resource_version,
         "creationTimestamp": meta.creation_timestamp,
+        "managedFields": _scale_owners(controller),
     }
     status_: Json = {"replicas": controller.status.replicas}
     chosen = str(selector.from_map(controller.spec.selector))

@@ -56,6 +56,8 @@ class Watches:
         """Return the stream of a watch; raises `StatusError` for what it cannot be asked."""
         choose = chooser(scope.resource, options.labels, options.fields)
         since = query.revision(options.version)
+        if options.initial and since > self._registry.revision:
+            raise query.future(since, self._registry.revision)
         seconds = options.timeout or self._random.randint(_SHORTEST, _LONGEST)
         watch = _Watch(self._registry, self._channel(scope, options), scope, choose, options)
         # Where the watch starts is settled now, so that nothing is missed before the first read.
@@ -112,25 +114,38 @@ class _Watch:
             await sink.write(_frame("ERROR", status.failure(told).body))
 
     async def _follow(self, sink: Sink, since: int, seconds: float) -> None:
-        scope, loop = self._scope, asyncio.get_running_loop()
-        feed = self._registry.feed(scope.resource.model, scope.namespace, since=since)
+        loop, feed = asyncio.get_running_loop(), self._feed(since)
         end = loop.time() + seconds
         while loop.time() < end:
             due = min(end, loop.time() + _BOOKMARK_SECONDS)
             with contextlib.suppress(TimeoutError):
                 # One timer for a whole minute: a watcher is woken often, and must then cost little.
                 async with asyncio.timeout_at(due):
-                    await self._tell(sink, feed)
+                    await self._tell(sink, feed, since)
             if self._bookmarks:
                 # What came with the last tick is told first: a bookmark promises that it was.
-                last = b"".join(filter(None, map(self._event, feed.read())))
-                await sink.write(last + self._bookmark(feed.revision))
+                last = self._news(feed, since)
+                told = b"" if feed.revision < since else self._bookmark(feed.revision)
+                await sink.write(last + told)
 
-    async def _tell(self, sink: Sink, feed: Feed) -> None:
+    def _feed(self, since: int) -> Feed:
+        """Return the changes after `since`.
+
+        A revision that is not there yet is waited for, as the API's concepts say of watches.
+        """
+        model, namespace = self._scope.resource.model, self._scope.namespace
+        return self._registry.feed(model, namespace, since=min(since, self._registry.revision))
+
+    def _news(self, feed: Feed, since: int) -> bytes:
+        """Return what the watcher is told of the changes that came."""
+        events = (event for event in feed.read() if event.record.revision > since)
+        return b"".join(filter(None, map(self._event, events)))
+
+    async def _tell(self, sink: Sink, feed: Feed, since: int) -> None:
         """Write what happens, as it happens, until cancelled."""
         loop, gathered = asyncio.get_running_loop(), 0.0
         while True:
-            frames = b"".join(filter(None, map(self._event, feed.read())))
+            frames = self._news(feed, since)
             if frames:
                 await sink.write(frames)
                 gathered = loop.time() + _GATHER_SECONDS

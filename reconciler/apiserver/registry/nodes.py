@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from reconciler.apiserver.registry.strategy import Strategy
-from reconciler.model.node import Node
+from reconciler.model.node import Node, Taint
+
+_NOT_READY = Taint(key="node.kubernetes.io/not-ready", effect="NoSchedule")
 
 
 class NodeStrategy(Strategy[Node]):
     """The rules of nodes."""
 
     def for_create(self, new: Node) -> Node:
-        """Keep the status that the registering kubelet gives."""
-        return new
+        """Keep the status that the registering kubelet gives; taint a node that is not ready.
+
+        Kubernetes' TaintNodesByCondition taints every new node until it is ready. One that says
+        at its birth that it is would only lose time by that.
+        """
+        ready = any(
+            each.type == "Ready" and each.status == "True" for each in new.status.conditions
+        )
+        taints = new.spec.taints
+        if ready or any((t.key, t.effect) == (_NOT_READY.key, _NOT_READY.effect) for t in taints):
+            return new
+        return new.replace(spec=new.spec.replace(taints=(*taints, _NOT_READY)))

@@ -90,13 +90,15 @@ def _owned_fields(model: type[KubeObject], text: bytes) -> Part | None:
     """Return the fields of the one owner, where there is but one.
 
     The first managedFields are those of the object's own metadata, which hold nothing before them
-    but maps of strings, unless it has none and a template does.
+    but maps of strings, unless it has none, or none with fields, and a template does.
     """
     start = text.find(b',"managedFields":[{')
-    if start < 0 or (model is ReplicationController and 0 <= text.find(_TEMPLATE) < start):
+    if start < 0:
         return None
     member = text.find(b',"fieldsV1":{', start)
     end = text.find(b'}]},"', member)
+    if model is ReplicationController and 0 <= text.find(_TEMPLATE) < member:
+        return None
     if member < 0 or end < 0 or text.find(b'"fieldsV1"', member + 2, end) >= 0:
         return None
     if text.find(b"},{", start, member) >= 0:  # it may be the second owner that has fields

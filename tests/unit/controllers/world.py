@@ -112,12 +112,11 @@ class World:
         return sorted(event.reason for event in self.registry.list(Event))
 
     async def add_node(self, name: str = "n1", cpu: str = "4") -> Node:
-        node = await self.client.create(Node(metadata=ObjectMeta(name=name)))
         now = format_time(self.clock.now())
         ready = NodeCondition(type="Ready", status="True", last_heartbeat_time=now)
         room = {"cpu": cpu, "memory": "8Gi", "pods": "110"}
         status = NodeStatus(allocatable=room, capacity=room, conditions=(ready,))
-        return await self.client.update(node.replace(status=status), subresource="status")
+        return await self.client.create(Node(metadata=ObjectMeta(name=name), status=status))
 
 
 class ObedientKubelet:

@@ -39,12 +39,14 @@ class World:
         self.watches = Watches(self.registry, clock, Random(1))
         self.clock = clock
 
-    def watch(self, *, labels: str = "", header: str = "") -> tuple[Sink, asyncio.Task[None]]:
+    def watch(
+        self, *, labels: str = "", header: str = "", since: int | None = None, bookmarks: str = ""
+    ) -> tuple[Sink, asyncio.Task[None]]:
         wanted = accept.wanted(header)
         resource = kinds.of(ConfigMap)
         form = view.form_of(resource, wanted, "", self.clock)
-        asked = {"watch": ["1"], "labelSelector": [labels]}
-        asked["resourceVersion"] = [str(self.registry.revision)]
+        asked = {"watch": ["1"], "labelSelector": [labels], "allowWatchBookmarks": [bookmarks]}
+        asked["resourceVersion"] = [str(self.registry.revision if since is None else since)]
         options = query.list_options(Request("GET", "", asked, {}))
         stream = self.watches.open(Scope(resource, "default", wanted, form, ""), options)
         sink = Sink(asyncio.get_running_loop())
@@ -119,6 +121,23 @@ def test_watchers_that_ask_for_other_things_are_told_other_things(run):
         assert [event["type"] for event in plain.events()] == ["ADDED"]
         assert chosen.events() == []
         await ended(task, other_task)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("bookmarks", ["", "true"])
+def test_a_watch_waits_for_a_revision_that_is_not_there_yet(run, bookmarks):
+    """As the API's concepts say under "unavailable resource versions", and kube-apiserver does."""
+
+    async def scenario(world):
+        sink, task = world.watch(since=world.registry.revision + 2, bookmarks=bookmarks)
+        await asyncio.sleep(100)
+        assert sink.events() == []
+        for name in ("before", "reached", "after"):
+            await world.make(name)
+        await asyncio.sleep(1)
+        assert [event["object"]["metadata"]["name"] for event in sink.events()] == ["after"]
+        await ended(task)
 
     run(scenario)
 

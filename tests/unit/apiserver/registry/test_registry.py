@@ -48,6 +48,17 @@ def test_starting_again_writes_nothing(virtual: Any, clock: Any, store: MemorySt
         assert store.revision == FIRST_WRITES
 
 
+@pytest.mark.parametrize(("ready", "taints"), [("True", 0), ("False", 1), ("", 1)])
+def test_a_node_that_is_not_ready_is_born_with_the_taint_for_it(
+    virtual: Any, registry: Registry, make: Any, ready: str, taints: int
+) -> None:
+    conditions = [{"type": "Ready", "status": ready}] if ready else []
+    node = make("Node", "n", "", status={"conditions": conditions})
+    found = virtual.run_until_complete(registry.create(node)).spec.taints
+    told = [(taint.key, taint.effect) for taint in found]
+    assert told == [("node.kubernetes.io/not-ready", "NoSchedule")] * taints
+
+
 def test_content_needs_its_namespace(virtual: Any, registry: Registry, make: Any) -> None:
     error = refuses(virtual, registry.create(make("ConfigMap", "c", "nowhere")))
     assert (error.code, error.message) == (404, 'namespaces "nowhere" not found')

@@ -97,6 +97,20 @@ def controller(name: str, host: str = "h", field: str = "f:spec") -> Replication
     )
 
 
+def test_the_fields_of_a_templates_owner_are_not_the_objects_own() -> None:
+    """What was pasted from a live object may have owners of fields in the template, too."""
+    known = controller("a")
+    entry = known.metadata.managed_fields[0]
+    template = known.spec.template
+    assert template is not None
+    inside = template.replace(metadata=template.metadata.replace(managed_fields=(entry,)))
+    own = known.metadata.replace(managed_fields=(ManagedFieldsEntry(manager="m"),))
+    pasted = known.replace(metadata=own, spec=known.spec.replace(template=inside))
+    repeated = Repeated()
+    for _ in range(2):
+        assert repeated.decode(ReplicationController, pasted.to_json()) == pasted
+
+
 def parts(obj: Any) -> tuple[PodSpec, Any]:
     return obj.spec.template.spec, obj.metadata.managed_fields[0].fields_v1
 
