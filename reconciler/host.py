@@ -44,6 +44,7 @@ from reconciler.proxy.dns import zone
 from reconciler.proxy.dns.server import DnsServer
 from reconciler.proxy.healthcheck import HealthChecks
 from reconciler.proxy.loop import Proxy
+from reconciler.proxy.readback import commits
 from reconciler.proxy.skeleton import BRIDGE, Network
 from reconciler.settings import Settings
 
@@ -176,7 +177,7 @@ def streams(settings: Settings) -> NodeStreams:
 
 def firewall() -> dict[str, Part]:
     """Return the loop that keeps Docker's filter chain open for the pods' bridge."""
-    return {"firewall": ForwardAccept(BRIDGE).run}
+    return {"firewall": ForwardAccept(BRIDGE, commits=commits).run}
 
 
 def host_address() -> str:

@@ -1,9 +1,10 @@
 """What the kernel has of nftables, asked over netlink without a word about elements.
 
-`table.py` calls it. Each commit, by whomever, raises the kernel's count of them by one: one
-question costs some 20 microseconds, so a foreign change is noticed without listing anything. Chains
-and rules are read as the kernel sends them, in a millisecond however many services there are;
-libnftables reads every element along with them, which takes 200 ms for 5,000 services.
+`table.py` calls it, and the firewall's loop for the count of commits. Each commit, by whomever,
+raises it by one: one question costs some 20 microseconds, so a foreign change is noticed without
+listing anything. Chains and rules are read as the kernel sends them, in a millisecond however many
+services there are; libnftables reads every element along with them, which takes 200 ms for 5,000
+services.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import errno
 import hashlib
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from reconciler.proxy.netfilter import DUMP, Netfilter, attribute, attributes
 from reconciler.proxy.nft import RIGHTS, NftUnavailable
@@ -84,6 +85,12 @@ class Readback:
             except InterruptedError:
                 continue
         raise OSError(errno.EBUSY, "nftables changes faster than it can be read")
+
+
+def commits() -> int:
+    """Return the kernel's count of commits, asked once over a socket of its own. Blocks."""
+    with closing(Readback()) as kernel:
+        return kernel.generation()
 
 
 @contextmanager
