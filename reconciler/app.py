@@ -63,6 +63,7 @@ from reconciler.model.event import Event
 from reconciler.model.eventsv1 import Event as EventV1
 from reconciler.model.gitops import ProxyState, Revision, Source
 from reconciler.model.imagepull import ImagePull
+from reconciler.model.lease import Lease
 from reconciler.model.meta import KubeObject
 from reconciler.model.namespace import Namespace
 from reconciler.model.node import Node
@@ -184,7 +185,9 @@ class ControlPlane:
             "garbage": GarbageCollector(client, informers.of(_followed_kinds())).run,
             "aggregation": AggregationController(client, informers[ClusterRole]).run,
             "quota": QuotaController(client, informers.of(_followed_kinds())).run,
-            "nodelifecycle": NodeLifecycle(client, nodes, pods, events, clock).run,
+            "nodelifecycle": NodeLifecycle(
+                client, nodes, informers[Lease], pods, events, clock
+            ).run,
             "scheduler": Scheduler(
                 client,
                 pods,

@@ -1,8 +1,9 @@
 """This host's Node object: registered once, its heartbeat kept. Built by the composition root.
 
-It writes the status every ten seconds, as Kubernetes' kubelet does without leases, and renews the
-node's Lease with it; the object itself only when what it says is missing or different. It evicts
-nobody.
+It looks every ten seconds (Kubernetes' nodeStatusUpdateFrequency) and renews the node's Lease each
+time. The status is written when it says something new, and every five minutes
+(nodeStatusReportFrequency); the object itself only when what it says is missing or different. It
+evicts nobody.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ HEARTBEAT = 10.0
 MOST_IMAGES = 50
 """Kubernetes' nodeStatusMaxImages: how many images a status names, the largest first."""
 
+_REPORT = 300.0  # Kubernetes' nodeStatusReportFrequency
 _MOST_NAMES = 5  # Kubernetes' maxNamesPerImageInNodeStatus
 _IMAGES_EVERY = 30.0
 _RETRY = 2.0
@@ -71,6 +73,7 @@ class NodeAgent:
         self._engine: RuntimeVersion | None = None
         self._images: tuple[LocalImage, ...] = ()
         self._looked: float | None = None
+        self._reported: float | None = None
         self._log = structlog.get_logger(component="node")
 
     async def run(self) -> None:
@@ -90,10 +93,15 @@ class NodeAgent:
         now = format_time(self._clock.now())
         status = node_status(node, self._facts, self._engine, self._options, now, trouble)
         status = status.replace(images=_named(self._images))
-        node = await self._client.update(
-            node.replace(status=status), subresource="status", manager=_KUBELET
-        )
+        if self._overdue() or _news(status) != _news(node.status):
+            node = await self._client.update(
+                node.replace(status=status), subresource="status", manager=_KUBELET
+            )
+            self._reported = self._clock.monotonic()
         await lease.renew(self._client, self._clock, node, _KUBELET)
+
+    def _overdue(self) -> bool:
+        return self._reported is None or self._clock.monotonic() - self._reported >= _REPORT
 
     async def _trouble(self) -> str:
         """Return why pods cannot run here, or ""."""
@@ -181,6 +189,12 @@ def node_status(
         ),
         node_info=_system_info(facts, engine),
     )
+
+
+def _news(status: NodeStatus) -> NodeStatus:
+    """Return what of a status is worth a write: all but when it was last looked at."""
+    conditions = tuple(each.replace(last_heartbeat_time=None) for each in status.conditions)
+    return status.replace(conditions=conditions)
 
 
 def _named(images: Iterable[LocalImage]) -> tuple[ContainerImage, ...]:

@@ -10,6 +10,9 @@ from reconciler.model.scalar import Int32, MicroTime
 
 GROUP = "coordination.k8s.io"
 
+NODE_LEASES = "kube-node-lease"
+"""The namespace of the nodes' Leases; each has its node's name."""
+
 
 class LeaseSpec(Model):
     holder_identity: str | None = None

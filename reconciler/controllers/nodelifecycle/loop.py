@@ -2,12 +2,12 @@
 
 Run by the composition root. Silence is measured on this process's own clock, from when a
 heartbeat was seen to change: neither a wrong clock on the node nor a restart of this process makes
-a node look dead. Nodes are few, so that one pass looks at all of them; a node's change wakes it.
+a node look dead. Nodes are few, so that one pass looks at all of them; a node's change wakes it,
+and a Lease that is renewed does not.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
@@ -28,6 +28,7 @@ from reconciler.controllers.nodelifecycle.plan import (
 from reconciler.core.clock import Clock
 from reconciler.core.errors import Retryable
 from reconciler.core.queue import Controller, Done, Outcome, RequeueAfter
+from reconciler.model.lease import NODE_LEASES, Lease
 from reconciler.model.node import Node
 from reconciler.model.pod import Pod
 
@@ -42,7 +43,7 @@ _BY_NODE = "nodelifecycle-node"
 class _Seen:
     """A node's last heartbeat, when it was first seen, and whether its pods were told."""
 
-    heartbeat: str | None
+    heartbeat: tuple[str | None, str | None]
     at: float
     pods_marked: bool = False
 
@@ -54,6 +55,7 @@ class NodeLifecycle:
         self,
         client: Client,
         nodes: Informer[Node],
+        leases: Informer[Lease],
         pods: Informer[Pod],
         events: EventRecorder,
         clock: Clock,
@@ -62,6 +64,7 @@ class NodeLifecycle:
     ) -> None:
         self._client = client
         self._nodes = nodes
+        self._leases = leases
         self._pods = pods
         self._events = events.speaker("node-controller")
         self._clock = clock
@@ -75,7 +78,8 @@ class NodeLifecycle:
 
     async def run(self) -> None:
         """Watch until cancelled."""
-        await asyncio.gather(self._nodes.synced.wait(), self._pods.synced.wait())
+        for informer in (self._nodes, self._leases, self._pods):
+            await informer.synced.wait()
         await self._controller.run()
 
     def _node_changed(self, event: EventType, old: Node | None, new: Node | None) -> None:
@@ -89,11 +93,14 @@ class NodeLifecycle:
 
     def _hear(self, node: Node) -> _Seen:
         """Note the node's heartbeat."""
-        beat, now = heartbeat(node), self._clock.monotonic()
+        beat, now = self._heartbeat(node), self._clock.monotonic()
         seen = self._seen.setdefault(node.metadata.name, _Seen(beat, now))
         if seen.heartbeat != beat:
             seen.heartbeat, seen.at = beat, now
         return seen
+
+    def _heartbeat(self, node: Node) -> tuple[str | None, str | None]:
+        return heartbeat(node, self._leases.get(node.metadata.name, NODE_LEASES))
 
     async def _reconcile(self, name: str) -> Outcome:
         node = self._nodes.get(name)
@@ -123,7 +130,7 @@ class NodeLifecycle:
         message = f"Node {node.metadata.name} status is now: NodeNotReady"
         self._events.event(node, "Normal", "NodeNotReady", message)
         stored = await self._client.update(node.replace(status=status), subresource="status")
-        seen.heartbeat = heartbeat(stored)
+        seen.heartbeat = self._heartbeat(stored)
         return stored
 
     async def _taint(self, node: Node) -> Node:

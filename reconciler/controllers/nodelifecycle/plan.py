@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from reconciler.controllers.podstate import moment
+from reconciler.model.lease import Lease
 from reconciler.model.node import Node, NodeCondition, NodeSpec, NodeStatus, Taint
 from reconciler.model.pod import Pod
 from reconciler.model.scheduling import Toleration
@@ -36,10 +37,13 @@ def ready_status(node: Node) -> str:
     return next((c.status for c in node.status.conditions if c.type == "Ready"), "Unknown")
 
 
-def heartbeat(node: Node) -> str | None:
-    """Return the last heartbeat of the Ready condition, as written."""
+def heartbeat(node: Node, lease: Lease | None) -> tuple[str | None, str | None]:
+    """Return when the node last told that it lives, in its Ready condition and by its Lease.
+
+    Both as written: either one that changes is a sign of life (tryUpdateNodeHealth).
+    """
     ready = (c.last_heartbeat_time for c in node.status.conditions if c.type == "Ready")
-    return next(ready, None)
+    return next(ready, None), lease.spec.renew_time if lease is not None else None
 
 
 def silent_status(node: Node, now: datetime) -> NodeStatus:

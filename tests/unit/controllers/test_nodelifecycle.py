@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from reconciler.client.protocol import NotFound
 from reconciler.controllers.nodelifecycle.loop import NodeLifecycle
 from reconciler.controllers.nodelifecycle.plan import (
     NOT_READY,
@@ -20,11 +21,12 @@ from reconciler.controllers.nodelifecycle.plan import (
 )
 from reconciler.controllers.podstate import is_ready
 from reconciler.model.container import Container
+from reconciler.model.lease import NODE_LEASES, Lease, LeaseSpec
 from reconciler.model.meta import ObjectMeta
 from reconciler.model.node import Node, NodeCondition, NodeSpec, NodeStatus, Taint
 from reconciler.model.pod import Pod, PodSpec
 from reconciler.model.scheduling import Toleration
-from reconciler.model.time import format_time
+from reconciler.model.time import format_micro_time, format_time
 from tests.unit.controllers.builders import make_pod
 from tests.unit.controllers.world import ObedientKubelet, World
 
@@ -122,7 +124,8 @@ async def begin(world: World, *nodes: str) -> ObedientKubelet:
     for name in nodes:
         await world.add_node(name)
     pods = world.informer(Pod)
-    loop = NodeLifecycle(world.client, world.informer(Node), pods, world.events, world.clock)
+    nodes, leases = world.informer(Node), world.informer(Lease)
+    loop = NodeLifecycle(world.client, nodes, leases, pods, world.events, world.clock)
     world.start(loop.run)
     kubelet = ObedientKubelet(world.client, pods, world.clock)
     world.start(kubelet.run)
@@ -147,6 +150,18 @@ async def beat(world: World, name: str) -> None:
     others = tuple(c for c in node.status.conditions if c.type != "Ready")
     status = node.status.replace(conditions=(*others, ready))
     await world.client.update(node.replace(status=status), subresource="status")
+
+
+async def renew(world: World, name: str) -> None:
+    """Renew the node's Lease; make it when there is none."""
+    spec = LeaseSpec(holder_identity=name, renew_time=format_micro_time(world.clock.now()))
+    try:
+        lease = await world.client.get(Lease, name, NODE_LEASES)
+    except NotFound:
+        meta = ObjectMeta(name=name, namespace=NODE_LEASES)
+        await world.client.create(Lease(metadata=meta, spec=spec))
+    else:
+        await world.client.update(lease.replace(spec=spec))
 
 
 async def beat_for(world: World, seconds: int, *names: str) -> None:
@@ -174,6 +189,19 @@ def test_a_beating_node_is_left_alone(virtual: Any, clock: Any) -> None:
         await beat_for(world, 300, "n1")
         assert ready_status(node(world)) == "True"
         assert node(world).spec.taints == ()
+
+    run(virtual, clock, scenario)
+
+
+def test_a_lease_alone_is_a_heartbeat(virtual: Any, clock: Any) -> None:
+    async def scenario(world: World) -> None:
+        await begin(world, "n1")
+        for _ in range(30):
+            await world.settle(10)
+            await renew(world, "n1")
+        assert ready_status(node(world)) == "True"
+        took = await world.until(lambda: ready_status(node(world)) == "Unknown", 100)
+        assert 39 <= took <= 46
 
     run(virtual, clock, scenario)
 

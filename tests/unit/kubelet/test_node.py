@@ -64,11 +64,25 @@ def test_a_node_says_what_it_is(node: Node, agent: Any, play: Any) -> None:
     play(scene())
 
 
+def test_a_status_is_written_when_it_says_something_new(node: Node, agent: Any, play: Any) -> None:
+    async def scene() -> None:
+        await asyncio.sleep(1)
+        before = await registered(node)
+        await asyncio.sleep(250)
+        assert await registered(node) == before
+        await node.runtime.import_image("late:1", b"")
+        await asyncio.sleep(45)
+        images = [image.names for image in (await registered(node)).status.images]
+        assert ("late:1",) in images
+
+    play(scene())
+
+
 def test_only_heartbeats_change(node: Node, agent: Any, play: Any) -> None:
     async def scene() -> None:
         await asyncio.sleep(1)
         before = condition(await registered(node), "Ready")
-        await asyncio.sleep(25)
+        await asyncio.sleep(310)
         found = await registered(node)
         after = condition(found, "Ready")
         assert after.last_heartbeat_time > before.last_heartbeat_time
