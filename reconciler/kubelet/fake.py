@@ -2,8 +2,8 @@
 
 It keeps the same contract as Docker (`tests/contract`). What a container does is told by its
 command: "true" ends at once, "false" fails, "sleep N" ends after N seconds, "missing" cannot be
-started, a shell that says "trap '' TERM" ignores SIGTERM, one that ends in "; exit N" ends so;
-anything else runs until told to end.
+started, a shell that says "trap '' TERM" ignores SIGTERM, one that says "trap 'exit 0' TERM" ends
+well by it, one that ends in "; exit N" ends so; anything else runs until told to end.
 """
 
 from __future__ import annotations
@@ -182,7 +182,7 @@ class FakeRuntime:
         if signal == "SIGKILL":
             self.end(container, 137)
         elif not _ignores_sigterm(self._command(container)):
-            self.end(container, 143)
+            self.end(container, 0 if _heeds_sigterm(self._command(container)) else 143)
 
     async def remove(self, container: str) -> None:
         """See `ContainerRuntime.remove`."""
@@ -349,6 +349,10 @@ def _check_mounts(spec: ContainerSpec) -> None:
 
 def _ignores_sigterm(command: tuple[str, ...]) -> bool:
     return any("trap '' TERM" in word for word in command)
+
+
+def _heeds_sigterm(command: tuple[str, ...]) -> bool:
+    return any("trap 'exit 0' TERM" in word for word in command)
 
 
 def _image(name: str) -> Image:

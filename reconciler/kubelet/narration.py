@@ -97,6 +97,10 @@ class Narrator:
         """This host cannot run the pod at all."""
         self._recorder.event(pod, "Warning", reason, message)
 
+    def overdue(self, pod: Pod) -> None:
+        """A pod failed because its activeDeadlineSeconds were over."""
+        self._recorder.event(pod, "Normal", pod.status.reason, pod.status.message)
+
     def stopping(self, pod: Pod, name: str, message: str) -> None:
         """A container is stopped."""
         self._of(pod, name, "Normal", "Killing", message)

@@ -1,7 +1,8 @@
 """Writes what is seen of a pod into its status, as seldom as can be.
 
-Called by `worker.py` in each round. While a pod is being worked on, only its first status and a
-loss of readiness are written at once; the rest waits for the end of the work, which is near.
+Called by `worker.py` in each round. While a pod is being worked on, only its first status, a loss
+of readiness and the end of a deleted one are written at once; the rest waits for the end of the
+work, which is near.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from reconciler.kubelet.newcomers import Newcomers
 from reconciler.kubelet.observed import Observed
 from reconciler.kubelet.prober import Prober
 from reconciler.kubelet.runtime import ContainerRuntime, RuntimeFailure
-from reconciler.kubelet.status import is_ready, pod_status
+from reconciler.kubelet.status import OVERDUE, is_ready, pod_status
 from reconciler.model.pod import Pod
 from reconciler.model.podstatus import ContainerStatus, PodStatus
 
@@ -61,7 +62,7 @@ class Reporter:
         await self._read_last_words(key, pod, observed, memory)
         for _ in range(_WRITE_TRIES):
             status = self._status(pod, observed, memory)
-            if status == pod.status or (busy and not _is_urgent(pod.status, status)):
+            if status == pod.status or (busy and not _is_urgent(pod, status)):
                 return
             try:
                 memory.written = await self._client.update(
@@ -115,6 +116,8 @@ class Reporter:
 
     def _tell(self, before: Pod, after: Pod) -> None:
         self._narrator.readiness(before, after)
+        if after.status.reason == OVERDUE and before.status.reason != OVERDUE:
+            self._narrator.overdue(after)
         known = {s.name for s in _statuses(before.status) if _in_crash_loop(s)}
         for status in _statuses(after.status):
             if _in_crash_loop(status) and status.name not in known:
@@ -129,9 +132,15 @@ def _waiting(pod: Pod, memory: Memory) -> dict[str, Waiting]:
     return {each.name: Waiting("", memory.unsettled) for each in members} | memory.waiting
 
 
-def _is_urgent(before: PodStatus, after: PodStatus) -> bool:
-    """A pod is acknowledged at once, and leaves its services at once."""
-    return before.start_time is None or (is_ready(before) and not is_ready(after))
+def _is_urgent(pod: Pod, after: PodStatus) -> bool:
+    """A pod is acknowledged at once, and leaves its services at once.
+
+    How a deleted one ended is seen only now: what is to be done next is to remove it.
+    """
+    before = pod.status
+    if before.start_time is None or (is_ready(before) and not is_ready(after)):
+        return True
+    return pod.metadata.deletion_timestamp is not None and before.phase != after.phase
 
 
 def _statuses(status: PodStatus) -> tuple[ContainerStatus, ...]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from reconciler.core.errors import ReconcilerError
 from reconciler.kubelet.accounts import Accounts, UnknownAccount
+from reconciler.kubelet.labels import PodKey
 from reconciler.kubelet.runtime import Image, Security
 from reconciler.model.container import Container
 from reconciler.model.pod import Pod
@@ -90,7 +91,12 @@ def security(
     """
     contexts = _contexts(pod, container)
     own = contexts.own
-    _check_non_root(contexts, image)
+    try:
+        _check_non_root(contexts, image)
+    except SecurityRefused as error:
+        key = PodKey(pod.metadata.namespace, pod.metadata.name, pod.metadata.uid)
+        where = f'(pod: "{key}", container: {container.name})'
+        raise SecurityRefused(f"{error} {where}") from error
     capabilities = own.capabilities
     user, groups = _identity(contexts, image, accounts)
     return Security(

@@ -25,10 +25,8 @@ from reconciler.model.time import format_time
 # The fifth refusal comes after 15 seconds: an engine that was only busy, or a sandbox that had
 # just died, has recovered by then.
 _LASTING = 5
-_OVERDUE = (
-    "DeadlineExceeded",
-    "Pod was active on the node longer than the specified deadline",
-)
+OVERDUE = "DeadlineExceeded"
+_OVERDUE = (OVERDUE, "Pod was active on the node longer than the specified deadline")
 
 
 def pod_status(pod: Pod, observed: Observed, facts: Facts, now: datetime) -> PodStatus:
@@ -101,6 +99,16 @@ def _address(pod: Pod, observed: Observed, facts: Facts) -> str:
     return pod.status.pod_ip if pod.status.phase in TERMINAL else ""
 
 
+def _ended(main: tuple[ContainerStatus, ...]) -> str:
+    """Return the phase of a deleted pod, none of whose containers will run again.
+
+    Kubernetes' getPhase of a terminal pod, and its status manager's TerminatePod for one that has
+    not begun: a finalizer may keep the object, and who waits for the pod's end must see it.
+    """
+    ends = [status.state.terminated for status in main]
+    return "Succeeded" if all(end and end.exit_code == 0 for end in ends) else "Failed"
+
+
 def _phase(
     pod: Pod,
     initial: tuple[ContainerStatus, ...],
@@ -116,6 +124,8 @@ def _phase(
     phase, words = computed_phase(pod, initial, main), ("", "")
     if deadline is not None and now >= deadline:
         phase, words = "Failed", _OVERDUE
+    elif pod.metadata.deletion_timestamp is not None and not observed.running:
+        phase = _ended(main)
     if phase in TERMINAL and observed.running:
         return former.phase or "Pending", former.reason, former.message
     return (phase, *words) if phase in TERMINAL else (phase, former.reason, former.message)

@@ -177,7 +177,7 @@ async def test_a_signal_ends_a_polite_container(runtime: ContainerRuntime, label
         while not death.done():  # its handler is in place some time after its start
             await runtime.signal(made, "SIGTERM")
             await asyncio.wait({death}, timeout=0.1)
-        assert death.result().id == made
+        assert (death.result().id, death.result().exit_code) == (made, 0)
 
 
 async def test_sigkill_ends_any_container(runtime: ContainerRuntime, label: str) -> None:

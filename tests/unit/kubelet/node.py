@@ -133,6 +133,7 @@ class Node:
                 "name": name,
                 "namespace": "default",
                 "labels": spec.pop("labels", {}),
+                "finalizers": spec.pop("finalizers", []),
             },
             "spec": {"nodeName": self.options.node_name, "containers": [container], **spec},
         }

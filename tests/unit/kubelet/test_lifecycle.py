@@ -6,6 +6,8 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from reconciler.model.container import EphemeralContainer
 from reconciler.model.pod import Pod
 from reconciler.model.podstatus import ContainerStatus
@@ -155,7 +157,43 @@ def test_a_pod_past_its_active_deadline_fails(node: Node, play: Any) -> None:
         await node.until(ready)
         pod = await node.until(lambda pod: pod.status.phase == "Failed")
         assert pod.status.reason == "DeadlineExceeded"
+        assert "DeadlineExceeded" in node.events.reasons()
         assert [c for c in await node.containers() if c.phase == "running"] == []
+
+    play(scene())
+
+
+POLITE = ["sh", "-c", "trap 'exit 0' TERM; while true; do sleep 0.1; done"]
+
+
+@pytest.mark.parametrize(("command", "phase"), [(POLITE, "Succeeded"), (["serve"], "Failed")])
+def test_a_deleted_pod_that_is_held_says_how_it_ended(
+    node: Node, play: Any, command: list[str], phase: str
+) -> None:
+    """Kubernetes' getPhase of a terminal pod: its restart policy no longer counts."""
+
+    async def scene() -> None:
+        container = {"command": command}
+        await node.create(
+            container=container, finalizers=["example.com/hold"], terminationGracePeriodSeconds=3
+        )
+        await node.until(ready)
+        await node.client.delete(Pod, "web", "default")
+        pod = await node.until(lambda pod: pod.status.phase == phase)
+        (status,) = pod.status.container_statuses
+        assert status.state.terminated is not None
+        assert not ready(pod)
+
+    play(scene())
+
+
+def test_a_deleted_pod_that_never_began_has_failed(node: Node, play: Any) -> None:
+    async def scene() -> None:
+        missing = {"image": "missing:1"}
+        await node.create(container=missing, finalizers=["example.com/hold"])
+        await node.until(lambda pod: pod.status.phase == "Pending" and bool(pod.status.pod_ip))
+        await node.client.delete(Pod, "web", "default")
+        await node.until(lambda pod: pod.status.phase == "Failed")
 
     play(scene())
 

@@ -94,3 +94,35 @@ def test_what_the_engine_is_told() -> None:
     wanted = rights(label | {"appArmorProfile": {"type": "Unconfined"}})
     options = host_config(ContainerSpec("n", "i", security=wanted))["SecurityOpt"]
     assert options == ["apparmor=unconfined", "label=type:spc_t", "label=level:s0:c1,c2"]
+
+
+@pytest.mark.parametrize(
+    ("shared", "own", "image_user", "words"),
+    [
+        ({"runAsNonRoot": True}, {}, "", "image will run as root"),
+        ({"runAsNonRoot": True}, {}, "0:5", "image will run as root"),
+        ({"runAsNonRoot": True}, {}, "app", r"image has non-numeric user \(app\), cannot verify"),
+        ({"runAsNonRoot": True, "runAsUser": 0}, {}, "5", "runAsUser breaks non-root policy"),
+        ({"runAsUser": 5}, {"runAsNonRoot": True, "runAsUser": 0}, "5", "breaks non-root policy"),
+    ],
+)
+def test_who_must_not_be_root_and_would_be_is_refused(
+    shared: dict[str, Any], own: dict[str, Any], image_user: str, words: str
+) -> None:
+    place = r' \(pod: "web_default\(uid-1\)", container: app\)$'
+    with pytest.raises(SecurityRefused, match=words + ".*" + place):
+        rights(shared, own, image_user)
+
+
+@pytest.mark.parametrize(
+    ("shared", "own", "image_user"),
+    [
+        ({"runAsNonRoot": True}, {}, "1000:0"),
+        ({"runAsNonRoot": True, "runAsUser": 5}, {}, "root"),
+        ({"runAsNonRoot": True}, {"runAsNonRoot": False}, ""),
+    ],
+)
+def test_who_must_not_be_root_and_is_not_runs(
+    shared: dict[str, Any], own: dict[str, Any], image_user: str
+) -> None:
+    assert rights(shared, own, image_user)
