@@ -189,6 +189,38 @@ async def test_a_tty_and_standard_input_are_given(node: RealNode) -> None:
     assert "TERM=xterm" in of_process(app.pid, "environ").split("\0")
 
 
+async def test_standard_input_once_is_over_with_its_first_client(node: RealNode) -> None:
+    """Kubernetes: with stdinOnce it closes when the client goes, else it waits for the next."""
+    cat = {"image": node.image, "command": ["cat"], "stdin": True}
+    containers = [{"name": "open", **cat}, {"name": "once", **cat, "stdinOnce": True}]
+    await node.create(containers=containers, restartPolicy="Never")
+    await node.until(ready)
+    found = {c.name.split("_")[1]: c.id for c in await node.containers()}
+    for name in ("open", "open", "once"):
+        await said(found[name], f"{name}\n".encode())
+    pod = await node.until(lambda pod: _ended_well(pod, "once"))
+    assert not _ended_well(pod, "open")
+
+
+async def said(container: str, words: bytes) -> None:
+    """Attach to a container that repeats what it hears, say something to it, and go."""
+    command = ("docker", "attach", "--sig-proxy=false", container)
+    pipes = {"stdin": asyncio.subprocess.PIPE, "stdout": asyncio.subprocess.PIPE}
+    client = await asyncio.create_subprocess_exec(*command, **pipes)
+    assert client.stdin is not None
+    assert client.stdout is not None
+    client.stdin.write(words)
+    async with asyncio.timeout(20):
+        assert await client.stdout.readline() == words
+    client.kill()
+    await client.wait()
+
+
+def _ended_well(pod: Pod, name: str) -> bool:
+    status = next(each for each in pod.status.container_statuses if each.name == name)
+    return status.state.terminated is not None and status.state.terminated.exit_code == 0
+
+
 async def test_an_ephemeral_container_sees_its_target(node: RealNode) -> None:
     await node.create(**VOLUME, container=shell(node, "app", "exec sleep 1234"))
     pod = await node.until(ready)

@@ -42,10 +42,17 @@ _NO_RECYCLING = "the reclaim policy Recycle is not supported: its data stay; use
 
 
 def plan_volume(volume: PersistentVolume, claim: PersistentVolumeClaim | None) -> Action:
-    """Return the next step; `claim` is the live object that claimRef names, None for none."""
+    """Return the next step; `claim` is the live object that claimRef names, None for none.
+
+    A deleted volume still needs the phase that it is in: as long as it is Bound it is protected.
+    """
+    action = _planned(volume, claim)
+    gone = volume.metadata.deletion_timestamp is not None
+    return Keep() if gone and isinstance(action, DeleteVolume) else action
+
+
+def _planned(volume: PersistentVolume, claim: PersistentVolumeClaim | None) -> Action:
     ref = volume.spec.claim_ref
-    if volume.metadata.deletion_timestamp is not None:
-        return Keep()
     if ref is None or not ref.uid:
         return _phase(volume, "Available")
     if claim is None or claim.metadata.uid != ref.uid:

@@ -79,6 +79,17 @@ def test_what_is_not_acted_on_is_named_for_sources_only() -> None:
     assert unsupported(plain) == ()
 
 
+@pytest.mark.parametrize("policy", ["Recycle", "Retain", "Delete"])
+def test_a_volume_that_would_be_recycled_is_refused_in_a_source(policy: str) -> None:
+    spec = {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"],
+            "hostPath": {"path": "/data"}, "persistentVolumeReclaimPolicy": policy}  # fmt: skip
+    told = [str(error) for error in unsupported(admit(manifest("PersistentVolume", spec=spec)))]
+    assert len(told) == (policy == "Recycle")
+    for words in told:
+        assert words.startswith("spec.persistentVolumeReclaimPolicy: ")
+        assert words.endswith("Recycle is not supported; use Retain or Delete")
+
+
 def test_a_user_namespace_goes_with_no_namespace_of_the_host() -> None:
     unmasked = {"securityContext": {"procMount": "Unmasked"}}
     spec = {"containers": [CONTAINER], "hostUsers": False, "hostPID": True, "hostIPC": True}

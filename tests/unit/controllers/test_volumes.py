@@ -289,6 +289,7 @@ async def test_a_claim_in_use_stays_until_its_last_pod_is_gone(cluster: Cluster)
     assert cluster.phases() == {"pv": "Bound"}
     await cluster.client.delete(Pod, "user", "default", grace_period_seconds=0)
     await cluster.until(lambda: not cluster.registry.list(PersistentVolumeClaim))
+    await cluster.until(lambda: not cluster.registry.list(PersistentVolume))
 
 
 async def test_an_ephemeral_volume_gets_a_claim_that_its_pod_owns(cluster: Cluster) -> None:
