@@ -85,14 +85,18 @@ class Hooks:
 
     def pre_stop(self, subject: Subject, seconds: float) -> None:
         """Run a container's preStop hook for at most `seconds`."""
-        self.forget(subject.found.id)
+        self.give_up(subject.found.id)
         lifecycle = subject.spec.lifecycle
         if lifecycle is not None and lifecycle.pre_stop is not None:
             self._begin("PreStop", lifecycle.pre_stop, subject, seconds)
 
     def forget(self, container: str) -> None:
-        """The container is gone, or is told to go: its hook is over."""
+        """The container is gone."""
+        self.give_up(container)
         self.failed.pop(container, None)
+
+    def give_up(self, container: str) -> None:
+        """The container is told to go: the hook that runs is over, one that failed has failed."""
         task = self._tasks.pop(container, None)
         if task is not None:
             task.cancel()

@@ -87,4 +87,4 @@ class Stopper:
         why = self._hooks.failed.get(container)
         if why is not None:
             memory.waiting[name] = Waiting("PostStartHookError", f"PostStart handler: {why}")
-        self._hooks.forget(container)
+        self._hooks.give_up(container)

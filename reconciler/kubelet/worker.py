@@ -7,7 +7,7 @@ that performs the planner's actions. Everything is read anew each time: an event
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from datetime import datetime, timedelta
 from typing import Any, assert_never
 
@@ -189,7 +189,7 @@ class PodWorker:
             stopping=dict(memory.stopping),
             condemned=self._condemned(containers),
             hooks=self._hooks.running(),
-            started=self._prober.results.started,
+            started=self._started(),
             held=dict(memory.held),
             let_go=self._let_go_moment(pod, live, containers, memory),
             files=memory.files,
@@ -209,6 +209,11 @@ class PodWorker:
         found = {c.id: unhealthy[c.id] for c in containers if c.id in unhealthy}
         hooked = (c.id for c in containers if c.id in self._hooks.failed)
         return found | {container: Condemned("FailedPostStartHook") for container in hooked}
+
+    def _started(self) -> Mapping[str, bool]:
+        """Return the verdicts on starts: one whose postStart hook failed never was, to its end."""
+        started, failed = self._prober.results.started, self._hooks.failed
+        return started | dict.fromkeys(failed, False) if failed else started
 
     def _let_go_moment(
         self,

@@ -106,7 +106,7 @@ async def test_hooks_ask_by_http_and_tcp(node: RealNode) -> None:
         return
     await node.client.delete(Pod, "web", "default")
     await node.until_gone(limit=20)
-    assert "FailedPreStopHook" not in node.events.reasons()
+    assert "FailedPreStopHook" not in node.events.reasons(), node.events.told
 
 
 def _restarted(pod: Pod) -> bool:

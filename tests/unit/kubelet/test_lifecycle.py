@@ -95,9 +95,17 @@ def test_a_post_start_hook_holds_readiness_back(node: Node, play: Any) -> None:
 
 def test_a_failed_post_start_hook_restarts_the_container(node: Node, play: Any) -> None:
     async def scene() -> None:
-        hook = {"postStart": {"exec": {"command": ["false"]}}}
-        await node.create(container={"lifecycle": hook})
-        pod = await node.until(lambda pod: _waits(pod) == "CrashLoopBackOff")
+        hooks = {
+            "postStart": {"exec": {"command": ["false"]}},
+            "preStop": {"sleep": {"seconds": 3}},
+        }
+        await node.create(container={"lifecycle": hooks})
+
+        def over(pod: Pod) -> bool:
+            assert not ready(pod), "it serves although it never started"
+            return _waits(pod) == "CrashLoopBackOff"
+
+        pod = await node.until(over)
         assert pod.status.container_statuses[0].restart_count >= 1
         told = [(reason, message) for _, _, reason, message in node.events.told]
         assert ("FailedPostStartHook", "PostStartHook failed: command exited with 1") in told
