@@ -190,7 +190,7 @@ def whole_command(container: Container, variables: Environment, image: Image) ->
 
 
 def _mounts(container: Container, ready: Prepared) -> tuple[Mount, ...]:
-    targets = {mount.mount_path.rstrip("/") for mount in container.volume_mounts}
+    targets = {_target(mount).rstrip("/") for mount in container.volume_mounts}
     # A pod that mounts its own file over one of ours has its way, as in Kubernetes.
     mounts = [Mount(source, target) for source, target in ready.files if target not in targets]
     mounts += [_volume(mount, ready) for mount in container.volume_mounts]
@@ -221,6 +221,11 @@ def _device(device: VolumeDevice, ready: Prepared) -> Device:
     return Device(str(volume.path), device.device_path, read_only=volume.read_only)
 
 
+def _target(mount: VolumeMount) -> str:
+    """Return the place of a mount; one that is not absolute begins at the root (makeMounts)."""
+    return mount.mount_path if mount.mount_path.startswith("/") else f"/{mount.mount_path}"
+
+
 def _volume(mount: VolumeMount, ready: Prepared) -> Mount:
     volume = ready.volumes.get(mount.name)
     if volume is None:
@@ -232,7 +237,7 @@ def _volume(mount: VolumeMount, ready: Prepared) -> Mount:
     bound = ready.bound.get(mount.mount_path)
     return Mount(
         bound or volume.engine_volume or str(volume.path),
-        mount.mount_path,
+        _target(mount),
         volume=bool(volume.engine_volume) and not bound,
         read_only=mount.read_only or volume.read_only,
         propagation=_PROPAGATION.get(mount.mount_propagation or "", "rprivate"),
