@@ -297,22 +297,23 @@ class Sync:
             return self._later(_REFUSED_AGAIN)
         if self._all or self._suspects.changed or not self._still_newest():
             return Done()
+        overdue = target.give_up_hooks(self._inventory.live, self._clock.now())
         begun = target.applied or self._suspects.waiting
         if begun and target.failed and await self._rolled_back(target):
             return RequeueAfter(0.01)
         fails = target.failed and self._journal.phase(target.record) not in ("Failed", "Healthy")
         lost = await self._last_words.of(self._last_words.behind(target)) if fails else ()
-        later = self._verdict.judge(target, lost)
+        later = self._verdict.judge(target, lost, self._back.gone)
         if target.applied and not target.unhealthy:
             self._back.keep(target)
-        return self._later(later)
+        return self._later(later, overdue)
 
-    def _later(self, soon: float) -> Outcome:
+    def _later(self, *soon: float) -> Outcome:
         """Come again for the next word, and when somebody's override ends."""
         if over := self._comparison.expired():
             self._suspects.changed.update(dict.fromkeys(over))
             return RequeueAfter(0.01)
-        waits = [each for each in (soon or None, self._comparison.next_expiry()) if each]
+        waits = [each for each in (*soon, self._comparison.next_expiry()) if each]
         return RequeueAfter(min(waits)) if waits else Done()
 
     async def _rolled_back(self, target: Target) -> bool:
@@ -321,8 +322,7 @@ class Sync:
             return False
         # Why, as it is now: a container that is tried again meanwhile looks well for a moment.
         failed, pods = dict(target.failed), self._last_words.behind(target)
-        back = await self._back.undo(target)
-        if back is None:
+        if (back := await self._back.undo(target)) is None:
             return False
         lost = await self._last_words.of(pods)
         self._verdict.rolled_back(target, failed, back.revision, lost)

@@ -18,7 +18,7 @@ from reconciler.model.pod import Pod
 from reconciler.source.snapshot import Snapshot
 from reconciler.sync.actions import Write, starts
 from reconciler.sync.health import Health, State, health
-from reconciler.sync.hooks import marked
+from reconciler.sync.hooks import marked, starts_by
 from reconciler.sync.waves import Order, order_of
 
 _SHOWN = 3
@@ -57,6 +57,22 @@ class Target:
             self.unhealthy[key] = self.failed[key] = Health(State.FAILED, reason)
             return known != self.failed[key]
         return False
+
+    def give_up_hooks(self, live: Mapping[ObjectKey, KubeObject], now: datetime) -> float:
+        """Give up hooks that no node took up in their time; return when to ask again.
+
+        That is in so many seconds, 0 when none waits. Once begun, the node's kubelet ends them.
+        """
+        waits = []
+        for key in self.unhealthy.keys() & self.order.waves.keys():
+            obj = live.get(key)
+            due = starts_by(obj)
+            if obj is not None and due is not None and due <= now:
+                reason = f"the hook did not start within its time: {health(obj).reason}"
+                self.unhealthy[key] = self.failed[key] = Health(State.FAILED, reason)
+            elif due is not None:
+                waits.append((due - now).total_seconds())
+        return min(waits, default=0.0)
 
     def judge(self, live: Mapping[ObjectKey, KubeObject], before: Target | None) -> None:
         """Look at every declared object that `before` does not know; take over the rest from it.

@@ -211,14 +211,14 @@ class Verdict:
         self._log.info("revision.applied", revision=target.revision)
         self._journal.applied(target.revision)
 
-    def judge(self, target: Target, lost: Sequence[RevisionCasualty] = ()) -> float:
+    def judge(self, target: Target, lost: Sequence[RevisionCasualty], gone: str) -> float:
         """Say in which phase the revision is; return in how many seconds to ask again, or 0.
 
-        `lost` are the containers with which it failed.
+        `lost` are the containers with which it failed, `gone` is why it cannot be undone.
         """
         if target.failed:
-            more = Particulars(casualties=lost)
-            self._stand(target, "Failed", summary(target.failed), more)
+            why = summary(target.failed) + (f"; not undone: {gone}" if gone else "")
+            self._stand(target, "Failed", why, Particulars(casualties=lost))
         elif not target.unhealthy:
             self._stand(target, "Healthy", "")
         elif (wait := self._next_word - self._clock.monotonic()) > 0:

@@ -28,6 +28,8 @@ class WayBack:
         self._journal = journal
         self._load = load
         self.good: Target | None = None
+        self.gone = ""
+        """Why the last one that was looked for is not to be had."""
 
     def keep(self, target: Target) -> None:
         """Take the target for good: all of it is healthy."""
@@ -55,6 +57,7 @@ class WayBack:
         else:
             found = self._journal.last_healthy(revision, inputs)
             past = await self._read(found)
+            self.gone = f"the source no longer has {found[:12]}" if found and not past else ""
             if past is None:
                 return None
             desired = past

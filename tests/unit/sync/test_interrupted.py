@@ -1,0 +1,115 @@
+"""A revision that is interrupted: its way back is gone, a pause begins, a hook never starts."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from reconciler.model.gitops import Source
+from reconciler.model.pod import Pod
+from reconciler.sync.steering import Care
+from tests.unit.sync.cluster import Cluster, until
+from tests.unit.sync.test_loop import names, ready
+from tests.unit.sync.test_transaction import WEB, crash, data, fail, healthy, image, suspend
+from tests.unit.sync.test_waves import hook
+from tests.unit.sync.world import controller, settings
+
+
+@pytest.fixture
+def run(virtual, clock):
+    def runner(scenario):
+        async def body():
+            cluster = Cluster(clock, care=Care())
+            async with cluster.running():
+                await scenario(cluster)
+
+        virtual.run_until_complete(body())
+
+    return runner
+
+
+def test_a_way_back_that_the_source_has_no_more_is_told(virtual, clock):
+    async def body():
+        cluster = Cluster(clock, care=Care())
+        async with cluster.running():
+            good = await healthy(cluster, controller("c"))
+        cluster.feed.past.clear()
+        async with cluster.running():
+            shown = await fail(cluster, controller("c", image="app:2"))
+            failed = await cluster.revision(shown.revision, "Failed")
+            await cluster.settled()
+            assert failed.status.casualties
+            words = f"the source no longer has {good.status.observed_revision[:12]}"
+            assert words in failed.status.message
+            assert image(cluster, "c") == "app:2"
+
+    virtual.run_until_complete(body())
+
+
+def test_a_source_that_is_suspended_in_a_rollout_is_judged_when_it_is_resumed(run):
+    async def scenario(cluster):
+        await healthy(cluster, controller("c"), settings("a", key="1"))
+        shown = cluster.feed.show(WEB, controller("c", image="app:2"), settings("a", key="1"))
+        await cluster.revision(shown.revision, "Progressing")
+        await suspend(cluster, True)
+        await cluster.source("Suspended")
+        await crash(cluster, "c")
+        await asyncio.sleep(300)
+        assert image(cluster, "c") == "app:2"
+        assert cluster.registry.get(Source, "main").status.phase == "Suspended"
+        await suspend(cluster, False)
+        await cluster.revision(shown.revision, "RolledBack")
+        await until(lambda: image(cluster, "c") == "app:1")
+
+    run(scenario)
+
+
+async def pause(cluster, seconds, length=600):
+    """Let a window begin in so many seconds, to the minute."""
+    begin = cluster.clock.now() + timedelta(seconds=seconds)
+    end = begin + timedelta(seconds=length)
+    source = cluster.registry.get(Source, "main")
+    notes = {"reconciler.dev/pause-windows": f"{begin:%H:%M}-{end:%H:%M}"}
+    await cluster.client.update(source.replace(metadata=source.metadata.replace(annotations=notes)))
+
+
+def test_a_revision_that_a_pause_overtakes_is_followed_to_its_end_and_undone_if_it_fails(run):
+    async def scenario(cluster):
+        await healthy(cluster, controller("c"), settings("a", key="1"))
+        shown = cluster.feed.show(WEB, controller("c", image="app:2"), settings("a", key="2"))
+        await cluster.revision(shown.revision, "Progressing")
+        await pause(cluster, 0)
+        await cluster.settled()
+        newer = cluster.feed.show(WEB, controller("c"), settings("a", key="3"))
+        await cluster.source("Paused")
+        await crash(cluster, "c")
+        await cluster.revision(shown.revision, "RolledBack")
+        await until(lambda: image(cluster, "c") == "app:1")
+        await ready(cluster, "c")
+        await cluster.settled()
+        assert data(cluster, "a") == {"key": "1"}
+        await asyncio.sleep(700)
+        await cluster.revision(newer.revision, "Healthy")
+        assert data(cluster, "a") == {"key": "3"}
+
+    run(scenario)
+
+
+def test_a_hook_that_no_node_takes_fails_when_its_time_is_over(run):
+    async def scenario(cluster):
+        await healthy(cluster, settings("a", key="1"))
+        slow = hook("before", "pre-apply")
+        slow["metadata"]["annotations"]["reconciler.dev/hook-timeout-seconds"] = "60"
+        shown = cluster.feed.show(WEB, slow, settings("a", key="2"))
+        await until(lambda: names(cluster, Pod) == ["before"])
+        await asyncio.sleep(50)
+        assert (await cluster.revision(shown.revision, "Progressing", "Planned")).status
+        undone = await cluster.revision(shown.revision, "RolledBack")
+        assert "the hook did not start within its time" in undone.status.message
+        await cluster.settled()
+        assert data(cluster, "a") == {"key": "1"}
+        assert names(cluster, Pod) == []
+
+    run(scenario)
