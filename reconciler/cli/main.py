@@ -10,7 +10,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from reconciler.core.errors import ReconcilerError
 from reconciler.core.lean import import_without, share_one_heap
@@ -40,9 +40,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
 
 
+class _Parser(argparse.ArgumentParser):
+    """Refuses arguments as invalid input: argparse's own code, 2, means that a plan has changes."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(INVALID, f"{self.prog}: error: {message}\n")
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of every command; its help is documentation, so it is tested."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="reconciler",
         description="Kubernetes v1 manifests on plain Docker hosts, straight from Git.",
         epilog="Settings come from RECONCILER_* variables, --config FILE and flags, "
@@ -113,7 +121,7 @@ _COMMON = ("state_dir", "run_dir", "store_key_file")
 
 
 def _add(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    commands: argparse._SubParsersAction[_Parser],
     name: str,
     command: Command,
     summary: str,
