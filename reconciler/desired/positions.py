@@ -19,7 +19,7 @@ Place = tuple[int, int]
 ITEM_KEYS = (
     "name", "containerPort", "port", "mountPath", "devicePath", "ip", "key", "type", "uid",
 )  # fmt: skip
-"""What tells the items of a list apart: the first of these that they have."""
+"""What tells the items of a list apart: the first of these in which all of them differ."""
 
 _DEEPEST = 64
 _STEP = re.compile(r"\[(?P<index>[^\]]*)\]|(?P<name>[^.\[]+)")
@@ -209,17 +209,18 @@ def _follow(node: Node, path: str) -> tuple[_Entry | None, str]:
         wanted = found["index"] if found["index"] is not None else found["name"]
         entry = next((each for each in _entries(node) if each.step == wanted), None)
         if entry is None and isinstance(node, SequenceNode):
-            entry = next((each for each in _entries(node) if _key(each.value) == wanted), None)
+            entry = _told_by(node, wanted)
         taken = found.end()
     return entry, path[taken:].removeprefix(".")
 
 
-def _key(item: Node) -> str | None:
-    """Return the text by which a plan tells an item of a list from its neighbours."""
-    if not isinstance(item, MappingNode):
-        return None
-    known = {e.step: e.value.value for e in _entries(item) if isinstance(e.value, ScalarNode)}
-    return next((known[name] for name in ITEM_KEYS if name in known), None)
+def _told_by(items: SequenceNode, text: str) -> _Entry | None:
+    """Return the item of a list that has `text` in the first of the keys in which any has it."""
+    for key in ITEM_KEYS:
+        for entry in _entries(items):
+            if any(e.step == key and e.value.value == text for e in _entries(entry.value)):
+                return entry
+    return None
 
 
 def _leads(key: str, path: str) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from reconciler.model.meta import ManagedFieldsEntry
-from reconciler.sync.fields import Step
+from reconciler.sync.fields import Item, Step
 
 
 def owner_of(entries: Sequence[ManagedFieldsEntry], steps: Sequence[Step], besides: str) -> str:
@@ -48,6 +48,6 @@ def _descend(fields: Mapping[str, Any], step: Step) -> Mapping[str, Any] | None:
     return None
 
 
-def _matches(encoded: str, item: Mapping[str, Any]) -> bool:
+def _matches(encoded: str, item: Item) -> bool:
     wanted: dict[str, Any] = orjson.loads(encoded)
-    return all(item.get(name) == value for name, value in wanted.items() if name in item)
+    return all(item.value.get(name, value) == value for name, value in wanted.items())

@@ -15,15 +15,24 @@ from reconciler.desired.redact import Names, is_secret, names_of, secret_fields
 from reconciler.model.meta import KubeObject
 
 Json = Any
-Step = str | int | Mapping[str, Json]
-"""A field's or map key's name, a list index, or the list item (told by its key fields)."""
-
 ABSENT = "(not set)"
 REDACTED = "(redacted)"
 _SERVER_FIELDS = frozenset(
     ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink")
 )
 _SECRET_FIELDS = frozenset(("data", "stringData"))
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """An item of a list, told from its neighbours by its field `key`."""
+
+    value: Mapping[str, Json]
+    key: str
+
+
+Step = str | int | Item
+"""A field's or map key's name, a list index, or an item of a list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +96,8 @@ def path_of(steps: Sequence[Step]) -> str:
         elif isinstance(step, str):
             text += f"[{step}]" if "." in step or "/" in step else f".{step}"
         else:
-            text += f"[{item_name(step)}]"
+            text += f"[{step.value[step.key]}]"
     return text.removeprefix(".")
-
-
-def item_name(item: Mapping[str, Json]) -> str:
-    """Return what tells a list item from its neighbours: its name, or its first key field."""
-    return str(next((item[key] for key in ITEM_KEYS if key in item), "?"))
 
 
 def without_values(errors: Iterable[tuple[str, str]], obj: KubeObject) -> list[tuple[str, str]]:
@@ -136,10 +140,11 @@ def _differ_lists(
     for value in [*before, *(each for each in after if each not in before)]:
         was, becomes = before.get(value, ABSENT), after.get(value, ABSENT)
         item = was if isinstance(was, dict) else becomes
-        yield from _differ((*steps, item), was, becomes)
+        yield from _differ((*steps, Item(item, key)), was, becomes)
 
 
 def _common_key(old: list[Json], new: list[Json]) -> str | None:
+    """Return the field that tells the items apart: two mounts of one volume differ in the path."""
     for key in ITEM_KEYS:
         if _unique(old, key) and _unique(new, key):
             return key

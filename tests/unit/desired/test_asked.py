@@ -33,6 +33,13 @@ spec:
         ports:
         - {name: http, containerPort: 80}
         - containerPort: 81
+        volumeMounts:
+        - {name: v, mountPath: /one}
+        - name: v
+          mountPath: /two
+          readOnly: true
+      volumes:
+      - {name: v, emptyDir: {}}
 """
 IMAGE = "spec.template.spec.containers[{}].image"
 
@@ -74,6 +81,7 @@ def files(tmp_path):
         (IMAGE.format("two"), 17),
         ("spec.template.spec.containers[two].ports[http].containerPort", 19),
         ("spec.template.spec.containers[two].ports[81].protocol", 20),
+        ("spec.template.spec.containers[two].volumeMounts[/two].readOnly", 25),
         ("spec.template.spec.dnsPolicy", 12),
         ("metadata.annotations[example.com/gone]", 3),
         ("ReplicationController default/c is new", 1),
@@ -91,7 +99,7 @@ def test_the_document_and_the_list_item_count(files):
         b_yaml=f"apiVersion: v1\nkind: List\nitems:\n- {item}\n",
     )
     assert spot("c", "spec.replicas") == "a.yaml:9"
-    assert spot("m", "data[k.v]") == "a.yaml:28"
+    assert spot("m", "data[k.v]") == "a.yaml:35"
     assert spot("inner", "data[k.v]") == "b.yaml:8"
 
 

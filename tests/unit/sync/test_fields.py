@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from reconciler.model.meta import ManagedFieldsEntry
 from reconciler.sync.blame import owner_of
-from reconciler.sync.fields import ABSENT, REDACTED, changed_fields, path_of, redacted
+from reconciler.sync.fields import ABSENT, REDACTED, Item, changed_fields, path_of, redacted
 
 
 def changes(old, new):
@@ -28,6 +28,15 @@ def test_added_and_removed_items_are_one_change_each():
         ("spec.ports[80]", {"port": 80}, ABSENT),
         ("spec.ports[81]", ABSENT, {"port": 81}),
     ]
+
+
+def test_two_mounts_of_one_volume_are_told_apart_by_their_paths():
+    one, two = {"name": "v", "mountPath": "/one"}, {"name": "v", "mountPath": "/two"}
+    before, after = {"volumeMounts": [one, two]}, {"volumeMounts": [two | {"readOnly": True}, one]}
+    assert changes(before, after) == [("volumeMounts[/two].readOnly", ABSENT, True)]
+    assert changes(before, {"volumeMounts": [one]}) == [("volumeMounts[/two]", two, ABSENT)]
+    alone = {"volumeMounts": [one | {"readOnly": True}]}
+    assert changes({"volumeMounts": [one]}, alone) == [("volumeMounts[v].readOnly", ABSENT, True)]
 
 
 def test_a_list_without_keys_changes_whole():
@@ -68,18 +77,18 @@ def test_the_manager_that_holds_a_field_is_blamed():
 def test_blame_finds_list_items_by_their_keys():
     fields = {"f:spec": {"f:containers": {'k:{"name":"a"}': {".": {}, "f:image": {}}}}}
     entries = [entry("kubectl", fields)]
-    path = ("spec", "containers", {"name": "a", "image": "x"}, "image")
+    path = ("spec", "containers", Item({"name": "a", "image": "x"}, "name"), "image")
     assert owner_of(entries, path, "me") == "kubectl"
-    other = ("spec", "containers", {"name": "b", "image": "x"}, "image")
+    other = ("spec", "containers", Item({"name": "b", "image": "x"}, "name"), "image")
     assert owner_of(entries, other, "me") == ""
 
 
 def test_what_comes_from_a_secret_is_never_shown():
     secret = frozenset({("spec", "containers", "env", "value")})
-    item = {"name": "PASSWORD"}
+    item = Item({"name": "PASSWORD"}, "name")
     for steps in (
-        ("spec", "containers", {"name": "app"}, "env", item, "value"),
-        ("spec", "containers", {"name": "app"}, "env", item),
+        ("spec", "containers", Item({"name": "app"}, "name"), "env", item, "value"),
+        ("spec", "containers", Item({"name": "app"}, "name"), "env", item),
         ("spec",),
     ):
         assert redacted("Pod", steps, "old", "new", secret) == (REDACTED, REDACTED)
