@@ -116,6 +116,8 @@ class Api:
         return self._audit.end(trail, request, answer)
 
     async def _answer(self, request: Request, trail: Trail) -> Answer:
+        if request.method == "GET" and (path := target.watched(request.path)):
+            request = replace(request, path=path, query={**request.query, "watch": ["true"]})
         place = trail.place = target.parse(request.path, discovery.answered())
         actor = trail.actor = trail.user = self._access.actor(request)
         user = trail.user = self._access.user(request, actor)
@@ -125,6 +127,8 @@ class Api:
         asked = replace(request, user=user)
         if place.resource is None:
             return await self._elsewhere(asked, place)
+        if place.namespace and not place.resource.namespaced:
+            raise status.no_resource()  # who has all rights in a namespace has none beyond it
         if not place.name:
             return await self._collection(asked, place, place.resource)
         answer_for = self._part if place.subresource else self._object

@@ -80,7 +80,8 @@ def expected(resource: kinds.Resource) -> Expected:
 
 def content_type(request: Request) -> str:
     """Return the media type of a request's body; JSON when it does not say."""
-    return request.headers.get("content-type", "").partition(";")[0].strip() or "application/json"
+    given = request.headers.get("content-type", "").partition(";")[0].strip()
+    return given.lower() or "application/json"
 
 
 def read(request: Request, wanted: Expected, validation: Validation) -> Body:

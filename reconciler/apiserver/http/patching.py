@@ -67,13 +67,15 @@ def read_patch(request: Request) -> Patch:
     """Return the patch in a request's body, which is no apply; raises `StatusError`."""
     match patch_type(request):
         case "application/json-patch+json":
-            operations = _parsed(request.body, list, "[]handlers.jsonPatchOp", _LEAD)
+            operations = _parsed(request.body, list, "[]handlers.jsonPatchOp", _LEAD) or []
             return Patch(lambda value, _: jsonpatch.apply(value, operations), _as_json)
         case "application/merge-patch+json":
             change = _parsed(request.body, dict, _GO_MAP, _LEAD)
+            if change is None:
+                raise bad_request("Invalid JSON Patch")
             return Patch(lambda value, _: merge.merge(value, change), _as_json)
         case _:
-            change = _parsed(request.body, dict, _GO_MAP, "")
+            change = _parsed(request.body, dict, _GO_MAP, "") or {}
             return Patch(
                 lambda value, place: strategic.patch(value, change, place),
                 lambda _: gotext.value(change),
@@ -95,11 +97,12 @@ _GO_MAP = "map[string]interface {}"
 
 
 def _parsed(text: bytes, wanted: type, go_type: str, lead: str) -> Any:
+    """Return a patch's value, None for null; raises `StatusError`."""
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise bad_request(f"{lead}{gotext.json_error(error)}") from error
-    if not isinstance(value, wanted):
+    if value is not None and not isinstance(value, wanted):  # Go reads null into anything
         shown = gotext.json_word(value)
         raise bad_request(f"{lead}json: cannot unmarshal {shown} into Go value of type {go_type}")
     return value

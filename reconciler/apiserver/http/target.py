@@ -38,6 +38,18 @@ _OF_NAMESPACES = ("status", "finalize")
 _CORE = ("", "v1")
 
 
+def watched(path: str) -> str:
+    """Return the path of the list that a deprecated path watches, empty for any other path.
+
+    `/api/v1/watch/pods` is `/api/v1/pods?watch=true`: RequestInfo's special verb.
+    """
+    parts = path.strip("/").split("/")
+    at = {"api": 2, "apis": 3}.get(parts[0], 0)
+    if not at or parts[at : at + 1] != ["watch"] or len(parts) <= at + 1:
+        return ""
+    return "/".join(("", *parts[:at], *parts[at + 1 :]))
+
+
 def parse(path: str, versions: frozenset[tuple[str, str]]) -> Target | None:
     """Return what `path` names; None outside of `versions`, which are (group, version) pairs."""
     parts = path.strip("/").split("/")

@@ -210,3 +210,38 @@ async def test_who_writes_what_git_declares_is_told_so() -> None:
     assert await warnings(ask("DELETE", f"{MAPS}/a")) == ['299 - "Git says no"']
     of_a = [live for key, live in asked if key == ObjectKey("ConfigMap", "default", "a")]
     assert of_a == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("kind", "wanted"),
+    [("json-patch", 200), ("strategic-merge-patch", 200), ("merge-patch", 400)],
+)
+async def test_a_patch_that_is_null(kind: str, wanted: int) -> None:
+    """Go reads null as no operation; a merge patch alone is refused then."""
+    served = await api()
+    await served.handle(ask("POST", MAPS, {"metadata": {"name": "a"}}))
+    asked = ask("PATCH", f"{MAPS}/a", content_type=f"application/{kind}+json")
+    assert code(await served.handle(replace(asked, body=b"null"))) == wanted
+
+
+@pytest.mark.parametrize("sent", ["Application/JSON", "application/JSON; charset=utf-8"])
+async def test_a_media_type_is_the_same_in_capitals(sent: str) -> None:
+    served = await api()
+    made = await served.handle(ask("POST", MAPS, {"metadata": {"name": "a"}}, content_type=sent))
+    assert code(made) == 201
+
+
+@pytest.mark.parametrize(
+    ("path", "wanted"),
+    [
+        ("/api/v1/watch/configmaps", 200),
+        ("/api/v1/watch/namespaces/default/configmaps/a", 200),
+        ("/apis/discovery.k8s.io/v1/watch/endpointslices", 200),
+        ("/api/v1/watch/nothings", 404),
+        ("/api/v1/watch", 404),
+    ],
+)
+async def test_the_older_paths_of_watches(path: str, wanted: int) -> None:
+    answer = await (await api()).handle(ask("GET", path))
+    assert code(answer) == wanted
+    assert isinstance(answer, Stream) == (wanted == 200)

@@ -160,3 +160,31 @@ async def test_nobody_enters_the_pod_of_another(method: str, part: str) -> None:
     cluster = await Cluster().start()
     await cluster.bind("own", "system:aggregate-to-edit", "jane", namespace="kube-public")
     assert (await cluster.ask_as("jane", method, f"{PODS}/p/{part}"))[0] == 403
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/api/v1/namespaces/default/nodes", None),
+        ("GET", "/api/v1/namespaces/default/nodes/n", None),
+        ("POST", "/api/v1/namespaces/default/nodes", {"metadata": {"name": "m"}}),
+        ("POST", "/api/v1/namespaces/default/persistentvolumes", {"metadata": {"name": "m"}}),
+        ("PUT", "/api/v1/namespaces/default/nodes/n", {"metadata": {"name": "n"}}),
+        ("PATCH", "/api/v1/namespaces/default/nodes/n", {"spec": {"unschedulable": True}}),
+        ("PUT", "/api/v1/namespaces/default/nodes/n/status", {"metadata": {"name": "n"}}),
+        ("DELETE", "/api/v1/namespaces/default/nodes/n", None),
+        ("DELETE", "/api/v1/namespaces/default/nodes", None),
+        ("POST", f"{RBAC}/namespaces/default/clusterroles", {"metadata": {"name": "m"}}),
+    ],
+)
+async def test_what_lies_in_no_namespace_is_not_reached_through_one(
+    method: str, path: str, body: dict[str, object] | None
+) -> None:
+    """All rights in a namespace give none outside of it: kube-apiserver has no such path."""
+    cluster = await Cluster().start()
+    await cluster.ask("POST", "/api/v1/nodes", {"metadata": {"name": "n"}})
+    await cluster.bind("lords", "cluster-admin", "jane", namespace="default")
+    before = cluster.registry.revision
+    code, answer = await cluster.ask_as("jane", method, path, body)
+    assert (code, answer["reason"]) == (404, "NotFound")
+    assert cluster.registry.revision == before
