@@ -64,6 +64,11 @@ class GitOptions:
     name: str = ""
     submodules: bool = False
 
+    def pause(self, failures: int, random: Random) -> float:
+        """Return the seconds until the next look after so many failures in a row."""
+        pause = self.interval * (1 + self.jitter * random.random())
+        return max(pause, self.backoff.delay(failures, random)) if failures else pause
+
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
@@ -177,9 +182,7 @@ class GitSource:
         The second look at a local repository comes soon: the first is before the watch of its refs.
         """
         options = self._options
-        pause = options.interval * (1 + options.jitter * self._random.random())
-        if failures and self._address.remote:
-            pause = max(pause, options.backoff.delay(failures, self._random))
+        pause = options.pause(failures if self._address.remote else 0, self._random)
         if not self._address.remote and self._looks == 1:
             pause = min(pause, options.second_look)
         with suppress(TimeoutError):

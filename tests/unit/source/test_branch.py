@@ -3,6 +3,7 @@ import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -273,3 +274,13 @@ def _commands() -> str:
         with suppress(OSError):
             lines.append(entry.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace"))
     return "\n".join(lines)
+
+
+def test_sources_do_not_look_in_step_and_leave_a_remote_that_fails_alone_for_longer() -> None:
+    options, random = GitOptions(interval=10.0), Random(1)
+    pauses = {options.pause(0, random) for _ in range(100)}
+    assert len(pauses) == 100
+    assert all(10.0 <= pause <= 11.0 for pause in pauses)
+    failed = [options.pause(failures, random) for failures in (1, 5, 50)]
+    assert failed == sorted(failed)
+    assert 60.0 < failed[-1] <= 330.0
