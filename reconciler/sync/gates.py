@@ -1,4 +1,4 @@
-"""What a new revision has to pass before the first write: bounds and order, approval, images.
+"""What a new revision has to pass before the first write: bounds, order, approval, pause, images.
 
 Held by the loop. A revision that is stopped here has changed nothing, and is looked at again when
 a person approves, or a node has its images. What the gates found is told by the verdict.
@@ -30,6 +30,7 @@ from reconciler.sync.steering import SyncOptions
 from reconciler.sync.target import Target
 from reconciler.sync.verdict import Verdict
 from reconciler.sync.waves import order_refusals
+from reconciler.sync.windows import paused_until
 
 _REVISION = kinds.of(Revision).key_kind
 _SIBLINGS_SECONDS = 10.0
@@ -82,7 +83,7 @@ class Gates:
             return True
         self._let_siblings_see(candidate, planned)
         situation = self._comparison.situation(candidate)
-        if self._held(candidate, planned, situation):
+        if self._held(candidate, planned, situation) or self._paused(candidate):
             return False
         self._verdict.planned(candidate, planned)
         return await self._pulled(candidate, planned, situation)
@@ -115,6 +116,17 @@ class Gates:
         if approved(known, candidate.message, digest):
             return False
         self._verdict.held(candidate, reason, digest)
+        return True
+
+    def _paused(self, candidate: Target) -> bool:
+        """Say whether a pause began while the revision waited here; it was let in before."""
+        source = self._live.source(self._options.name)
+        until = paused_until(source, self._clock.now())
+        if until is None or source is None or candidate.asked:
+            return False
+        if candidate.revision == source.status.applied_revision:
+            return False
+        self._verdict.paused(candidate.revision, until)
         return True
 
     async def _pulled(self, candidate: Target, planned: Plan, situation: Situation) -> bool:

@@ -58,8 +58,7 @@ _REVISION = kinds.of(Revision).key_kind
 class Sync:
     """Keeps the objects that one source declares as it declares them.
 
-    `live` has the objects of every kind that may be declared, of sources and of revisions; others
-    run its informers. `ended` is set when a source that is deleted has nothing left.
+    Others keep `live` up. `ended` is set when a source that is deleted has nothing left.
     """
 
     def __init__(
@@ -200,6 +199,7 @@ class Sync:
         if (unseen := self._intake.unseen) is not None:
             await self._admit(unseen)
         if self._candidate is not None:
+            self._candidate.asked |= self._asked > 0
             await self._consider(self._candidate)
         if self._target is None:
             return RequeueAfter(_REFUSED_AGAIN) if self._candidate is not None else Done()

@@ -29,11 +29,11 @@ class Target:
     """A revision that passed validation.
 
     `record` is its Revision object's name; `planned` says that its plan was told, `applied` that
-    every write is done, `rollback` that it undoes a failed one; `message` is the commit's; `since`
-    is when it was begun, `order` what waits for what; `inputs` marks the variables that it was
-    made with. `unhealthy` has every declared object that is not healthy, or not there yet;
-    `failed` those of them that are not expected to heal; `started` are declared pods in which it
-    started a container.
+    every write is done, `rollback` that it undoes a failed one, `asked` that a person wants it
+    now; `message` is the commit's; `since` is when it was begun, `order` what waits for what;
+    `inputs` marks the variables that it was made with. `unhealthy` has every declared object that
+    is not healthy, or not there yet; `failed` those of them that are not expected to heal;
+    `started` are declared pods in which it started a container.
     """
 
     revision: str
@@ -42,6 +42,7 @@ class Target:
     applied: bool = False
     planned: bool = False
     rollback: bool = False
+    asked: bool = False
     message: str = ""
     since: datetime | None = None
     inputs: str = ""

@@ -8,13 +8,15 @@ from datetime import timedelta
 import pytest
 
 from reconciler.model.gitops import Source
+from reconciler.model.meta import ObjectMeta
+from reconciler.model.namespace import Namespace
 from reconciler.model.pod import Pod
 from reconciler.sync.steering import Care
 from tests.unit.sync.cluster import Cluster, until
 from tests.unit.sync.test_loop import names, ready
 from tests.unit.sync.test_transaction import WEB, crash, data, fail, healthy, image, suspend
 from tests.unit.sync.test_waves import hook
-from tests.unit.sync.world import controller, settings
+from tests.unit.sync.world import controller, manifest, settings
 
 
 @pytest.fixture
@@ -93,6 +95,28 @@ def test_a_revision_that_a_pause_overtakes_is_followed_to_its_end_and_undone_if_
         await asyncio.sleep(700)
         await cluster.revision(newer.revision, "Healthy")
         assert data(cluster, "a") == {"key": "3"}
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_revision_that_waits_when_a_pause_begins_waits_for_its_end_unless_asked_for(run, asked):
+    async def scenario(cluster):
+        await healthy(cluster, settings("a", key="1"))
+        elsewhere = manifest("ConfigMap", "b", "other")
+        shown = cluster.feed.show(WEB, settings("a", key="2"), elsewhere)
+        await cluster.revision(shown.revision, "Rejected")
+        await pause(cluster, 0)
+        await cluster.client.create(Namespace(metadata=ObjectMeta(name="other")))
+        if asked:
+            cluster.sync.trigger()
+            await cluster.revision(shown.revision, "Healthy")
+            return
+        await cluster.source("Paused")
+        await asyncio.sleep(400)
+        assert data(cluster, "a") == {"key": "1"}
+        await asyncio.sleep(300)
+        assert data(cluster, "a") == {"key": "2"}
 
     run(scenario)
 
