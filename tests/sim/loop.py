@@ -18,6 +18,7 @@ from contextlib import suppress
 from contextvars import Context, ContextVar, copy_context
 from random import Random
 from typing import Any
+from weakref import WeakSet
 
 PROCESS: ContextVar[Process | None] = ContextVar("process", default=None)
 PART: ContextVar[str] = ContextVar("part", default="")
@@ -70,7 +71,9 @@ class SimLoop(asyncio.BaseEventLoop):
         self._random = random
         self._disorder = disorder
         self._thread_delay = thread_delay
-        self._dead: list[asyncio.Task[Any]] = []
+        self._dead: list[SimTask] = []
+        self._tasks: WeakSet[SimTask] = WeakSet()
+        # asyncio's own set holds every history's, for nothing is collected meanwhile
         self._alarm: tuple[int, Callable[[], None]] | None = None
         self.steps = 0
         self._instant = 0
@@ -94,12 +97,15 @@ class SimLoop(asyncio.BaseEventLoop):
     def kill(self, process: Process) -> None:
         """Let nothing of the process run again; its tasks are held, so that none is finalized."""
         process.alive = False
-        self._dead += [task for task in asyncio.all_tasks(self) if _process_of(task) is process]
+        self._dead += [task for task in self._living() if task.process is process]
+
+    def _living(self) -> list[SimTask]:
+        return [task for task in self._tasks if not task.done()]
 
     def bury(self) -> None:
         """Let go of all tasks at the end of a history; what they say of it interests nobody."""
         hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
-        tasks = (*self._dead, *asyncio.all_tasks(self))
+        tasks = (*self._dead, *self._living())
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             for task in tasks:
@@ -167,12 +173,10 @@ class SimLoop(asyncio.BaseEventLoop):
         self.faults.append(f"{context['message']}: {error!r}")
 
 
-def _make_task(loop: Any, coro: Any, *, context: Context | None = None) -> SimTask:
-    return SimTask(coro, loop=loop, name=None, context=context)
-
-
-def _process_of(task: asyncio.Task[Any]) -> Process | None:
-    return task.process if isinstance(task, SimTask) else None
+def _make_task(loop: SimLoop, coro: Any, *, context: Context | None = None) -> SimTask:
+    task = SimTask(coro, loop=loop, name=None, context=context)
+    loop._tasks.add(task)
+    return task
 
 
 def _run_job(future: asyncio.Future[Any], func: Callable[..., Any], args: tuple[Any, ...]) -> None:
