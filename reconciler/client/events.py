@@ -108,12 +108,12 @@ class EventRecorder:
             except NotFound:
                 self._correlator.forget(decision.key)
             else:
-                self._correlator.wrote(decision.key, again)
+                self._correlator.wrote(decision.key, again, self._clock.monotonic())
                 return
         name = f"{decision.key.about.name}.{self._ids.below(2**64):016x}"
         written = Written(name, 1, now)
         await self._client.create(_event(decision, written, now))
-        self._correlator.wrote(decision.key, written)
+        self._correlator.wrote(decision.key, written, self._clock.monotonic())
 
 
 def _reference(about: KubeObject, field_path: str) -> ObjectReference:

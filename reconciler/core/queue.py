@@ -23,6 +23,9 @@ from reconciler.core.errors import Retryable, Terminal
 
 K = TypeVar("K", bound=Hashable)
 
+_STALE = 64
+"""Superseded requests that a queue may hold, beside as many as it has live ones."""
+
 
 @dataclass(frozen=True, slots=True)
 class Done:
@@ -94,6 +97,8 @@ class WorkQueue(Generic[K]):
             return
         self._due[key] = due
         heapq.heappush(self._delayed, (due, next(self._sequence), key))
+        if len(self._delayed) > 2 * len(self._due) + _STALE:
+            self._drop_stale()
         self._arm()
 
     async def take(self) -> K:
@@ -141,6 +146,11 @@ class WorkQueue(Generic[K]):
             self._timer = None
         if self._delayed:
             self._timer = asyncio.get_running_loop().call_at(self._delayed[0][0], self._fire)
+
+    def _drop_stale(self) -> None:
+        """Let go of requests that others took the place of, which may be due in a day only."""
+        self._delayed = [each for each in self._delayed if self._due.get(each[2]) == each[0]]
+        heapq.heapify(self._delayed)
 
     def _fire(self) -> None:
         now = asyncio.get_running_loop().time()

@@ -39,10 +39,7 @@ class LetGo:
         if self._slices.by_index(BY_ADDRESS, address):
             return False
         left = self._left.get(address, 0)
-        return all(
-            _version(proxy.status.endpoints_resource_version) >= left
-            for proxy in self._proxies.items()
-        )
+        return all(_heard(proxy) >= left for proxy in self._proxies.items())
 
     def forget(self, address: str) -> None:
         """The address is free: what was known of its former pod is over."""
@@ -65,7 +62,19 @@ class LetGo:
     def _proxy_changed(
         self, _kind: EventType, _old: ProxyState | None, _new: ProxyState | None
     ) -> None:
+        if self._left and self._proxies.synced.is_set():
+            self._drop_known()
         self._moved()
+
+    def _drop_known(self) -> None:
+        """Forget what every proxy has heard of: other nodes' addresses, which nobody asks about."""
+        heard = min(map(_heard, self._proxies.items()), default=0)
+        self._left = {address: left for address, left in self._left.items() if left > heard}
+
+
+def _heard(proxy: ProxyState) -> int:
+    """Return the version of the slices that a proxy has in its kernel."""
+    return _version(proxy.status.endpoints_resource_version)
 
 
 def _version(text: str) -> int:

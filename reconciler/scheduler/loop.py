@@ -98,10 +98,13 @@ class Scheduler:
             self._snapshot.remove_node(old.metadata.name)
 
     def _namespace_changed(
-        self, event: EventType, _old: Namespace | None, new: Namespace | None
+        self, event: EventType, old: Namespace | None, new: Namespace | None
     ) -> None:
         """Learn a namespace's labels; those of one that is gone matter to no pod."""
         if new is None or event == "DELETED":
+            gone = old or new
+            if gone is not None:
+                self._snapshot.spaces.pop(gone.metadata.name, None)
             return
         labels = new.metadata.labels
         if self._snapshot.spaces.get(new.metadata.name, {}) != labels:

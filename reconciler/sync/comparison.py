@@ -156,6 +156,11 @@ class Comparison:
             return False
         return True
 
+    def gone(self, key: ObjectKey) -> None:
+        """Forget an object that is neither declared nor there any longer."""
+        if self._clean.pop(key, None) is not None:
+            self._learned.set()
+
     def expired(self) -> list[ObjectKey]:
         """Return the keys whose override or rest has ended, and forget what was known of them."""
         now = self._clock.monotonic()

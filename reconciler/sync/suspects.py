@@ -65,7 +65,9 @@ class Suspects:
             if self._comparison.concerns(key, old, new):
                 self.changed[key] = None
                 news = True
-        elif new is not None and source_of(new) == self._source:
+        elif new is None:
+            self._comparison.gone(key)
+        elif source_of(new) == self._source:
             self.changed[key] = None
             news = True
         if news and self.waiting:

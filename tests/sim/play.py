@@ -9,6 +9,7 @@ import shutil
 import sys
 import tempfile
 import traceback
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -37,13 +38,20 @@ class Verdict:
     trace: tuple[str, ...]
 
 
-def play(history: History, *, keep_trace: bool = False) -> Verdict:
-    """Live through a history in a world of its own."""
+Course = Callable[[World], Coroutine[Any, Any, None]]
+
+
+async def _lived(world: World) -> None:
+    await Driver(world).run()
+
+
+def play(history: History, *, keep_trace: bool = False, course: Course = _lived) -> Verdict:
+    """Live through a history in a world of its own; another `course` may be taken in that."""
     folder = Path(tempfile.mkdtemp(prefix="reconciler-sim-", dir=_memory()))
     collecting, logging = gc.isenabled(), structlog.get_config()
     gc.disable()
     try:
-        return contextvars.copy_context().run(_play, history, folder, keep_trace)
+        return contextvars.copy_context().run(_play, history, folder, keep_trace, course)
     finally:
         if collecting:
             gc.enable()
@@ -51,7 +59,7 @@ def play(history: History, *, keep_trace: bool = False) -> Verdict:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _play(history: History, folder: Path, keep_trace: bool) -> Verdict:
+def _play(history: History, folder: Path, keep_trace: bool, course: Course) -> Verdict:
     SimTask._numbers = itertools.count()
     threads = Random(f"{history.seed} threads")
     loop = SimLoop(
@@ -59,7 +67,7 @@ def _play(history: History, folder: Path, keep_trace: bool) -> Verdict:
     )
     world = World(history, loop, folder, keep_trace=keep_trace)
     structlog.configure(processors=[_listener(world)], cache_logger_on_first_use=False)
-    driver = loop.create_task(Driver(world).run(), context=world.context)
+    driver = loop.create_task(course(world), context=world.context)
     driver.add_done_callback(lambda _done: loop.stop())
     try:
         loop.run_forever()

@@ -73,8 +73,9 @@ class AccountsController:
     def _namespace_changed(
         self, _event: EventType, old: Namespace | None, new: Namespace | None
     ) -> None:
-        if new is not None and old is None:
-            self._controller.queue.add(new.metadata.name)
+        changed = new or old
+        if changed is not None and (new is None or old is None):  # one that is gone is forgotten
+            self._controller.queue.add(changed.metadata.name)
 
     def _content_changed(
         self, _event: EventType, old: KubeObject | None, new: KubeObject | None

@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
+from reconciler.client.correlation import Correlator, Occurrence, Written
 from reconciler.client.events import EventRecorder
 from reconciler.client.local import LocalClient
 from reconciler.client.retention import EventRetention
 from reconciler.core.ids import Ids
 from reconciler.model.event import Event
 from reconciler.model.namespace import Namespace
+from reconciler.model.reference import ObjectReference
 
 
 @pytest.fixture
@@ -133,6 +135,18 @@ def test_a_caller_never_waits_and_memory_is_bounded(
     for number in range(5000):
         idle.event(config("a"), "Normal", f"R{number}", "nobody writes")
     assert len(idle._waiting) == 1000
+
+
+def test_what_was_said_long_ago_is_forgotten() -> None:
+    correlator = Correlator()
+    for number in range(10_000):
+        said = Occurrence("c", "h", ObjectReference(name=f"p{number}"), "Normal", "R", "m")
+        decision = correlator.decide(said, now=number * 100.0)
+        assert decision is not None
+        correlator.wrote(decision.key, Written("e", 1, ""), number * 100.0)
+    assert len(correlator._similar) == 7  # 600 seconds
+    assert len(correlator._written) == 37  # an hour: so long the Event itself stays
+    assert len(correlator._buckets) == 76  # after 7,500 an object may say as much as ever
 
 
 def test_events_go_after_an_hour(

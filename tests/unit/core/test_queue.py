@@ -77,6 +77,23 @@ async def _run_for(controller: Controller[str], seconds: float) -> None:
         await task
 
 
+def test_requests_that_sooner_ones_took_the_place_of_do_not_pile_up(virtual):
+    async def scenario() -> None:
+        queue: WorkQueue[str] = WorkQueue()
+        for _ in range(1000):
+            queue.add_after("a", 86400)
+            queue.add("a")
+            queue.done(await queue.take())
+        queue.add_after("b", 10)
+        queue.add_after("a", 20)
+        assert len(queue._delayed) < 100
+        assert [await queue.take(), await queue.take()] == ["b", "a"]
+        assert asyncio.get_running_loop().time() == 20
+        queue.close()
+
+    virtual.run_until_complete(scenario())
+
+
 def test_retryable_backs_off_exponentially_and_success_resets(virtual):
     times: list[float] = []
 
