@@ -8,8 +8,10 @@ import gc
 import sys
 from collections import Counter, deque
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import is_dataclass, replace
 from typing import Any
+
+from pydantic import BaseModel
 
 from reconciler.model.config import ConfigMap
 from reconciler.model.meta import ObjectMeta
@@ -89,12 +91,19 @@ def tables() -> Tables:
     for each in gc.get_objects():
         kind = type(each)
         module = str(kind.__module__)
-        if module.startswith("reconciler.") and not module.startswith("reconciler.model"):
+        if module.startswith("reconciler.") and not _is_value(kind):
             for attribute, size in _sizes(each):
                 found[f"{module}.{kind.__qualname__}.{attribute}"] += size
     for name, size in _of_modules():
         found[name] += size
     return found
+
+
+def _is_value(kind: type[Any]) -> bool:
+    """Say whether instances never change: what holds them is counted, not they."""
+    if issubclass(kind, BaseModel):
+        return True
+    return is_dataclass(kind) and bool(kind.__dataclass_params__.frozen)  # type: ignore[attr-defined]
 
 
 def _sizes(each: object) -> Iterator[tuple[str, int]]:

@@ -14,7 +14,6 @@ BOUNDED = {
     "reconciler.client.correlation._Recent": "an hour, and 4,096: test_events.py",
     "reconciler.core.queue.WorkQueue._delayed": "twice what is due, and 64: test_queue.py",
     "reconciler.desired.load.Loader._by_content": "twice the files there are, and some",
-    "reconciler.desired.objects.DesiredObject": "what that holds",
     "reconciler.store.history": "10,000 changes of 8 MiB: tests/contract/test_store.py",
     "reconciler.store.table._Namespace": "Events, for an hour, and Revisions",
     **dict.fromkeys(
