@@ -9,14 +9,14 @@ from reconciler.apiserver.registry import errors
 from reconciler.apiserver.registry.eventsv1 import EventsV1Registry
 from reconciler.apiserver.registry.registry import Registry
 from reconciler.apiserver.security import impersonation
-from reconciler.apiserver.security.attributes import Attributes
+from reconciler.apiserver.security.attributes import Attributes, of_resource
 from reconciler.apiserver.security.authentication import Authenticator, WrongCredentials
 from reconciler.apiserver.security.authorization import Authorizer
 from reconciler.apiserver.security.escalation import EscalationCheck
-from reconciler.apiserver.security.identity import Identity
-from reconciler.model import rbac
+from reconciler.apiserver.security.identity import MASTERS, Identity
 from reconciler.model.eventsv1 import Event as EventV1
 from reconciler.model.kinds import Resource
+from reconciler.model.meta import KubeObject
 
 _VERBS = {
     "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete", "GET": "get",
@@ -62,10 +62,24 @@ class Access:
         return self._events if of.model is EventV1 else self._registry
 
     def writable(self, request: Request, of: Resource) -> Registry:
-        """Return the registry to write to: a role may not give more than its writer has."""
-        if of.group != rbac.GROUP:
-            return self.readable(of)
-        return self._registry.judged_by(EscalationCheck(self.authorizer, request.user))
+        """Return the registry to write to: it refuses what the verb alone does not give.
+
+        A role may not give more than its writer has, and who creates by an update or an apply must
+        be allowed to create.
+        """
+        registry, user = self.readable(of), request.user
+        if MASTERS in user.groups:
+            return registry
+        escalation = EscalationCheck(self.authorizer, user)
+
+        def judge(new: KubeObject, old: KubeObject | None) -> None:
+            if old is None and request.method in ("PATCH", "PUT"):
+                meta = new.metadata
+                place = {"namespace": meta.namespace, "name": meta.name}
+                self.authorizer.check(user, of_resource("create", of.plural, of.group, **place))
+            escalation(new, old)
+
+        return registry.judged_by(judge)
 
 
 def of_path(request: Request) -> Attributes:

@@ -281,8 +281,8 @@ class Api:
         return _finished(request, wanted, await view.listed(form, page.items, page.meta))
 
     async def _put(self, request: Request, place: Target, of: Resource) -> Reply:
-        made = await writing.update(self._access.writable(request, of), request, place, of)
-        return self._written(request, of, made, 200)
+        made, code = await writing.update(self._access.writable(request, of), request, place, of)
+        return self._written(request, of, made, code)
 
     async def _patch(self, request: Request, place: Target, of: Resource) -> Answer:
         if patching.patch_type(request) == patching.APPLY:

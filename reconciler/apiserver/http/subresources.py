@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from reconciler.admission.errors import FieldError, invalid
+from reconciler.admission.errors import FieldError, invalid, not_supported
 from reconciler.admission.status import invalid_message
 from reconciler.apiserver.http import (
     accept,
@@ -203,12 +203,17 @@ def _invalid_scale(name: str, fault: FieldError) -> StatusError:
 
 async def bind(registry: Registry, request: Request, target: Target) -> Reply:
     """POST a Binding, to a pod or to the collection `bindings`."""
+    options = query.write_options(request, "CreateOptions")
     sent = body.read(request, _BINDING, "Ignore").value
-    meta, node = _member(sent, "metadata"), _member(sent, "target").get("name")
-    name = target.name or meta.get("name")
+    meta, to = _member(sent, "metadata"), _member(sent, "target")
+    node, name = to.get("name"), target.name or meta.get("name")
+    if to.get("kind") not in (None, "", "Node"):
+        fault = not_supported("target.kind", to["kind"], ("Node", "<empty>"))
+        raise status.plain_error(str(fault))
     if not node or not name:
         raise status.plain_error("target.name: Required value")
-    await registry.bind(str(name), target.namespace, str(node), uid=str(meta.get("uid") or ""))
+    uid = str(meta.get("uid") or "")
+    await registry.bind(str(name), target.namespace, str(node), uid=uid, dry_run=options.dry_run)
     return status.success(code=201)
 
 

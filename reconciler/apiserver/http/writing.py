@@ -39,6 +39,13 @@ _NAMESPACE_DIFFERS = (
 )
 
 
+# AllowCreateOnUpdate: of these kinds, a PUT creates what is not there.
+_MADE_BY_UPDATE = frozenset((
+    "clusterrolebindings", "clusterroles", "endpoints", "events", "leases", "limitranges",
+    "podtemplates", "rolebindings", "roles", "services",
+))  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Written:
     """What a write gave back: the object, and what its client is to be warned of."""
@@ -59,13 +66,19 @@ async def create(registry: Registry, request: Request, target: Target, of: Resou
     return told(registry, stored, faults)
 
 
-async def update(registry: Registry, request: Request, target: Target, of: Resource) -> Written:
-    """PUT to an object or a subresource that is written as the whole object."""
+async def update(
+    registry: Registry, request: Request, target: Target, of: Resource
+) -> tuple[Written, int]:
+    """PUT to an object or a subresource that is written as the whole object.
+
+    Return also the code: 201 for an object of a kind that a PUT may create.
+    """
     options = query.write_options(request, "UpdateOptions")
     sent = body.read(request, body.expected(of), options.validation)
     obj, faults = decoded(sent, options.validation)
     try:
-        return told(registry, await replace_object(registry, obj, target, of, options), faults)
+        stored, code = await replace_object(registry, obj, target, of, options)
+        return told(registry, stored, faults), code
     except StatusError as error:
         raise Warned(error, faults) from error
 
@@ -100,7 +113,7 @@ class Warned(StatusError):
 
 async def replace_object(
     registry: Registry, obj: Any, target: Target, of: Resource, options: WriteOptions
-) -> Any:
+) -> tuple[Any, int]:
     """Write an object where the URL says it is; raises `StatusError` when it says otherwise."""
     name = obj.metadata.name
     if not name:
@@ -113,12 +126,16 @@ async def replace_object(
             f"the name of the object ({name}) does not match the name on the URL ({target.name})"
         )
     placed = in_namespace(obj, of, target.namespace)
-    return await registry.update(
-        placed,
-        subresource=target.subresource,
-        manager=options.manager,
-        dry_run=options.dry_run,
-    )
+    manager, dry_run = options.manager, options.dry_run
+    try:
+        stored = await registry.update(
+            placed, subresource=target.subresource, manager=manager, dry_run=dry_run
+        )
+    except StatusError as error:
+        if error.reason != "NotFound" or target.subresource or of.plural not in _MADE_BY_UPDATE:
+            raise
+        return await registry.create(placed, manager=manager, dry_run=dry_run), 201
+    return stored, 200
 
 
 def in_namespace(obj: Any, of: Resource, namespace: str) -> Any:

@@ -16,7 +16,7 @@ from reconciler.admission.update import validate_update
 from reconciler.admission.validate import validate
 from reconciler.apiserver.registry import errors
 from reconciler.apiserver.registry.deletion import DeleteOptions
-from reconciler.apiserver.registry.registry import Registry
+from reconciler.apiserver.registry.registry import Judge, Registry
 from reconciler.model import eventsv1, kinds
 from reconciler.model.event import Event
 from reconciler.model.eventsv1 import Event as EventV1
@@ -36,6 +36,10 @@ class EventsV1Registry(Registry):
         self.__dict__.update(registry.__dict__)
         self._core = registry
         self._converted: OrderedDict[Record, Record] = OrderedDict()
+
+    def judged_by(self, judge: Judge) -> Registry:
+        """See `Registry.judged_by`; the judge is told of core/v1's form."""
+        return EventsV1Registry(self._core.judged_by(judge))
 
     def records(self, model: type[KubeObject], namespace: str = "") -> Sequence[Record]:  # noqa: ARG002
         """See `Registry.records`."""

@@ -260,8 +260,7 @@ class Registry:
 
     async def evict(self, name: str, namespace: str, options: DeleteOptions) -> None:
         """Delete a pod that yields to others: the `eviction` subresource tells so on the pod."""
-        strategy: Strategy[Pod] = self._strategies[Pod]
-        now = self._timestamp()
+        strategy, now = self._strategies[Pod], self._timestamp()
 
         def marked(_record: Record, pod: Pod) -> Pod:
             preconditions.check_delete(strategy.resource, pod, options)
@@ -271,10 +270,11 @@ class Registry:
             await self._replace(Target(strategy, namespace, name, check=False), marked)
         await self.delete(Pod, name, namespace, replace(options, resource_version=""))
 
-    async def bind(self, name: str, namespace: str, node: str, *, uid: str = "") -> Pod:
+    async def bind(
+        self, name: str, namespace: str, node: str, *, uid: str = "", dry_run: bool = False
+    ) -> Pod:
         """Assign a pod to a node: the `binding` subresource."""
-        strategy: Strategy[Pod] = self._strategies[Pod]
-        now = self._timestamp()
+        strategy, now = self._strategies[Pod], self._timestamp()
 
         def assigned(_record: Record, pod: Pod) -> Pod:
             fault = preconditions.binding_fault(pod, uid)
@@ -282,7 +282,8 @@ class Registry:
                 raise errors.conflict(strategy.resource, name, fault, suffix="/binding")
             return pods.bound(pod, node, now)
 
-        return await self._replace(Target(strategy, namespace, name, check=False), assigned)
+        target = Target(strategy, namespace, name, dry_run=dry_run, check=False)
+        return await self._replace(target, assigned)
 
     async def _create(
         self, strategy: Strategy[K], obj: K, *, dry_run: bool, valid: KubeObject | None = None

@@ -188,3 +188,52 @@ async def test_what_lies_in_no_namespace_is_not_reached_through_one(
     code, answer = await cluster.ask_as("jane", method, path, body)
     assert (code, answer["reason"]) == (404, "NotFound")
     assert cluster.registry.revision == before
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "kind"),
+    [
+        ("PATCH", "leases/a?fieldManager=m", "application/apply-patch+yaml"),
+        ("PUT", "leases/a", "application/json"),
+    ],
+)
+async def test_who_creates_by_another_verb_must_be_allowed_to_create(
+    method: str, path: str, kind: str
+) -> None:
+    cluster = await Cluster().start()
+    group = "coordination.k8s.io"
+    path = f"/apis/{group}/v1/namespaces/default/{path}"
+    lease = {"apiVersion": f"{group}/v1", "kind": "Lease", "metadata": {"name": "a"}}
+    sent = {"content_type": kind, "impersonate_user": "jane"}
+    await cluster.role("writer", on("patch update", "leases", group))
+    await cluster.bind("writer", "writer", "jane", namespace="default")
+    code, answer = await cluster.ask(method, path, lease, **sent)
+    assert code == 403
+    assert 'User "jane" cannot create resource "leases"' in answer["message"]
+    await cluster.role("maker", on("create", "leases", group))
+    await cluster.bind("maker", "maker", "jane", namespace="default")
+    assert (await cluster.ask(method, path, lease, **sent))[0] == 201
+    await cluster.ask("DELETE", f"{RBAC}/namespaces/default/rolebindings/maker")
+    assert (await cluster.ask(method, path, lease, **sent))[0] == 200
+
+
+async def test_an_event_of_the_newer_group_is_not_created_by_a_patch_alone() -> None:
+    cluster = await Cluster().start()
+    group = "events.k8s.io"
+    await cluster.role("writer", on("patch", "events", group))
+    await cluster.bind("writer", "writer", "jane")
+    event = {
+        "apiVersion": f"{group}/v1",
+        "kind": "Event",
+        "metadata": {"name": "e"},
+        "eventTime": "2026-01-01T00:00:00.000000Z",
+        "reportingController": "c",
+        "reportingInstance": "i",
+        "action": "a",
+        "reason": "r",
+        "type": "Normal",
+    }
+    path = f"/apis/{group}/v1/namespaces/default/events/e?fieldManager=m"
+    sent = {"content_type": "application/apply-patch+yaml", "impersonate_user": "jane"}
+    code, answer = await cluster.ask("PATCH", path, event, **sent)
+    assert (code, answer["details"].get("group")) == (403, group)
