@@ -89,6 +89,8 @@ class Scale:
                 return self._answer(request, self._live(target))
             case "PUT":
                 return self._answer(request, await self._put(request, target))
+            case "PATCH" if patching.patch_type(request) == patching.APPLY:
+                return self._answer(request, await self._apply(request, target))
             case "PATCH":
                 return self._answer(request, await self._patch(request, target))
             case _:
@@ -136,13 +138,41 @@ class Scale:
             target.name,
             target.namespace,
             change,
+            subresource="scale",
             manager=options.manager,
             dry_run=options.dry_run,
         )
 
+    async def _apply(self, request: Request, target: Target) -> ReplicationController:
+        """Server-side apply of a Scale: its manager owns the controller's replicas then."""
+        options = query.write_options(request, "PatchOptions", apply=True)
+        sent = body.yaml_or_json(request.body)
+        found = (sent.get("kind"), sent.get("apiVersion")) if isinstance(sent, dict) else ()
+        if found != (_SCALE.kind, _SCALE.api_version):
+            raise bad_request("invalid object type: an autoscaling/v1 Scale is applied here")
+        live = self._live(target)
+        record = self._registry.record(ReplicationController, target.name, target.namespace)
+        wanted = self._scaled(record, sent, target)
+        meta = {"name": target.name, "namespace": target.namespace, "uid": wanted.metadata.uid}
+        meta["resourceVersion"] = wanted.metadata.resource_version
+        manifest = {
+            "apiVersion": live.api_version,
+            "kind": live.kind,
+            "metadata": {key: value for key, value in meta.items() if value},
+            "spec": {key: wanted.spec.replicas for key in ("replicas",) if key in _spec(sent)},
+        }
+        applied: ReplicationController = await self._registry.apply(
+            manifest,
+            manager=options.manager,
+            force=options.force,
+            subresource="scale",
+            dry_run=options.dry_run,
+        )
+        return applied
+
     def _scaled(self, record: Record, scale: Json, target: Target) -> ReplicationController:
         """Return the controller of a record with the replicas and preconditions of a Scale."""
-        replicas = (_member(scale, "spec")).get("replicas") or 0
+        replicas = _spec(scale).get("replicas") or 0
         if not isinstance(replicas, int) or isinstance(replicas, bool):
             shown = "string" if isinstance(replicas, str) else "number"
             raise _WrongType(
@@ -181,6 +211,10 @@ class _WrongType(StatusError):
 
     def __str__(self) -> str:
         return self.why
+
+
+def _spec(scale: Json) -> Json:
+    return _member(scale, "spec")
 
 
 def _member(value: Json, name: str) -> Json:

@@ -16,6 +16,14 @@ class ReplicationControllerStrategy(Strategy[ReplicationController]):
     generation = True
     orphan_by_default = True
 
+    def for_subresource(
+        self, subresource: str, new: ReplicationController, old: ReplicationController
+    ) -> ReplicationController:
+        """Let `scale` change the replicas: its writer gives nothing else that is new."""
+        if subresource == "scale":
+            return self.for_update(new, old)
+        return super().for_subresource(subresource, new, old)
+
 
 class PodTemplateStrategy(Strategy[PodTemplate]):
     """The rules of PodTemplates."""
