@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 
 import pytest
 
@@ -245,6 +247,18 @@ def test_a_udp_client_on_one_port_moves_on_when_its_backend_leaves(
     assert ask(net.outside, HOST_ADDRESS, 30001, protocol="udp", source=outside)[0] == "pod-8"
     kernel.web(8, 6)
     assert ask(net.outside, HOST_ADDRESS, 30001, protocol="udp", source=outside)[0] == "pod-8"
+
+
+def test_a_udp_client_that_sends_before_there_is_a_service_reaches_it_later(
+    net: World, kernel: Kernel
+) -> None:
+    source = (OUTSIDE_ADDRESS, 40001)
+    call = partial(ask, net.outside, HOST_ADDRESS, 30001, protocol="udp", source=source)
+    with inside(net.host, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as deaf:
+        deaf.bind((HOST_ADDRESS, 30001))
+        assert call(wait=0.3) == "silent"  # from now on connection tracking knows the flow
+        kernel.web(6)
+        assert call() == ("pod-6", OUTSIDE_ADDRESS)
 
 
 def test_a_foreign_flush_is_seen_and_mended(net: World, kernel: Kernel) -> None:
