@@ -87,6 +87,7 @@ class Proxy:
         self._timing = timing or Timing()
         self._host = host or Host()
         self._rules = RuleSet()
+        self._unsettled: list[Transaction] = []
         self._owners: dict[ObjectKey, Owner] = {}
         self._dirty: set[ObjectKey] = set()
         self._balanced: dict[ObjectKey, tuple[str, ...]] = {}
@@ -148,7 +149,7 @@ class Proxy:
                 if not self._urgent:
                     await asyncio.sleep(self._timing.coalesce)
                 await self._program(self._apply)
-            else:
+            if self._now() >= self._next_check:  # also when one change follows the other
                 await self._check()
 
     async def _wait(self) -> None:
@@ -263,23 +264,37 @@ class Proxy:
         await self._forget(everything)
 
     async def _forget(self, transaction: Transaction) -> None:
+        self._unsettled.append(transaction)
+        await self._forget_clients((transaction,))
+
+    async def _forget_clients(self, transactions: Sequence[Transaction]) -> None:
         """Let go of the clients that would stay with a backend that left."""
-        sticky = self._rules.sticky(transaction)
+        sticky: dict[str, frozenset[str]] = {}
+        pools: dict[str, frozenset[str]] = {}
+        for transaction in transactions:
+            sticky |= self._rules.sticky(transaction)
+            pools |= self._rules.pools(transaction)
         try:
             if sticky:
                 await self._blocking(self._kernel.forget_affinity, sticky)
-            forgotten = await self._blocking(self._flows.forget_udp, self._rules.pools(transaction))
+            forgotten = await self._blocking(self._flows.forget_udp, pools)
         except (OSError, NftError) as error:
             self._log.warning("proxy.flows_kept", reason=str(error))
             return
         if forgotten:
             self._log.info("proxy.flows_forgotten", count=forgotten)
 
+    async def _settle(self) -> None:
+        """Take away what packets under way at the last changes were still led to, or recorded."""
+        if leftovers := self._rules.leftovers():
+            await self._sent(leftovers)
+        unsettled, self._unsettled = self._unsettled, []
+        await self._forget_clients(unsettled)
+
     async def _check(self) -> None:
         started = self._now()
         self._let_loopback_out()
-        if leftovers := self._rules.leftovers():
-            await self._sent(leftovers)
+        await self._settle()
         if self._wanted is None or self._balanced:
             self._wanted = None  # the bridge may be a new one
             await self._program(self._apply)

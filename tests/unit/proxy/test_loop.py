@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -53,7 +54,7 @@ class VirtualKernel:
     def __init__(self) -> None:
         self._lock = threading.Lock()  # the loop's worker loads while the test sends
         self.table = Table()
-        self.replaced = self.applied = 0
+        self.replaced = self.applied = self.checked = 0
         self.refusals = 0
         self.disturbed = False
         self.closed = False
@@ -75,6 +76,7 @@ class VirtualKernel:
             self.applied += 1
 
     def is_undisturbed(self) -> bool:
+        self.checked += 1
         return not self.disturbed
 
     def matches(self, elements: set[Element]) -> bool:
@@ -315,6 +317,44 @@ async def test_only_a_harmed_table_is_mended(harmed: bool) -> None:
         else:
             await asyncio.sleep(0.2)
             assert kernel.replaced == 1
+
+
+async def test_a_harmed_table_is_mended_while_one_change_follows_the_other() -> None:
+    async with running() as world:
+        kernel = world.kernel
+        await world.client.create(make_service())
+        await until(lambda: kernel.table.maps.get("services"))
+
+        async def change() -> None:
+            for port in itertools.cycle((80, 81)):
+                now = await world.client.get(Service, "web", "shop")
+                ports = (now.spec.ports[0].replace(port=port),)
+                await world.client.update(now.replace(spec=now.spec.replace(ports=ports)))
+                await asyncio.sleep(0)  # the others' turn
+
+        busy = asyncio.create_task(change())
+        kernel.table.maps["services"]["harm"] = "drop"
+        kernel.disturbed = True
+        await until(lambda: kernel.replaced == 2)
+        assert "harm" not in kernel.table.maps["services"]
+        busy.cancel()
+
+
+async def test_clients_recorded_while_their_backend_left_are_forgotten_too() -> None:
+    async with running() as world:
+        kernel = world.kernel
+        service = await world.client.create(make_service(session_affinity="ClientIP"))
+        endpoints = await world.client.create(make_slice("10.244.0.6", "10.244.0.7", version=""))
+        await until(lambda: len(kernel.table.maps.get("endpoints-tcp", ())) == 2)
+        fewer = make_slice("10.244.0.7", version="")
+        await world.client.update(fewer.replace(metadata=endpoints.metadata))
+        key = f"{service.spec.cluster_ip} . tcp . 80"
+        left = {key: frozenset({"10.244.0.7 . 8080"})}
+        await until(lambda: kernel.forgotten.count(left) == 2)
+        said = len(kernel.forgotten)
+        checks = kernel.checked
+        await until(lambda: kernel.checked > checks + 2)
+        assert len(kernel.forgotten) == said
 
 
 async def test_a_recreated_service_takes_its_place() -> None:
