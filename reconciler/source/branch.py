@@ -38,6 +38,9 @@ from reconciler.source.watching import watch
 _COMMIT = re.compile("[0-9a-f]{40}([0-9a-f]{24})?")
 
 
+_UNOPENED = 0.1
+"""Seconds between two looks at whether there is a repository to watch."""
+
 Opener = Callable[[Address, Path, float, Access], GitRepository]
 
 
@@ -55,7 +58,7 @@ class GitOptions:
     jitter: float = 0.1
     timeout: float = 60.0
     backoff: Backoff = field(default_factory=lambda: Backoff(base=2.0, cap=300.0))
-    watch_step: float = 0.010
+    watch_step: float = 0.020
     rewatch: float = 10.0
     second_look: float = 1.0
     follow_rewrites: bool = False
@@ -384,7 +387,7 @@ class GitSource:
                     await self._watch_refs(repository)
                 except (OSError, SourceError) as error:
                     self._log.debug("source.unwatched", reason=str(error))
-            await asyncio.sleep(self._options.rewatch if repository else self._options.watch_step)
+            await asyncio.sleep(self._options.rewatch if repository else _UNOPENED)
 
     async def _watch_refs(self, repository: GitRepository) -> None:
         loop = asyncio.get_running_loop()
