@@ -98,7 +98,8 @@ class Gates:
             return
         if (self._clock.now() - candidate.since).total_seconds() > _SIBLINGS_SECONDS:
             return
-        late = behind(options.name, options.spec, candidate, self._live.sources())
+        sources = (*self._live.sources(), *self._live.coming())
+        late = behind(options.name, options.spec, candidate, sources)
         if late:
             options.look(late)
             message = f"sources of the same repository look first: {', '.join(late)}"

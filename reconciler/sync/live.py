@@ -89,6 +89,12 @@ class Live:
         found = (self.objects[key] for key in self._sources)
         return (each for each in found if isinstance(each, Source))
 
+    def coming(self) -> Iterator[Source]:
+        """Yield the Sources that sources want and that are not there yet, as they are declared."""
+        for wanted in self.declarations.wanted(_SOURCE):
+            if wanted.key not in self.objects and isinstance(wanted.obj, Source):
+                yield wanted.obj
+
     def revisions(self, source: str) -> list[Revision]:
         """Return the Revision objects of a source."""
         found = (self.objects[key] for key in self._records.get(source, ()))

@@ -6,7 +6,7 @@ follows is a conflict; one that another source wants is handed over instead of p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from reconciler.core.derived import difference
@@ -63,6 +63,13 @@ class Declarations:
         del sources[source]
         if not sources:
             del self._sources[key]
+
+    def wanted(self, kind: str) -> Iterator[DesiredObject]:
+        """Yield what the newest valid revisions declare of a kind."""
+        for key, sources in self._sources.items():
+            if key.kind == kind:
+                found = (self._of[source].wanted.get(key) for source in sources)
+                yield from (each for each in found if each is not None)
 
     def dropped(self, source: str, key: ObjectKey) -> bool:
         """Return whether what `source` follows is known, and has no `key`."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from reconciler.model.gitops import Source, SourceSpec
-from reconciler.sync.actions import Prune
+from reconciler.sync.actions import Prune, Retire
 from reconciler.sync.plan import Plan
 from reconciler.sync.target import Target
 
@@ -17,7 +17,8 @@ from reconciler.sync.target import Target
 def behind(name: str, spec: SourceSpec, candidate: Target, sources: Iterable[Source]) -> list[str]:
     """Return the siblings of the source `name` that have not seen the candidate's commit yet.
 
-    A directory has no commit, so that its siblings cannot be compared: then there are none.
+    `sources` includes those that are declared and not made yet. A directory has no commit, so that
+    its siblings cannot be compared: then there are none.
     """
     if not candidate.message:
         return []
@@ -34,8 +35,8 @@ def behind(name: str, spec: SourceSpec, candidate: Target, sources: Iterable[Sou
 
 
 def prunes(plan: Plan) -> bool:
-    """Return whether the plan deletes what is no longer declared."""
-    return any(isinstance(action, Prune) for action in plan.actions)
+    """Return whether the plan stops or deletes what is no longer declared."""
+    return any(isinstance(action, Prune | Retire) for action in plan.actions)
 
 
 def _place(spec: SourceSpec) -> tuple[str, ...]:

@@ -8,11 +8,12 @@ import pytest
 from reconciler.model.config import ConfigMap
 from reconciler.model.gitops import Revision, Source, SourceSpec
 from reconciler.model.meta import ObjectKey
+from reconciler.model.retirement import is_retired
 from reconciler.sync.care import APPROVE_ANNOTATION
 from reconciler.sync.identity import source_of
 from reconciler.sync.sources import FINALIZER
 from reconciler.sync.steering import Care
-from tests.unit.sync.cluster import snapshot, until
+from tests.unit.sync.cluster import TRUSTING, snapshot, until
 from tests.unit.sync.fleet import Fleet, source
 from tests.unit.sync.world import manifest, settings
 
@@ -416,7 +417,16 @@ def show_commit(fleet, name, commit, *manifests):
     fleet.feed(name).put(replace(shown, revision=commit * 40))
 
 
-def test_an_object_moves_between_the_folders_of_one_commit_whoever_sees_it_first(run):
+RESTING = Care(prune_threshold=100, prune_keep=3600)
+
+
+def untouched(fleet, uid):
+    """Say that nobody made the object anew, or let it rest: its pods would have stopped."""
+    return fleet.uid(A) == uid and not is_retired(fleet.live.objects[A])
+
+
+@pytest.mark.parametrize("care", [TRUSTING, RESTING])
+def test_an_object_moves_between_the_folders_of_one_commit_whoever_sees_it_first(run, clock, care):
     async def scenario(fleet):
         show_commit(fleet, "one", "a", WEB, settings("a"), settings("c"))
         show_commit(fleet, "two", "a", settings("b"))
@@ -424,13 +434,37 @@ def test_an_object_moves_between_the_folders_of_one_commit_whoever_sees_it_first
         before = fleet.uid(A)
         show_commit(fleet, "one", "b", WEB, settings("c"))
         await until(lambda: fleet.feed("two").looks > 0)
-        assert fleet.uid(A) == before
+        assert untouched(fleet, before)
         show_commit(fleet, "two", "b", settings("b"), settings("a"))
         await until(lambda: source_of(fleet.live.objects[A]) == "two")
-        assert fleet.uid(A) == before
+        assert untouched(fleet, before)
         await until(lambda: fleet.source("one").status.phase == "Healthy")
 
-    run(scenario, declared=ONE_REPOSITORY)
+    fleet = Fleet(clock, ONE_REPOSITORY)
+    fleet.care["one"] = care
+    run(scenario, fleet=fleet)
+
+
+def test_an_object_moves_to_a_source_that_the_same_commit_declares(run, clock):
+    new = source("new", url="https://git.example.com/all", subPath="new", namespaces=["web"])
+
+    async def scenario(fleet):
+        show_commit(fleet, "one", "a", settings("a"), settings("c"))
+        show_commit(fleet, "two", "a", WEB, settings("b"))
+        await until(lambda: fleet.uid(A) and fleet.source("two").status.phase == "Healthy")
+        before = fleet.uid(A)
+        show_commit(fleet, "one", "b", settings("c"))
+        show_commit(fleet, "two", "b", WEB, settings("b"), new)
+        await until(lambda: "new" in fleet.sources.loops)
+        await asyncio.sleep(5)  # to clone takes longer than to plan
+        assert untouched(fleet, before)
+        show_commit(fleet, "new", "b", settings("a"))
+        await until(lambda: source_of(fleet.live.objects[A]) == "new")
+        assert untouched(fleet, before)
+
+    fleet = Fleet(clock, ONE_REPOSITORY)
+    fleet.care["one"] = RESTING
+    run(scenario, fleet=fleet)
 
 
 def test_a_folder_that_does_not_look_delays_a_prune_but_does_not_stop_it(run):
