@@ -233,7 +233,7 @@ MUTATIONS = (
     Mutation(
         "remove at once what is to rest first",
         "reconciler.sync.ending",
-        "    seconds = _keep(live, keep)\n",
+        "    seconds = kept_for(live, keep)\n",
         "    seconds = 0.0\n",
     ),
     Mutation(
