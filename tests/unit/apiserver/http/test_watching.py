@@ -35,16 +35,23 @@ class Sink:
 
 class World:
     def __init__(self, clock) -> None:
-        self.registry = Registry(MemoryStore(), clock, Ids(Random(1)))
+        self.store = MemoryStore()
+        self.registry = Registry(self.store, clock, Ids(Random(1)))
         self.watches = Watches(self.registry, clock, Random(1))
         self.clock = clock
 
     def watch(
-        self, *, labels: str = "", header: str = "", since: int | None = None, bookmarks: str = ""
+        self,
+        *,
+        labels: str = "",
+        header: str = "",
+        since: int | None = None,
+        bookmarks: str = "",
+        form=None,
     ) -> tuple[Sink, asyncio.Task[None]]:
         wanted = accept.wanted(header)
         resource = kinds.of(ConfigMap)
-        form = view.form_of(resource, wanted, "", self.clock)
+        form = form or view.form_of(resource, wanted, "", self.clock)
         asked = {"watch": ["1"], "labelSelector": [labels], "allowWatchBookmarks": [bookmarks]}
         asked["resourceVersion"] = [str(self.registry.revision if since is None else since)]
         options = query.list_options(Request("GET", "", asked, {}))
@@ -121,6 +128,65 @@ def test_watchers_that_ask_for_other_things_are_told_other_things(run):
         assert [event["type"] for event in plain.events()] == ["ADDED"]
         assert chosen.events() == []
         await ended(task, other_task)
+
+    run(scenario)
+
+
+def test_a_watcher_that_reads_too_slowly_is_told_to_list_again_and_holds_up_nobody(run):
+    async def scenario(world):
+        slow, task = world.watch()
+        quick, other_task = world.watch()
+        reads = asyncio.Event()
+        slow.write = _held(slow.write, reads)
+        await asyncio.sleep(0)
+        await world.make("first")
+        await asyncio.sleep(1)
+        for number in range(20):
+            await world.make(f"m-{number}")
+        await asyncio.sleep(1)
+        assert len(quick.events()) == 21
+        world.store.compact()
+        await world.make("last")
+        reads.set()
+        await task
+        first, last = slow.events()
+        assert first["object"]["metadata"]["name"] == "first"
+        assert (last["type"], last["object"]["code"]) == ("ERROR", 410)
+        await asyncio.sleep(1)
+        assert quick.events()[-1]["object"]["metadata"]["name"] == "last"
+        await ended(other_task)
+
+    run(scenario)
+
+
+def _held(write, reads):
+    """Return a write to a client that reads nothing until `reads` is set."""
+
+    async def held(data):
+        await reads.wait()
+        await write(data)
+
+    return held
+
+
+def test_a_thousand_watchers_share_one_encoding(run):
+    class Counted(view.ObjectForm):
+        made = 0
+
+        def event(self, item, *, first):
+            self.made += 1
+            return super().event(item, first=first)
+
+    form = Counted(kinds.of(ConfigMap))
+
+    async def scenario(world):
+        watched = [world.watch(form=form) for _ in range(1000)]
+        await asyncio.sleep(0)
+        await world.make("one")
+        await asyncio.sleep(1)
+        assert form.made == 1
+        assert all(len(sink.writes) == 1 for sink, _ in watched)
+        await ended(*(task for _, task in watched))
 
     run(scenario)
 
