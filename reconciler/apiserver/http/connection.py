@@ -256,6 +256,8 @@ class Connection(asyncio.Protocol):
             return
         chunked = self._parser.get_http_version() != "1.0"
         self._transport.write(_stream_head(answer, chunked=chunked))
+        if request.method == "HEAD":
+            return
         sink = _Chunks(self) if chunked else _Plain(self)
         await answer.produce(sink)
         if chunked:

@@ -239,3 +239,17 @@ def test_a_client_that_reads_nothing_is_cut(virtual: Any) -> None:
         return transport
 
     assert virtual.run_until_complete(stuck()).aborted
+
+
+async def test_a_head_of_a_stream_has_no_body_that_the_next_answer_would_begin_in() -> None:
+    async def handler(request: Request) -> Answer:
+        async def produce(sink: Sink) -> None:
+            await sink.write(b"event")
+
+        return Stream(produce) if request.path == "/stream" else await echo(request)
+
+    head = b"HEAD /stream HTTP/1.1\r\nHost: h\r\n\r\n"
+    transport = await talk(head, GET, handler=handler)
+    first, rest = transport.sent.split(b"\r\n\r\n", 1)
+    assert b"chunked" in first
+    assert bodies(rest) == [b"GET /api {'x': ['1', '2'], 'y': ['']} 0"]
