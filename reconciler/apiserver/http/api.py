@@ -277,7 +277,7 @@ class Api:
             watches = self._watches if self._access.readable(of) is self._registry else self._events
             return watches.open(scope, options)
         reader = Reader(self._access.readable(of), of, place.namespace)
-        page = reader.page(options, rows=wanted.form == "table")
+        page = await reader.page(options, rows=wanted.form == "table")
         return _finished(request, wanted, await view.listed(form, page.items, page.meta))
 
     async def _put(self, request: Request, place: Target, of: Resource) -> Reply:
@@ -307,7 +307,7 @@ class Api:
     async def _delete_collection(self, request: Request, place: Target, of: Resource) -> Answer:
         wanted, form = self._form(request, of)
         listed, options = query.list_options(request), writing.delete_options(request)
-        page = Reader(self._access.readable(of), of, place.namespace).page(listed)
+        page = await Reader(self._access.readable(of), of, place.namespace).page(listed)
         body = form.many(page.items, page.meta)
         await writing.delete_all(
             self._access.readable(of), [item.obj for item in page.items], options

@@ -245,3 +245,25 @@ async def test_the_older_paths_of_watches(path: str, wanted: int) -> None:
     answer = await (await api()).handle(ask("GET", path))
     assert code(answer) == wanted
     assert isinstance(answer, Stream) == (wanted == 200)
+
+
+async def test_a_very_long_selector_holds_up_nobody() -> None:
+    served = await api()
+    for number in range(100):
+        await served.handle(ask("POST", MAPS, {"metadata": {"name": f"m-{number}"}}))
+    selector = ",".join(f"a!=b{number}" for number in range(5000))
+    asked = replace(ask("GET", MAPS), query={"labelSelector": [selector]})
+    order: list[str] = []
+
+    async def named(name: str, request: Request) -> Answer:
+        answer = await served.handle(request)
+        order.append(name)
+        return answer
+
+    long, short = await asyncio.gather(
+        named("long", asked), named("short", ask("GET", f"{MAPS}/m-1"))
+    )
+    assert order == ["short", "long"]
+    assert (code(long), code(short)) == (200, 200)
+    assert isinstance(long, Reply)
+    assert len(json.loads(long.body)["items"]) == 100
