@@ -14,6 +14,7 @@ from reconciler.apiserver.security.authentication import Authenticator, WrongCre
 from reconciler.apiserver.security.authorization import Authorizer
 from reconciler.apiserver.security.escalation import EscalationCheck
 from reconciler.apiserver.security.identity import MASTERS, Identity
+from reconciler.model import rbac
 from reconciler.model.eventsv1 import Event as EventV1
 from reconciler.model.kinds import Resource
 from reconciler.model.meta import KubeObject
@@ -77,7 +78,8 @@ class Access:
                 meta = new.metadata
                 place = {"namespace": meta.namespace, "name": meta.name}
                 self.authorizer.check(user, of_resource("create", of.plural, of.group, **place))
-            escalation(new, old)
+            if of.group == rbac.GROUP:
+                escalation(new, old)
 
         return registry.judged_by(judge)
 
