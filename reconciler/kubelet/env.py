@@ -179,6 +179,8 @@ class _Builder:
         return Environment(self._variables, frozenset(self._secret), tuple(self._skipped))
 
     def _set(self, name: str, value: str, *, secret: bool) -> None:
+        if "\0" in value:  # no program can be given such a one; to the launcher it would be two
+            raise ConfigError(f"the value of variable {name} has a zero byte")
         self._variables.pop(name, None)
         self._variables[name] = value
         (self._secret.add if secret else self._secret.discard)(name)

@@ -201,6 +201,12 @@ def test_keys_that_are_no_names_are_left_out_and_told() -> None:
     )
 
 
+def test_a_value_with_a_zero_byte_is_refused_and_not_shown() -> None:
+    binary = Secret.model_validate_json(b'{"metadata":{"name":"s"},"data":{"key":"YQBYPTE="}}')
+    with pytest.raises(ConfigError, match="the value of variable key has a zero byte"):
+        built(Surroundings(secrets={"s": binary}), envFrom=[{"secretRef": {"name": "s"}}])
+
+
 def test_what_is_missing_is_told_unless_optional() -> None:
     def source(kind: str, name: str, key: str, *, optional: bool = False) -> dict[str, Any]:
         ref = {"name": name, "key": key, "optional": optional}
