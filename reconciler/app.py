@@ -379,6 +379,7 @@ def kubelet_informers(informers: Informers) -> KubeletInformers:
         informers.of((ConfigMap, Secret, PersistentVolumeClaim)),
         informers[PersistentVolume],
         informers[ImagePull],
+        informers[Node],
     )
 
 

@@ -23,10 +23,10 @@ from reconciler.desired.age import AgeKeys
 from reconciler.desired.asked import Asked, Spot
 from reconciler.desired.load import Loader
 from reconciler.desired.objects import Desired, DesiredObject
+from reconciler.model.affinity import selects
 from reconciler.model.gitops import Source
 from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.model.streaming import NodeStreams
-from reconciler.scheduler.affinity import selects
 from reconciler.settings import Settings, SettingsError
 from reconciler.source.access import Access
 from reconciler.source.pushed import push_of

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from reconciler.kubelet.node import MOST_IMAGES
+from reconciler.model.affinity import selects
 from reconciler.model.node import Node
-from reconciler.scheduler.affinity import selects
 from reconciler.sync.plan import Plan, Situation
 from reconciler.sync.pulls import requests
 

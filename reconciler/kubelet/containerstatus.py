@@ -99,7 +99,7 @@ def _former(pod: Pod, member: Member) -> ContainerStatus | None:
 def _not_started(
     pod: Pod, member: Member, former: ContainerStatus | None, facts: Facts
 ) -> ContainerStatus:
-    if former is not None and former.state.terminated and _runs_once(member):
+    if former is not None and former.state.terminated and (_runs_once(member) or _is_over(pod)):
         return former  # what ended for good is not waiting, though its container was removed
     usual = "PodInitializing" if pod.spec.init_containers else "ContainerCreating"
     waiting = facts.waiting.get(member.name, Waiting(""))
@@ -146,6 +146,10 @@ def _mounts(member: Member, not_recursive: frozenset[str]) -> tuple[VolumeMountS
 def _recursive(mount: VolumeMount, not_recursive: frozenset[str]) -> str:
     wished = mount.recursive_read_only in ("Enabled", "IfPossible")
     return "Enabled" if wished and mount.mount_path not in not_recursive else "Disabled"
+
+
+def _is_over(pod: Pod) -> bool:
+    return pod.status.phase in TERMINAL or pod.metadata.deletion_timestamp is not None
 
 
 def _runs_once(member: Member) -> bool:

@@ -21,6 +21,7 @@ from reconciler.core.clock import Clock
 from reconciler.core.queue import Controller
 from reconciler.kubelet import sandboximage
 from reconciler.kubelet.addresses import AddressPool
+from reconciler.kubelet.admitting import Admission
 from reconciler.kubelet.cache import ContainerCache
 from reconciler.kubelet.cgroups import Cgroups
 from reconciler.kubelet.deathwatch import DeathWatch
@@ -98,6 +99,7 @@ class Kubelet:
         self._prober = Prober(
             runtime, clock, self._spawn, self._again, narrator.unhealthy, self._wire
         )
+        self._admission = Admission(informers.pods, informers.nodes, options.node_name)
         self._worker = self._make_worker(client, narrator)
         self._controller = Controller[PodKey](
             "kubelet", self._worker.reconcile, workers=options.parallel
@@ -203,6 +205,7 @@ class Kubelet:
         return PodWorker(
             client=client,
             pods=informers.pods,
+            admission=self._admission,
             runtime=self._runtime,
             cache=self._cache,
             volumes=self._volumes,
@@ -258,7 +261,8 @@ class Kubelet:
     def _all_informers(self) -> Iterable[Informer[Any]]:
         informers = self._informers
         shared = (informers.pods, informers.services, informers.slices, informers.proxies)
-        return (*shared, *informers.objects.values())
+        nodes = () if informers.nodes is None else (informers.nodes,)
+        return (*shared, *nodes, *informers.objects.values())
 
     async def _prepare(self) -> None:
         """Make the host ready for pods; while it is not, say why and try again."""
@@ -271,7 +275,7 @@ class Kubelet:
                 await self._ensure_sandbox_image()
                 engine = await self._runtime.version()
                 unsafe = self._options.unsafe_sysctls
-                self._worker.rules = HostRules(engine.security, unsafe)
+                self._admission.rules = HostRules(engine.security, unsafe)
             except (RuntimeFailure, NetworkFailure, OSError) as error:
                 self._log.warning("kubelet.not_ready", reason=str(error))
                 await asyncio.sleep(_RETRY)

@@ -24,6 +24,7 @@ from reconciler.model.endpointslice import EndpointSlice
 from reconciler.model.gitops import ProxyState
 from reconciler.model.imagepull import ImagePull
 from reconciler.model.meta import KubeObject
+from reconciler.model.node import Node
 from reconciler.model.pod import Pod
 from reconciler.model.quantity import from_bytes
 from reconciler.model.service import Service
@@ -65,7 +66,8 @@ class KubeletOptions:
 class Informers:
     """The live copies that the kubelet reads; run by whoever made them.
 
-    `objects` are those of the kinds that volumes and environments are made of.
+    `objects` are those of the kinds that volumes and environments are made of; `nodes` tell what
+    this one has for pods that name it themselves.
     """
 
     pods: Informer[Pod]
@@ -75,6 +77,7 @@ class Informers:
     objects: Mapping[type[KubeObject], Informer[Any]] = field(default_factory=dict)
     volumes: Informer[PersistentVolume] | None = None
     image_pulls: Informer[ImagePull] | None = None
+    nodes: Informer[Node] | None = None
 
 
 def host_of(options: KubeletOptions) -> Host:

@@ -1,6 +1,6 @@
 """Whether this host can run a pod at all: the kubelet's admission. Pure.
 
-Called by `worker.py` before anything is made for a pod. One that is rejected fails for good, with
+Called by `admitting.py`. One that is rejected fails for good, with
 Kubernetes' reason and words where it has such a rule (sysctl allowlist, AppArmor); what only
 Docker cannot give is rejected likewise, never ignored.
 """

@@ -35,6 +35,7 @@ from reconciler.kubelet.actions import (
     StopContainer,
     UpdateVolumes,
 )
+from reconciler.kubelet.admitting import Admission
 from reconciler.kubelet.cache import ContainerCache
 from reconciler.kubelet.deathwatch import DeathWatch
 from reconciler.kubelet.holding import held_name, waiting
@@ -47,7 +48,7 @@ from reconciler.kubelet.memory import Memory
 from reconciler.kubelet.narration import Narrator
 from reconciler.kubelet.observed import Condemned, Observed
 from reconciler.kubelet.plan import TERMINAL, plan
-from reconciler.kubelet.podadmit import HostRules, Rejection, rejection
+from reconciler.kubelet.podadmit import Rejection
 from reconciler.kubelet.podnetwork import NetworkFailure
 from reconciler.kubelet.podspec import pod_key
 from reconciler.kubelet.prober import Prober
@@ -65,13 +66,14 @@ _FIRST_HOLD, _LONGEST_HOLD = 1.0, 30.0
 
 
 class PodWorker:
-    """Reconciles pods by key; `rules` are what this host can do for pods."""
+    """Reconciles pods by key."""
 
     def __init__(  # noqa: PLR0913 - the parts that a pod is made with
         self,
         *,
         client: Client,
         pods: Informer[Pod],
+        admission: Admission,
         runtime: ContainerRuntime,
         cache: ContainerCache,
         volumes: Volumes,
@@ -89,14 +91,13 @@ class PodWorker:
         let_go_timeout: float = 1.0,
     ) -> None:
         self._client, self._pods, self._runtime = client, pods, runtime
+        self._admission = admission
         self._cache, self._volumes = cache, volumes
         self._starter, self._prober, self._let_go = starter, prober, let_go
-        self._hooks, self._deaths = hooks, deaths
+        self._hooks, self._deaths, self._reporter = hooks, deaths, reporter
         self._narrator, self._clock = narrator, clock
         self._node_name, self._host_ip = node_name, host_ip
         self._stopper = Stopper(runtime, images, hooks, narrator, clock, host_ip, cache.doubt)
-        self._reporter = reporter
-        self.rules = HostRules()
         self._let_go_timeout = timedelta(seconds=let_go_timeout)
         self._memory: dict[PodKey, Memory] = {}
         self._log = structlog.get_logger(component="kubelet")
@@ -201,7 +202,7 @@ class PodWorker:
         """Return why this host cannot run a pod of which nothing was made yet."""
         if pod is None or made or pod.status.phase in TERMINAL or pod.status.container_statuses:
             return None
-        return rejection(pod, self.rules)
+        return self._admission.rejection(pod)
 
     def _condemned(self, containers: tuple[PodContainer, ...]) -> dict[str, Condemned]:
         """Return the containers that failed a probe or their postStart hook."""

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from reconciler.model.affinity import REFUSING, selects, tolerates
+from reconciler.model.demand import ports_clash
 from reconciler.model.node import Node, Taint
-from reconciler.scheduler.affinity import REFUSING, selects, tolerates
 from reconciler.scheduler.company import AFFINITY
-from reconciler.scheduler.demand import ports_clash
 from reconciler.scheduler.request import Request
 from reconciler.scheduler.snapshot import NodeUse
 from reconciler.scheduler.spreading import NO_LABEL

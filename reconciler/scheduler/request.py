@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from reconciler.model.demand import Demand, demand_of
 from reconciler.model.pod import Pod
 from reconciler.scheduler.company import Company, company_of
-from reconciler.scheduler.demand import Demand, demand_of
 from reconciler.scheduler.snapshot import NodeUse
 from reconciler.scheduler.spreading import Spread, spread_of
 from reconciler.scheduler.terms import Profile, Spaces, profile_of

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from reconciler.model.affinity import preference, tolerates
+from reconciler.model.demand import CPU, MEMORY
 from reconciler.model.node import Node
-from reconciler.scheduler.affinity import preference, tolerates
 from reconciler.scheduler.company import attraction
-from reconciler.scheduler.demand import CPU, MEMORY
 from reconciler.scheduler.request import Request
 from reconciler.scheduler.snapshot import NodeUse, owner_of
 from reconciler.scheduler.spreading import unevenness

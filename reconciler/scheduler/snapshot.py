@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from reconciler.model.demand import Demand, HostPort, amounts, demand_of
 from reconciler.model.meta import ObjectMeta
 from reconciler.model.node import Node, Taint
 from reconciler.model.pod import Pod
-from reconciler.scheduler.demand import Demand, HostPort, amounts, demand_of
 from reconciler.scheduler.terms import Profile, profile_of
 
 K = TypeVar("K")

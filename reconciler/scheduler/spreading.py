@@ -11,11 +11,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from reconciler.model.affinity import REFUSING, selects, tolerates
 from reconciler.model.node import Node
 from reconciler.model.pod import Pod
 from reconciler.model.scheduling import TopologySpreadConstraint
 from reconciler.model.selector import Selector, from_map
-from reconciler.scheduler.affinity import REFUSING, selects, tolerates
 from reconciler.scheduler.snapshot import NodeUse
 from reconciler.scheduler.terms import Profile, compiled
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from reconciler.model import quantity
+from reconciler.model.affinity import term_matches
 from reconciler.model.claim import PersistentVolumeClaim
 from reconciler.model.node import Node
 from reconciler.model.pod import Pod
@@ -23,7 +24,6 @@ from reconciler.model.volumebinding import (
     class_of_claim,
     is_owned_by,
 )
-from reconciler.scheduler.affinity import term_matches
 
 UNBOUND = "pod has unbound immediate PersistentVolumeClaims"
 NODE_CONFLICT = "node(s) had volume node affinity conflict"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from random import Random
 
@@ -19,8 +19,8 @@ from reconciler.client.informer import Informer
 from reconciler.client.protocol import ApiError, Client, EventType, NotFound
 from reconciler.controllers.ownwrites import OwnWrites, revision
 from reconciler.controllers.podstate import controller_of, is_ready, matches
-from reconciler.controllers.replication import count, inplace, rest, rollout
-from reconciler.controllers.replication.actions import PodAction
+from reconciler.controllers.replication import count, inplace, rest, restraint, rollout
+from reconciler.controllers.replication.actions import CreatePods, PodAction
 from reconciler.controllers.replication.claim import claim
 from reconciler.controllers.replication.effects import Effects, Failure
 from reconciler.controllers.replication.policy import (
@@ -59,6 +59,8 @@ class _Plan:
     digest: str
     min_ready_seconds: int
     progress: Progress | None
+    held: float = 0.0
+    """Seconds until the pods that failed may be replaced."""
 
 
 class ReplicationLoop:
@@ -148,7 +150,7 @@ class ReplicationLoop:
         await self._verify_own_writes(rc)
         owned = await self._claimed(rc)
         now = self._clock.now()
-        plan = self._plan(rc, owned, now)
+        plan = self._restrained(self._plan(rc, owned, now), owned, now)
         failure = None
         if rc.metadata.deletion_timestamp is None and plan.actions:
             failure = await self._effects.carry_out(rc, plan.actions, plan.digest)
@@ -203,6 +205,16 @@ class ReplicationLoop:
         plan = inplace.plan if here else rollout.plan
         actions = plan(replicas, pods, policy, now, stopped=progress.stopped)
         return _Plan((*resting, *actions), digest, policy.min_ready_seconds, progress)
+
+    def _restrained(self, plan: _Plan, owned: Sequence[Pod], now: datetime) -> _Plan:
+        """Take the making of pods out of a plan while the last ones have failed too fast."""
+        if not any(isinstance(action, CreatePods) for action in plan.actions):
+            return plan
+        held = restraint.wait(owned, plan.digest, now)
+        if not held:
+            return plan
+        kept = tuple(each for each in plan.actions if not isinstance(each, CreatePods))
+        return replace(plan, actions=kept, held=held)
 
     def _fits_in_place(self, rc: ReplicationController, pods: rollout.Generations) -> bool:
         template = rc.spec.template
@@ -281,6 +293,8 @@ class ReplicationLoop:
             waits.append(plan.progress.check_in)
         if self._own.oldest(rc.metadata.uid) is not None:
             waits.append(_VERIFY_AFTER)
+        if plan.held:
+            waits.append(plan.held)
         soonest = min((wait for wait in waits if wait is not None), default=None)
         return Done() if soonest is None else RequeueAfter(soonest)
 

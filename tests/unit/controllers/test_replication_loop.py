@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -254,6 +255,35 @@ def test_a_refused_pod_is_told_in_status_and_event(run: Run) -> None:
         world.client.refused = None
         await world.until(lambda: world.ready() == 8, 200)
         await world.until(lambda: not world.rc().status.conditions)
+
+    run(scenario)
+
+
+def test_pods_that_fail_at_once_are_replaced_ever_more_slowly(run: Run) -> None:
+    """As its node may reject them; a template that was mended is tried at once."""
+
+    async def scenario(world: Cluster) -> None:
+        async def reject() -> None:
+            while True:
+                for pod in world.active():
+                    failed = pod.replace(status=pod.status.replace(phase="Failed"))
+                    await world.client.update(failed, subresource="status")
+                await asyncio.sleep(0.05)
+
+        pods, rcs = world.informer(Pod), world.informer(ReplicationController)
+        world.start(ReplicationLoop(world.client, rcs, pods, world.events, world.clock).run)
+        world.start(reject)
+        await world.client.create(fresh(make_rc(replicas=1)))
+        await world.settle(60)
+        assert 6 <= len(world.pods()) <= 8
+        await world.settle(3600)
+        assert len(world.pods()) < 30
+        await world.change(image="mended:1")
+        images = [pod.spec.containers[0].image for pod in world.pods()]
+        assert "mended:1" not in images
+        await world.until(
+            lambda: any(p.spec.containers[0].image == "mended:1" for p in world.pods()), 2
+        )
 
     run(scenario)
 

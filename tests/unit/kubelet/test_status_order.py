@@ -60,6 +60,18 @@ def test_an_init_container_that_was_removed_keeps_its_result() -> None:
     assert after == before
 
 
+@pytest.mark.parametrize(("deleted", "phase"), [(NOW, "Running"), (None, "Failed")])
+def test_what_ended_with_its_pod_keeps_its_result(deleted: Any, phase: str) -> None:
+    """Though the containers were removed, by us or by hand (convertToAPIContainerStatuses)."""
+    wanted = pod(deleted=deleted, phase=phase)
+    before = status(wanted, container(phase="exited", exit_code=3))
+    after = status(wanted.replace(status=before))
+    assert after.container_statuses == before.container_statuses
+    ended = after.container_statuses[0].state.terminated
+    assert ended is not None
+    assert (after.phase, ended.exit_code) == ("Failed", 3)
+
+
 def test_a_sidecar_counts_for_readiness_and_not_for_the_end() -> None:
     wanted = pod("app", initContainers=[sidecar("side")], restartPolicy="Never")
     running = status(wanted, container("side"), container())

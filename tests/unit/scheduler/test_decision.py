@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reconciler.model.container import Container, ContainerPort, ResourceRequirements
+from reconciler.model.demand import demand_of
 from reconciler.model.node import Node, Taint
 from reconciler.model.pod import Pod, PodSpec
 from reconciler.model.scheduling import (
@@ -17,7 +18,6 @@ from reconciler.model.scheduling import (
     Toleration,
 )
 from reconciler.scheduler.decision import Placed, Refused, decide
-from reconciler.scheduler.demand import demand_of
 from tests.unit.scheduler.builders import make_node, make_pod, place, refusal, world
 
 

@@ -14,12 +14,12 @@ from reconciler.kubelet.fake import FakeRuntime
 from reconciler.kubelet.images import Images
 from reconciler.kubelet.prepull import Prepuller
 from reconciler.kubelet.runtime import Credentials
+from reconciler.model.affinity import selects
 from reconciler.model.config import ConfigMap, Secret
 from reconciler.model.gitops import Source
 from reconciler.model.imagepull import ImagePull
 from reconciler.model.node import Node
 from reconciler.model.replication import ReplicationController
-from reconciler.scheduler.affinity import selects
 from reconciler.sync.plan import plan
 from reconciler.sync.pulls import progress, requests
 from reconciler.sync.windows import PAUSE_ANNOTATION

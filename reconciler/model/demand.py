@@ -1,6 +1,6 @@
 """What a pod asks of a node: resources and host ports. Pure.
 
-Called when a pod enters the snapshot and when it is to be placed. CPU is counted in thousandths,
+Called by the scheduler and by the kubelet that a pod names. CPU is counted in thousandths,
 everything else in whole units (bytes, devices).
 """
 

@@ -1,6 +1,7 @@
 """Node selectors, node affinity and tolerations: does this pod go with this node? Pure.
 
-Called by filters and scores. The rules are Kubernetes' nodeaffinity and v1helper packages'.
+Called by the scheduler's filters and scores, by the kubelet and by plans. The rules are
+Kubernetes' nodeaffinity and v1helper packages'.
 """
 
 from __future__ import annotations
