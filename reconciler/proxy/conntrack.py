@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from reconciler.proxy.netfilter import ACK, DUMP, NESTED, Netfilter, attribute, attributes
+from reconciler.proxy.rules import PROTOCOL_NAMES
 from reconciler.proxy.ruleset import Pools
 
 _GET = 1 << 8 | 1  # NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_GET
@@ -33,12 +34,6 @@ _BY_SOURCE = 1 << 0  # CTA_FILTER_F_CTA_IP_SRC
 _BY_PROTOCOL = 1 << 3  # CTA_FILTER_F_CTA_PROTO_NUM
 _ANSWERED = 1 << 1  # IPS_SEEN_REPLY
 _TIME_WAIT = b"\x07"  # TCP_CONNTRACK_TIME_WAIT
-_NUMBERS = {
-    "tcp": socket.IPPROTO_TCP,
-    "udp": socket.IPPROTO_UDP,
-    "sctp": socket.IPPROTO_SCTP,
-}
-_NAMES = {number: name for name, number in _NUMBERS.items()}
 
 
 class Flow(NamedTuple):
@@ -168,7 +163,7 @@ class _Tuple(NamedTuple):
 def _tuple(data: bytes) -> _Tuple | None:
     parts = dict(attributes(data))
     ip, proto = dict(attributes(parts.get(_IP, b""))), dict(attributes(parts.get(_PROTO, b"")))
-    protocol = _NAMES.get(int.from_bytes(proto.get(_NUMBER, b""), "big"))
+    protocol = PROTOCOL_NAMES.get(int.from_bytes(proto.get(_NUMBER, b""), "big"))
     addresses = ip.get(_SOURCE, b""), ip.get(_DESTINATION, b"")
     ports = proto.get(_SOURCE_PORT, b""), proto.get(_DESTINATION_PORT, b"")
     if protocol is None or tuple(map(len, (*addresses, *ports))) != (4, 4, 2, 2):

@@ -20,9 +20,13 @@ from reconciler.proxy.nft import RIGHTS, NftUnavailable
 
 _NFTABLES = 10 << 8  # NFNL_SUBSYS_NFTABLES
 _GET_TABLE, _GET_CHAIN, _GET_RULE, _GET_GENERATION = (_NFTABLES | kind for kind in (1, 4, 7, 16))
+_GET_ELEMENTS = _NFTABLES | 13
 _NAME, _USERDATA = 1, 6  # of a table
 _TABLE, _CHAIN, _HOOK, _POLICY = 1, 3, 4, 5  # of a chain; a rule's table has the same number
+_SET, _ELEMENTS = 2, 3  # of a list of elements; its table has the number of a chain's
+_KEY, _DATA = 1, 2  # of an element
 _COMMENT = 0  # in a table's user data, which libnftables writes as type, length, value
+_HEADER_BYTES = 4
 _NO_ANSWER_SECONDS = 2.0
 _DUMP_TRIES = 5
 
@@ -71,6 +75,16 @@ class Readback:
         for rule in self._dump(_GET_RULE, attribute(_TABLE, table.encode() + b"\0")):
             digest.update(struct.pack("=I", len(rule)) + rule)
         return digest.digest()
+
+    def elements(self, table: str, name: str) -> Iterator[tuple[bytes, bytes]]:
+        """Yield key and value of each element of a map, in the kernel's encoding."""
+        which = ((_TABLE, table), (_SET, name))
+        asked = b"".join(attribute(kind, text.encode() + b"\0") for kind, text in which)
+        for body in self._dump(_GET_ELEMENTS, asked):
+            for _, element in attributes(dict(attributes(body)).get(_ELEMENTS, b"")):
+                parts = dict(attributes(element))
+                # each holds one attribute, the bytes
+                yield parts[_KEY][_HEADER_BYTES:], parts[_DATA][_HEADER_BYTES:]
 
     def _chains(self, table: str) -> Iterator[dict[int, bytes]]:
         found = (dict(attributes(body)) for body in self._dump(_GET_CHAIN))

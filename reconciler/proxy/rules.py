@@ -31,6 +31,7 @@ notation.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, collapse_addresses
@@ -55,7 +56,13 @@ STICKY = "sticky"
 STICKY_PORTS = "sticky-ports"
 SOURCES = "sources"
 BALANCED = "balanced"
-PROTOCOLS = ("tcp", "udp", "sctp")
+PROTOCOL_NUMBERS = {
+    "tcp": socket.IPPROTO_TCP,
+    "udp": socket.IPPROTO_UDP,
+    "sctp": socket.IPPROTO_SCTP,
+}
+PROTOCOL_NAMES = {number: name for name, number in PROTOCOL_NUMBERS.items()}
+PROTOCOLS = tuple(PROTOCOL_NUMBERS)
 SLOTS = tuple(f"{name}-{proto}" for name in (ENDPOINTS, NODE_ENDPOINTS) for proto in PROTOCOLS)
 ENTRIES = (SERVICES, NODE_PORTS, INSIDE, OUTSIDE, NODE_INSIDE, NODE_OUTSIDE)
 """The maps from frontends to the chains that serve them."""

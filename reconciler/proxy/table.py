@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import orjson
 
 from reconciler.proxy import commands
+from reconciler.proxy.affinity import stale_clients
 from reconciler.proxy.commits import Commits
 from reconciler.proxy.nft import RIGHTS, Nft, NftError, NftUnavailable
 from reconciler.proxy.readback import Readback
@@ -133,13 +134,10 @@ class Table:
         """Delete the clients' affinity to backends that left.
 
         `pools` has the backends that each frontend has now; other frontends are left alone.
+        Raises `OSError` when the kernel does not answer.
         """
         for _ in range(_AFFINITY_TRIES):
-            stale = [
-                key
-                for key, value in self._listed(AFFINITY)
-                if value not in _pool(pools, key, value)
-            ]
+            stale = stale_clients(self._readback.elements(_NAME, AFFINITY), pools)
             if not stale or self._forget(stale):
                 return
 
@@ -178,13 +176,6 @@ class Table:
 
 def _kind(name: str) -> str:
     return "set" if name in SETS else "map"
-
-
-def _pool(pools: Pools, key: str, value: str) -> frozenset[str]:
-    """Return the pool of an affinity's frontend; its own backend when nothing is known of it."""
-    _, address, protocol, port = key.split(" . ")
-    node_port = pools.get(f"{protocol} . {port}", frozenset((value,)))
-    return pools.get(f"{address} . {protocol} . {port}", node_port)
 
 
 def _decode(listing: str) -> list[tuple[str, str]]:
