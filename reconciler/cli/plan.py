@@ -81,7 +81,7 @@ async def _print_plan(
             held=hold_reason(planned, situation, settings.prune_threshold),
             data=data_effects(planned, situation),
             fit=fit(effects, objects, live.values(), nodes),
-            digest=plan_hash(planned),
+            digest=plan_hash(planned, situation),
             pulls=lacking(planned, situation, nodes),
         )
         if output == "json":

@@ -42,9 +42,16 @@ def hold_reason(plan: Plan, situation: Situation, threshold: int) -> str:
     return "; ".join(reasons)
 
 
-def plan_hash(plan: Plan) -> str:
-    """Return a hash of what the plan does and to which incarnations, the same for equal plans."""
-    lines = sorted(_fingerprint(action) for action in plan.actions)
+def plan_hash(plan: Plan, situation: Situation) -> str:
+    """Return a hash of what the plan does and to which incarnations, the same for equal plans.
+
+    What a Source that goes takes along counts among that.
+    """
+    lines = [_fingerprint(action) for action in plan.actions]
+    for action in plan.actions:
+        if isinstance(action, Prune) and isinstance(situation.live.get(action.key), Source):
+            lines += (f"With {obj.key} {obj.metadata.uid}" for obj in _taken(action.key, situation))
+    lines.sort()
     return hashlib.blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()
 
 
@@ -83,13 +90,20 @@ def _precious(pruned: Iterable[ObjectKey], situation: Situation) -> Iterator[str
     for key in pruned:
         if key.kind == "Namespace":
             yield f"{key} would be deleted with all that is in it"
-        elif isinstance(source := situation.live.get(key), Source):
-            owned = (source_of(obj) == key.name for obj in situation.live.values())
-            if source.spec.prune is not False and (count := sum(owned)):
+        elif isinstance(situation.live.get(key), Source):
+            if count := len(_taken(key, situation)):
                 plural = "s" if count != 1 else ""
                 yield f"{key} would be deleted with the {count} object{plural} it declares"
         elif _holds_data(situation.live.get(key)):
             yield f"{key} would be deleted, and it holds data"
+
+
+def _taken(source: ObjectKey, situation: Situation) -> list[KubeObject]:
+    """Return what goes with a Source: all that it declares, unless it prunes nothing."""
+    live = situation.live.get(source)
+    if not isinstance(live, Source) or live.spec.prune is False:
+        return []
+    return [obj for obj in situation.live.values() if source_of(obj) == source.name]
 
 
 def _holds_data(obj: KubeObject | None) -> bool:

@@ -111,7 +111,7 @@ class Gates:
         reason = hold_reason(planned, situation, options.care.prune_threshold)
         if not reason or (options.ending and self._live.agreed(options.name)):
             return False
-        digest = plan_hash(planned)
+        digest = plan_hash(planned, situation)
         record = self._live.objects.get(ObjectKey(_REVISION, "", candidate.record))
         known = record if isinstance(record, Revision) else None
         if approved(known, candidate.message, digest):

@@ -234,8 +234,13 @@ def test_the_declarers_approval_covers_the_source_that_it_drops(run):
         held = await fleet.apply("one", *rest)
         assert held.status.phase == "Held"
         assert "would be deleted with the 1 object it declares" in held.status.message
+        await fleet.apply("team", settings("a"), settings("b"))
+        await approve(fleet, held)  # of what was shown then
+        await asyncio.sleep(60)
         assert fleet.uid(A)
-        await approve(fleet, held)
+        again = await fleet.revision("one", held.spec.revision, "Held")
+        assert "with the 2 objects it declares" in again.status.message
+        await approve(fleet, again)
         await until(lambda: fleet.source("team") is None)
         assert not fleet.uid(A)
 
