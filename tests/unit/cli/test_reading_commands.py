@@ -83,7 +83,9 @@ async def daemon_wrote(options: Settings, *manifests, objects=(), claims=()) -> 
     for obj in objects:
         await client.create(obj.replace(status=type(obj.status)()))
         live = await client.get(type(obj), obj.metadata.name)
-        await client.update(live.replace(status=obj.status), subresource="status")
+        live = await client.update(live.replace(status=obj.status), subresource="status")
+        if isinstance(live, Node):  # one that is ready has no taint of a new one any more
+            await client.update(live.replace(spec=obj.spec))
     for obj in claims:
         live = await client.create(obj.replace(status=type(obj.status)()))
         await client.update(live.replace(status=obj.status), subresource="status")
