@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 _SECONDS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
@@ -32,12 +33,16 @@ def parse_time(text: str) -> datetime:
 
 def decode_time(value: Any) -> Any:
     """Bring a JSON value for a Time to whole seconds in UTC; null stays absence."""
-    if type(value) is not str:
-        return value
-    if _SECONDS.fullmatch(value):
-        datetime.fromisoformat(value)
-        return value
-    return format_time(parse_time(value))
+    return _whole_seconds(value) if type(value) is str else value
+
+
+@lru_cache(maxsize=1024)
+def _whole_seconds(text: str) -> str:
+    """Objects that are read together were mostly written within the same few seconds."""
+    if _SECONDS.fullmatch(text):
+        datetime.fromisoformat(text)
+        return text
+    return format_time(parse_time(text))
 
 
 def decode_micro_time(value: Any) -> Any:

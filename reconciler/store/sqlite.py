@@ -152,17 +152,22 @@ class SqliteStore:
         return dropped
 
     def _finish(self, group: Sequence[Write], error: StoreUnavailable | None) -> None:
-        """Publish a durable group, or fail it. Runs on the loop, in order."""
+        """Publish a durable group, or fail it. Runs on the loop, in order.
+
+        Whoever wrote goes on before those who watch: the next group is on its way to the disk while
+        they take in this one.
+        """
         if isinstance(error, StoreBroken) and not self._broken.done():
             self._broken.set_exception(error)
             self._broken.exception()  # it is no fault that nobody waits for it
+        for write in group:
+            _answer(write.durable, error)
         for write in group:
             if error is None:
                 self._dropped += self._state.publish(write.transaction)
             else:
                 self._dropped = [*write.dropped, *self._dropped]
                 self._fail_epoch(write.epoch)
-            _answer(write.durable, error)
 
     def _fail_epoch(self, epoch: int) -> None:
         """Forget what is in flight: it may build on a write that failed (the writer drops it)."""

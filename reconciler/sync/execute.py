@@ -147,7 +147,7 @@ class Executor:
         if live.metadata.uid != action.uid:
             return
         until = time.format_time(action.until)
-        self._inventory.written(await self._annotate(live, {REMOVE_AT: until}))
+        self._inventory.marked(await self._annotate(live, {REMOVE_AT: until}))
         self._log.info("object.retired", **_names(key), reason="not declared", until=until)
 
     async def _annotate(self, obj: K, notes: Mapping[str, str | None]) -> K:

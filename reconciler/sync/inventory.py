@@ -50,7 +50,11 @@ class Inventory:
         self._all.leave(self._source)
 
     def written(self, obj: KubeObject) -> None:
-        """Take in the answer to a write of ours, unless something newer is known."""
+        """Take in the answer to a write that made the object as declared: that is no news here."""
+        self._all.written(obj, besides=self._source)
+
+    def marked(self, obj: KubeObject) -> None:
+        """Take in the answer to a write that marked what is declared no more."""
         self._all.written(obj)
 
     def deleting(self, key: ObjectKey, at: str) -> None:

@@ -142,11 +142,16 @@ class Live:
             obj = self.objects.get(key)
             listener(key, obj, obj)
 
-    def written(self, obj: KubeObject) -> None:
-        """Take in the answer to a write of ours, unless something newer is known."""
-        known = self.objects.get(obj.key)
+    def written(self, obj: KubeObject, besides: str = "") -> None:
+        """Take in the answer to a write of ours, unless something newer is known.
+
+        All that it concerns hear of it now, but for the source `besides`, and not by its event.
+        """
+        key = obj.key
+        known = self.objects.get(key)
         if known is None or _revision(known) < _revision(obj):
-            self._put(obj.key, known, obj)
+            self._put(key, known, obj)
+            self._tell(key, known, obj, besides)
 
     def deleting(self, key: ObjectKey, at: str) -> None:
         """Remember that deletion of `key` was asked for, until the API's own word comes."""
@@ -165,11 +170,15 @@ class Live:
             if known is not None and known.metadata.uid == obj.metadata.uid:
                 self._remove(key, known)
             self._tell(key, known or obj, self.objects.get(key))
-        elif known is None or _revision(known) <= _revision(obj):
+        elif known is None or _revision(known) < _revision(obj):
             self._put(key, known, obj)
             self._tell(key, known, obj)
 
-    def _tell(self, key: ObjectKey, old: KubeObject | None, new: KubeObject | None) -> None:
+    def _tell(
+        self, key: ObjectKey, old: KubeObject | None, new: KubeObject | None, besides: str = ""
+    ) -> None:
+        if not self._listeners:
+            return
         concerned = dict.fromkeys(source_of(each) for each in (old, new) if each is not None)
         concerned.update(self.declarations.of(key))
         concerned.update(self._readers.get(key, {}))
@@ -185,7 +194,7 @@ class Live:
         if new is None:
             concerned.update(dict.fromkeys(self.waiting))
         for source in concerned:
-            if (listener := self._listeners.get(source)) is not None:
+            if source != besides and (listener := self._listeners.get(source)) is not None:
                 listener(key, old, new)
 
     def _put(self, key: ObjectKey, known: KubeObject | None, obj: KubeObject) -> None:
