@@ -432,3 +432,26 @@ async def test_a_full_disk_is_no_reason_to_end(tmp_path: Path) -> None:
     assert not running.done()
     running.cancel()
     await store.close()
+
+
+async def test_who_wrote_has_the_answer_before_those_who_watch_hear_of_it(tmp_path: Path) -> None:
+    store, heard = await open_store(tmp_path / "state.db"), []
+
+    async def write(name: str) -> None:
+        await store.commit([put(name)])
+        assert store.get(key(name)) is not None
+        heard.append(f"wrote {name}")
+
+    async def watch() -> None:
+        events = store.watch("ConfigMap", since=0)
+        while True:
+            heard.append(f"saw {(await anext(events)).record.key.name}")
+
+    watcher = asyncio.create_task(watch())
+    await asyncio.sleep(0)
+    await asyncio.gather(*map(write, "abc"))
+    while len(heard) < 6:  # noqa: ASYNC110 - the watcher has its turn next
+        await asyncio.sleep(0)
+    watcher.cancel()
+    assert heard == ["wrote a", "wrote b", "wrote c", "saw a", "saw b", "saw c"]
+    await store.close()
