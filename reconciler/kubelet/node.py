@@ -89,16 +89,19 @@ class NodeAgent:
 
     async def _beat(self) -> None:
         trouble = await self._trouble()
-        node = await self._registered()
-        now = format_time(self._clock.now())
-        status = node_status(node, self._facts, self._engine, self._options, now, trouble)
-        status = status.replace(images=_named(self._images))
+        node = await self._registered(trouble)
+        status = self._status(node, trouble)
         if self._overdue() or _news(status) != _news(node.status):
             node = await self._client.update(
                 node.replace(status=status), subresource="status", manager=_KUBELET
             )
             self._reported = self._clock.monotonic()
         await lease.renew(self._client, self._clock, node, _KUBELET)
+
+    def _status(self, node: Node, trouble: str) -> NodeStatus:
+        now = format_time(self._clock.now())
+        status = node_status(node, self._facts, self._engine, self._options, now, trouble)
+        return status.replace(images=_named(self._images))
 
     def _overdue(self) -> bool:
         return self._reported is None or self._clock.monotonic() - self._reported >= _REPORT
@@ -121,13 +124,14 @@ class NodeAgent:
             self._images = await self._runtime.all_images()
             self._looked = now
 
-    async def _registered(self) -> Node:
+    async def _registered(self, trouble: str) -> Node:
         """Return the node's object; make it, or mend what it must say."""
         wanted = self._wanted()
         try:
             node = await self._client.get(Node, self._options.name)
         except NotFound:
-            return await self._register(wanted)
+            # With its condition, so that it is born without the taint for nodes that are not ready.
+            return await self._register(wanted.replace(status=self._status(wanted, trouble)))
         labels = {**node.metadata.labels, **wanted.metadata.labels}
         spec = node.spec.replace(pod_cidr=wanted.spec.pod_cidr, pod_cidrs=wanted.spec.pod_cidrs)
         mended = node.replace(metadata=node.metadata.replace(labels=labels), spec=spec)
@@ -140,6 +144,7 @@ class NodeAgent:
             node = await self._client.create(wanted, manager=_KUBELET)
         except AlreadyExists:
             return await self._client.get(Node, self._options.name)
+        self._reported = self._clock.monotonic()
         self._log.info("node.registered", kind="Node", name=self._options.name)
         return node
 

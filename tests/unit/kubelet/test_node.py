@@ -64,6 +64,19 @@ def test_a_node_says_what_it_is(node: Node, agent: Any, play: Any) -> None:
     play(scene())
 
 
+def test_a_ready_node_is_born_ready(node: Node, agent: Any, play: Any) -> None:
+    """Or it would carry the taint of a node that is not, and pods would wait for its end."""
+
+    async def scene() -> None:
+        await asyncio.sleep(1)
+        (written,) = node.registry.feed(NodeObject, since=0).read()
+        born = node.registry.decode(NodeObject, written.record)
+        assert condition(born, "Ready").status == "True"
+        assert born.spec.taints == ()
+
+    play(scene())
+
+
 def test_a_status_is_written_when_it_says_something_new(node: Node, agent: Any, play: Any) -> None:
     async def scene() -> None:
         await asyncio.sleep(1)
