@@ -49,6 +49,7 @@ _FATAL = ("SQLITE_IOERR", "SQLITE_CORRUPT", "SQLITE_NOTADB")
 _ROW = "(?,?,?,?,?,?,?)"
 _LOCK_WAIT = 5.0  # seconds that another process may hold the write lock
 _WAL_BOUND = 16 * 1024 * 1024  # bytes that the write-ahead log keeps after a checkpoint
+_CACHE_KIB = 512  # of pages: rows are added at the end, and read at the start alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,9 +259,11 @@ def forget(events: Iterable[Event]) -> Forgotten | None:
 
 def _connect(target: str, *, uri: bool = False) -> sqlite3.Connection:
     # The writer's thread uses it after the opening thread is done with it, never both.
-    return sqlite3.connect(
+    connection = sqlite3.connect(
         target, uri=uri, timeout=_LOCK_WAIT, isolation_level=None, check_same_thread=False
     )
+    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    return connection
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cached_property
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import structlog
@@ -49,7 +50,6 @@ from reconciler.apiserver.registry.errors import StatusError
 from reconciler.apiserver.registry.registry import Registry
 from reconciler.apiserver.security.accounts import AccountTokens
 from reconciler.apiserver.security.authentication import Authenticator
-from reconciler.apiserver.streaming.service import Streams
 from reconciler.core.clock import Clock
 from reconciler.core.ids import Ids
 from reconciler.model import kinds
@@ -57,6 +57,9 @@ from reconciler.model.eventsv1 import Event as EventV1
 from reconciler.model.kinds import Resource
 from reconciler.model.meta import ListMeta
 from reconciler.model.streaming import NodeStreams
+
+if TYPE_CHECKING:
+    from reconciler.apiserver.streaming.service import Streams
 
 # Deleted at once, these answer with the object; all others with a Status.
 _ANSWER_OBJECT = ("Pod", "ServiceAccount", "Namespace")
@@ -94,7 +97,7 @@ class Api:
         self._watches = Watches(registry, clock, chance)
         events = kinds.of(EventV1)
         self._events = Watches(self._access.readable(events), clock, chance)
-        self._streams = Streams(registry, clock, node, chance)
+        self._node, self._chance = node, chance
         self._reviews = Reviews(authenticator, self._access.authorizer, clock)
         self._scale = subresources.Scale(registry, clock)
         self._metrics = Metrics()
@@ -229,6 +232,12 @@ class Api:
             case _:
                 raise status.no_method()
         return answer
+
+    @cached_property
+    def _streams(self) -> Streams:
+        from reconciler.apiserver.streaming.service import Streams  # noqa: PLC0415 - SPDY and more
+
+        return Streams(self._registry, self._clock, self._node, self._chance)
 
     async def _part(self, request: Request, place: Target, of: Resource) -> Answer:
         """Answer for a subresource."""

@@ -15,7 +15,7 @@ PLAIN_LIMIT = 512  # RFC 1035: the longest UDP answer to a client without EDNS
 EDNS_LIMIT = 1232  # the DNS flag day's: never fragmented
 STREAM_LIMIT = 65535
 
-NO_ERROR, FORMAT_ERROR, SERVER_FAILURE, NAME_ERROR = 0, 1, 2, 3
+NO_ERROR, FORMAT_ERROR, SERVER_FAILURE, NAME_ERROR, REFUSED = 0, 1, 2, 3, 5
 
 _HEADER = struct.Struct("!HHHHHH")
 _QUESTION = struct.Struct("!HH")

@@ -10,14 +10,6 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import dns.exception
-import dns.flags
-import dns.message
-import dns.opcode
-import dns.rcode
-import dns.rdataclass
-import dns.rdatatype
-
 from reconciler.proxy.dns import message
 from reconciler.proxy.dns.message import Query
 from reconciler.proxy.dns.records import AAAA, CNAME, SOA, SRV, A, RRsets
@@ -25,7 +17,6 @@ from reconciler.proxy.dns.zone import Zone, resource
 
 _ANY, _TRANSFERS = 255, (251, 252)
 _SRV_TARGET = 6  # offset of the target's name in SRV data
-_LIBRARY_FAULTS = (dns.exception.DNSException, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +65,7 @@ class Resolver:
         if not self.ready:
             return message.failure(query, message.SERVER_FAILURE)
         if query.kind in _TRANSFERS:
-            return message.failure(query, dns.rcode.REFUSED)
+            return message.failure(query, message.REFUSED)
         return self._answer(query, apex)
 
     def _answer(self, query: Query, apex: bytes) -> Decision:
@@ -115,40 +106,7 @@ def _normalize(data: bytes) -> bytes | None:
     """Return an unusual query in plain form, or the error that answers it; None for silence."""
     if len(data) < message.HEADER_SIZE or data[2] & 0x80:
         return None
-    try:
-        asked = dns.message.from_wire(data)
-        code = _fault(asked)
-        if code is None:
-            return _plain(asked).to_wire()
-        answer = dns.message.make_response(asked, recursion_available=True)
-        answer.set_rcode(code)
-        return answer.to_wire()
-    except _LIBRARY_FAULTS:
-        flags = bytes((0x80 | data[2] & 0x79, message.FORMAT_ERROR))
-        return data[:2] + flags + bytes(message.HEADER_SIZE - 4)
+    # Most daemons are never asked so, and do without the parser of all that DNS knows.
+    from reconciler.proxy.dns.unusual import normalize  # noqa: PLC0415 - a megabyte
 
-
-def _fault(asked: dns.message.Message) -> dns.rcode.Rcode | None:
-    if asked.opcode() != dns.opcode.QUERY:
-        return dns.rcode.NOTIMP
-    if asked.edns > 0:
-        return dns.rcode.BADVERS
-    if len(asked.question) != 1:
-        return dns.rcode.FORMERR
-    if asked.question[0].rdclass != dns.rdataclass.IN:
-        return dns.rcode.REFUSED
-    return None
-
-
-def _plain(asked: dns.message.Message) -> dns.message.Message:
-    question = asked.question[0]
-    edns = asked.edns >= 0
-    plain = dns.message.make_query(
-        question.name,
-        question.rdtype,
-        use_edns=0 if edns else None,
-        payload=asked.payload if edns else None,
-        id=asked.id,
-    )
-    plain.flags = asked.flags & (dns.flags.RD | dns.flags.CD)
-    return plain
+    return normalize(data)

@@ -21,7 +21,7 @@ from reconciler.client.informer import Informer
 from reconciler.core.errors import ReconcilerError
 from reconciler.model.endpointslice import EndpointSlice
 from reconciler.model.service import Service
-from reconciler.proxy.dns import alias, message
+from reconciler.proxy.dns import message
 from reconciler.proxy.dns.feed import Feed
 from reconciler.proxy.dns.message import Query
 from reconciler.proxy.dns.resolver import Follow, Forward, Resolver
@@ -133,6 +133,8 @@ class DnsServer:
         query = decision.query
         try:
             if isinstance(decision, Follow):
+                from reconciler.proxy.dns import alias  # noqa: PLC0415 - the parser of `unusual.py`
+
                 return await alias.follow(decision, self._resolver.resolve, self._asker(stream))
             return message.truncate(await self._upstream.ask(query, stream=stream), query)
         except NoAnswer as error:
