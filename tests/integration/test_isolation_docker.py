@@ -98,3 +98,18 @@ async def test_containers_see_each_others_processes_only_where_they_share_them(
         sandbox, app = sorted(here, key=lambda each: "k8s_POD_" not in each.name)
         assert (pids(sandbox.pid) == pids(app.pid)) is shared
         assert pids(app.pid) != pids("self")
+
+
+async def test_namespaces_of_the_host_are_given_where_asked_for(node: RealNode) -> None:
+    def shared(process: int) -> set[str]:
+        names = ("ipc", "net", "pid")
+        links = {n: Path(f"/proc/{process}/ns/{n}").readlink() for n in names}
+        return {n for n, link in links.items() if link == Path(f"/proc/self/ns/{n}").readlink()}
+
+    for asked, name in (("hostIPC", "ipc"), ("hostNetwork", "net"), ("hostPID", "pid")):
+        await node.create(
+            name, container={"command": SLEEPER}, terminationGracePeriodSeconds=0, **{asked: True}
+        )
+        await node.until(ready, name)
+        (app,) = [c for c in await node.containers() if f"k8s_app_{name}_" in c.name]
+        assert shared(app.pid) == {name}
