@@ -155,7 +155,8 @@ class Scheduler:
         if pod is None or not is_ours(pod) or self._snapshot.placed_on(pod.metadata.uid):
             self._waiting.pop(key, None)
             return Done()
-        volumes = self._storage.of(pod, self._pods) if self._storage is not None else NONE
+        placed = self._snapshot.placed_on
+        volumes = self._storage.of(pod, self._pods, placed) if self._storage else NONE
         snapshot, crowded = self._snapshot, self._snapshot.crowded(pod)
         decision = decide(
             pod, snapshot.nodes(), self._seed, volumes, spaces=snapshot.spaces, crowded=crowded

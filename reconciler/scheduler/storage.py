@@ -35,8 +35,8 @@ class Storage:
         for informer in self.informers():
             informer.subscribe(lambda *_: changed())
 
-    def of(self, pod: Pod, pods: Informer[Pod]) -> PodVolumes:
-        """Return what the pod's claims mean."""
+    def of(self, pod: Pod, pods: Informer[Pod], placed_on: Callable[[str], str]) -> PodVolumes:
+        """Return what the pod's claims mean; `placed_on` knows bindings that `pods` lacks yet."""
         names = claims_of_pod(pod)
         if not names:
             return NONE
@@ -46,7 +46,7 @@ class Storage:
             claims={name: claim for name, claim in found.items() if claim is not None},
             volumes=self.volumes.items(),
             classes={each.metadata.name: each for each in self.classes.items()},
-            used=frozenset(name for name in names if _used(pod, name, pods)),
+            used=frozenset(name for name in names if _used(pod, name, pods, placed_on)),
         )
         return volumes_of(pod, world)
 
@@ -55,12 +55,12 @@ def _claims(pod: Pod) -> Iterable[str]:
     return (f"{pod.metadata.namespace}/{name}" for name in claims_of_pod(pod))
 
 
-def _used(pod: Pod, name: str, pods: Informer[Pod]) -> bool:
+def _used(pod: Pod, name: str, pods: Informer[Pod], placed_on: Callable[[str], str]) -> bool:
     """Say whether another pod with a node, which has not ended, uses the claim."""
     users = pods.by_index(_BY_CLAIM, f"{pod.metadata.namespace}/{name}")
     return any(
         user.metadata.uid != pod.metadata.uid
-        and user.spec.node_name
+        and (user.spec.node_name or placed_on(user.metadata.uid))
         and user.status.phase not in ("Succeeded", "Failed")
         for user in users
     )

@@ -154,6 +154,19 @@ async def test_read_write_once_pod_is_one_pods(cluster: Cluster) -> None:
     await cluster.until(lambda: cluster.node_of("second") == "n1")
 
 
+async def test_pods_that_waited_together_do_not_share_what_is_one_pods(cluster: Cluster) -> None:
+    """Though the second is placed before the scheduler hears of its own binding of the first."""
+    cluster.client.lag = 1
+    await cluster.begin("n1")
+    await cluster.client.create(claim(cls="docker", accessModes=["ReadWriteOncePod"]))
+    names = ("first", "second")
+    for name in names:
+        await cluster.pod(name)
+    await cluster.until(lambda: any(cluster.node_of(name) for name in names))
+    await cluster.settle(10)
+    assert sorted(cluster.node_of(name) for name in names) == ["", "n1"]
+
+
 async def test_an_ephemeral_volume_waits_for_its_claim(cluster: Cluster) -> None:
     await cluster.begin("n1")
     spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
