@@ -127,12 +127,12 @@ class Declarations:
         )
 
 
-def _touched(old: _Declared, new: _Declared) -> list[ObjectKey]:
-    """Return the keys that may have come to or gone from what a source follows or wants, sorted."""
+def _touched(old: _Declared, new: _Declared) -> Iterable[ObjectKey]:
+    """Return the keys that may have come to or gone from what a source follows or wants."""
     followed = difference(new.followed or {}, old.followed or {})
     # Mostly the old tree is followed and the next one wanted, or the wanted one is now followed.
     wanted = difference(new.wanted, old.wanted)
-    return sorted({*followed, *wanted})
+    return dict.fromkeys((*followed, *wanted))
 
 
 def _has(declared: _Declared, key: ObjectKey) -> bool:
