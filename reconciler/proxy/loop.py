@@ -240,10 +240,13 @@ class Proxy:
         )
 
     async def _sent(self, transaction: Transaction) -> bool:
-        """Send a change; False when the kernel refused it and got the whole table instead."""
+        """Send a change; False when the kernel refused it and got the whole table instead.
+
+        So it does when it did not tell what became of the change.
+        """
         try:
             await self._blocking(self._kernel.apply, transaction)
-        except NftError as error:
+        except (OSError, NftError) as error:
             self._log.warning("proxy.change_refused", reason=str(error))
             await self._replace()
             return False
@@ -255,7 +258,7 @@ class Proxy:
             everything = self._rules.everything()
             try:
                 await self._blocking(self._kernel.replace, everything)
-            except NftError as error:
+            except (OSError, NftError) as error:
                 self._log.error("proxy.table_refused", reason=str(error))
                 await asyncio.sleep(self._timing.retry)
             else:

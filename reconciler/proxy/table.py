@@ -45,11 +45,13 @@ def open_table(network: Network) -> Table:
 
     Raises `NftUnavailable` when this host has no libnftables or this process lacks the rights.
     """
+    nft = Nft()
     try:
         commits = Commits(_NAME)
     except PermissionError as error:
+        nft.close()
         raise NftUnavailable(f"the kernel does not let nftables be followed: {RIGHTS}") from error
-    return Table(Nft(), Readback(), commits, network)
+    return Table(nft, Readback(), commits, network)
 
 
 def remove_table() -> bool:

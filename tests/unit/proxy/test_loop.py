@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import itertools
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -56,6 +57,7 @@ class VirtualKernel:
         self.table = Table()
         self.replaced = self.applied = self.checked = 0
         self.refusals = 0
+        self.refusal: Exception = NftError("refused for the test")
         self.disturbed = False
         self.closed = False
         self.forgotten: list[Pools] = []
@@ -112,7 +114,7 @@ class VirtualKernel:
     def _refuse(self) -> None:
         if self.refusals:
             self.refusals -= 1
-            raise NftError("refused for the test")
+            raise self.refusal
 
 
 class World:
@@ -291,10 +293,14 @@ async def test_nothing_is_sent_or_published_when_nothing_changes() -> None:
         assert (world.registry.revision, world.kernel.applied) == (revision, sent)
 
 
-async def test_a_refused_change_becomes_a_whole_load() -> None:
+@pytest.mark.parametrize(
+    "refusal", [NftError("refused"), OSError(errno.EBUSY, "nftables changes too fast to be read")]
+)
+async def test_a_refused_change_becomes_a_whole_load(refusal: Exception) -> None:
     async with running() as world:
         kernel = world.kernel
         await until(lambda: kernel.replaced)
+        kernel.refusal = refusal
         kernel.refusals = 3
         service = await world.client.create(make_service())
         await until(lambda: kernel.replaced == 2)
