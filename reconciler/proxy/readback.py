@@ -77,10 +77,13 @@ class Readback:
         return digest.digest()
 
     def elements(self, table: str, name: str) -> Iterator[tuple[bytes, bytes]]:
-        """Yield key and value of each element of a map, in the kernel's encoding."""
+        """Yield key and value of each element of a map, in the kernel's encoding.
+
+        Of one that changes meanwhile some may be missing.
+        """
         which = ((_TABLE, table), (_SET, name))
         asked = b"".join(attribute(kind, text.encode() + b"\0") for kind, text in which)
-        for body in self._dump(_GET_ELEMENTS, asked):
+        for body in self._netfilter.ask(_GET_ELEMENTS, DUMP, asked):
             for _, element in attributes(dict(attributes(body)).get(_ELEMENTS, b"")):
                 parts = dict(attributes(element))
                 # each holds one attribute, the bytes
