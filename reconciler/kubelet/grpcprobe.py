@@ -26,7 +26,7 @@ class NotServing(ReconcilerError):
 async def check(wire: Wire, host: str, port: int, service: str, by: float) -> None:
     """Ask whether `service` serves; `by` is a moment of the event loop's clock.
 
-    Raises `NotServing`, `OSError`, `TooLate`.
+    Raises `NotServing`, `TooLate`, and `OSError` when no connection can be made.
     """
     question = _question(f"[{host}]:{port}" if ":" in host else f"{host}:{port}", service)
     connected = await wire.connect(host, port, by)
@@ -52,6 +52,8 @@ async def _call(
         return reply.headers(), reply.body
     except Malformed as error:
         raise NotServing(f"error reading server preface: {error}") from error
+    except OSError as error:
+        raise NotServing(f"error: health rpc probe failed: {error.strerror}") from error
 
 
 @lru_cache(maxsize=1024)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -78,6 +80,17 @@ async def test_nobody_and_a_silent_server_fail_the_probe() -> None:
     async with server(b"") as (port, _):
         await failing({"grpc": {"port": port}, "timeoutSeconds": 1}, "deadline exceeded")
     await failing({"grpc": {"port": port}, "timeoutSeconds": 1}, "failed to connect")
+
+
+async def test_a_server_that_breaks_off_fails_the_call_and_not_the_connection() -> None:
+    def reset(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        made = writer.get_extra_info("socket")
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+
+    async with await asyncio.start_server(reset, HERE, 0) as broken:
+        port = broken.sockets[0].getsockname()[1]
+        await failing({"grpc": {"port": port}}, "health rpc probe failed: (Conn|Broken)")
 
 
 async def failing(probe: dict[str, Any], words: str) -> None:
