@@ -6,6 +6,7 @@ what for, lets `authorization` decide, and hands over to the verb; every refusal
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -63,6 +64,10 @@ if TYPE_CHECKING:
 
 # Deleted at once, these answer with the object; all others with a Status.
 _ANSWER_OBJECT = ("Pod", "ServiceAccount", "Namespace")
+
+
+# Bytes of a list that becomes YAML beside the loop: half a second for each megabyte.
+_LARGE = 64 * 1024
 
 
 class Api:
@@ -287,7 +292,10 @@ class Api:
             return watches.open(scope, options)
         reader = Reader(self._access.readable(of), of, place.namespace)
         page = await reader.page(options, rows=wanted.form == "table")
-        return _finished(request, wanted, await view.listed(form, page.items, page.meta))
+        body = await view.listed(form, page.items, page.meta)
+        if len(body) > _LARGE and (wanted.yaml or request.flag("pretty")):
+            return await asyncio.to_thread(_finished, request, wanted, body)
+        return _finished(request, wanted, body)
 
     async def _put(self, request: Request, place: Target, of: Resource) -> Reply:
         made, code = await writing.update(self._access.writable(request, of), request, place, of)
