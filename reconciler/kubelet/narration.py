@@ -116,8 +116,8 @@ class Narrator:
         self._recorder.event(pod, "Normal", "SandboxChanged", words)
 
     def unhealthy(self, pod: Pod, name: str, kind: Kind, message: str) -> None:
-        """A probe failed."""
-        self._of(pod, name, "Warning", "Unhealthy", f"{kind} probe failed: {message}")
+        """A probe failed, or could not be tried: `message` says which, and why."""
+        self._of(pod, name, "Warning", "Unhealthy", f"{kind} probe {message}")
 
     def hook_failed(self, pod: Pod, name: str, when: When, why: str) -> None:
         """A lifecycle hook failed."""

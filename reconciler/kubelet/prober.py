@@ -20,7 +20,7 @@ from reconciler.kubelet import roster
 from reconciler.kubelet.images import Spawn
 from reconciler.kubelet.labels import PodContainer, PodKey
 from reconciler.kubelet.observed import Condemned
-from reconciler.kubelet.probing import ProbeFailed, attempt
+from reconciler.kubelet.probing import ProbeErrored, ProbeFailed, attempt
 from reconciler.kubelet.runtime import ContainerRuntime
 from reconciler.kubelet.wire import Wire
 from reconciler.model.container import Container
@@ -150,16 +150,32 @@ class Prober:
         await asyncio.sleep(max(0.0, probe.initial_delay_seconds - age))
         tally, due = _Tally(kind, probe), self._clock.monotonic()
         while True:
-            failure = await self._try(probe, target)
-            change = tally.count(failed=failure is not None, now=due)
-            if failure is not None and tally.counted:
-                self._report(target.pod, target.spec.name, kind, failure)
-            if change is not None:
-                self._apply(kind, probe, target, good=change)
+            try:
+                failure = await self._try(probe, target)
+            except ProbeErrored as error:
+                self._report(target.pod, target.spec.name, kind, f"errored: {error}")
+            else:
+                self._count(kind, probe, target, tally, failure, due)
             if kind == "Startup" and tally.good:
                 return
             due = max(due + tally.pause(due), self._clock.monotonic())
             await self._rest(due)
+
+    def _count(
+        self,
+        kind: Kind,
+        probe: Probe,
+        target: _Target,
+        tally: _Tally,
+        failure: str | None,
+        now: float,
+    ) -> None:
+        """Take in what a try said, and act when it changes the verdict."""
+        change = tally.count(failed=failure is not None, now=now)
+        if failure is not None and tally.counted:
+            self._report(target.pod, target.spec.name, kind, f"failed: {failure}")
+        if change is not None:
+            self._apply(kind, probe, target, good=change)
 
     async def _rest(self, until: float) -> None:
         """Wait; for long with the others, so that few moments of waking serve all probes."""

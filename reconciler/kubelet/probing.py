@@ -32,6 +32,10 @@ class ProbeFailed(ReconcilerError):
     """The probe failed; the message is Kubernetes' output for the event."""
 
 
+class ProbeErrored(ReconcilerError):
+    """Nobody could ask, so that the try says nothing: Kubernetes throws its result away."""
+
+
 async def attempt(
     probe: Probe,
     container: Container,
@@ -40,7 +44,7 @@ async def attempt(
     runtime: ContainerRuntime,
     wire: Wire,
 ) -> None:
-    """Try once, within the probe's time-out; raises `ProbeFailed`."""
+    """Try once, within the probe's time-out; raises `ProbeFailed`, or `ProbeErrored`."""
     limit = max(probe.timeout_seconds, 1)
     by = asyncio.get_running_loop().time() + limit
     if probe.http_get is not None:
@@ -108,7 +112,7 @@ async def _execute(
     except TimeoutError as error:
         raise ProbeFailed(f'command "{" ".join(command)}" timed out') from error
     except RuntimeFailure as error:
-        raise ProbeFailed(str(error)) from error
+        raise ProbeErrored(str(error)) from error
     if result.exit_code:
         raise ProbeFailed(result.output.decode(errors="replace"))
 

@@ -341,4 +341,11 @@ MUTATIONS = (
         "        except KeyError as error:\n",
         likely=("EngineAway",),
     ),
+    Mutation(
+        "give the broadcast address of a small range",
+        "reconciler.apiserver.registry.allocation",
+        "        below = min(self._preferred - 1, self.last)",
+        "        below = self._preferred - 1",
+        likely=("Crash(node=0",),
+    ),
 )

@@ -18,6 +18,7 @@ HISTORIES = int(os.environ.get("RECONCILER_SIM_HISTORIES", "40"))
 _FIRST = 1_000
 
 FOUND = {
+    21476: "a service had the broadcast address of its range, and after a restart another too",
     50067: "a pod left its services while the engine could not tell of it after a start",
 }
 """Seeds that broke a law once, and by what.

@@ -45,7 +45,8 @@ class Pool:
 
     def take_any(self, pick: Pick) -> int | None:
         """Take a free number, or return None when there is none."""
-        for first, last in ((self._preferred, self.last), (self.first, self._preferred - 1)):
+        below = min(self._preferred - 1, self.last)  # of a small range all numbers are low ones
+        for first, last in ((self._preferred, self.last), (self.first, below)):
             number = self._free(first, last, pick)
             if number is not None:
                 self._taken.add(number)

@@ -311,6 +311,26 @@ def test_an_exec_probe_decides_readiness_and_life(node: Node, play: Any) -> None
     play(scene())
 
 
+def test_a_probe_that_nobody_can_ask_says_nothing(node: Node, play: Any) -> None:
+    """Found by the simulation: a pod left its services as the engine was away for three periods."""
+
+    async def scene() -> None:
+        probe = {"exec": {"command": ["true"]}, "periodSeconds": 1, "failureThreshold": 2}
+        await node.create(container={"readinessProbe": probe, "livenessProbe": probe})
+        await node.until(ready)
+        node.runtime.away = True
+        await asyncio.sleep(10)
+        node.runtime.away = False
+        pod = await node.pod()
+        assert pod is not None
+        assert ready(pod)
+        await asyncio.sleep(5)
+        assert (await node.until(ready)).status.container_statuses[0].restart_count == 0
+        assert "Unhealthy" in node.events.reasons()
+
+    play(scene())
+
+
 def test_a_pod_that_ends_is_ready_as_long_as_its_probe_says_so(node: Node, play: Any) -> None:
     async def scene() -> None:
         def probe(command: str) -> dict[str, Any]:

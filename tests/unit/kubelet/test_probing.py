@@ -15,7 +15,7 @@ from reconciler.core.clock import SystemClock
 from reconciler.kubelet.fake import FakeRuntime
 from reconciler.kubelet.labels import PodContainer
 from reconciler.kubelet.prober import _Tally
-from reconciler.kubelet.probing import ProbeFailed, attempt, port_number
+from reconciler.kubelet.probing import ProbeErrored, ProbeFailed, attempt, port_number
 from reconciler.kubelet.runtime import Container as RuntimeContainer
 from reconciler.kubelet.runtime import ContainerSpec
 from reconciler.kubelet.wire import Wire
@@ -191,7 +191,7 @@ async def test_exec_runs_in_the_container() -> None:
     with pytest.raises(ProbeFailed, match='command "sleep 5" timed out'):
         await run("sleep", "5")
     await runtime.remove(made)
-    with pytest.raises(ProbeFailed, match="No such container"):
+    with pytest.raises(ProbeErrored, match="No such container"):
         await run("true")
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from ipaddress import IPv4Network
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -208,21 +209,25 @@ def test_a_refused_service_gives_its_address_back(
     virtual.run_until_complete(registry.create(make("Service", "t", spec=wanted)))
 
 
-def test_a_full_range_says_so(virtual: Any, clock: Any, make: Any) -> None:
-    settings = RegistrySettings("10.0.0.0/29", ("10.0.0.5",), (30000, 30001))
+@pytest.mark.parametrize("bits", [27, 28, 29])
+def test_every_address_of_a_range_is_given_but_its_ends_and_those_reserved(
+    virtual: Any, clock: Any, make: Any, bits: int
+) -> None:
+    """Found by the simulation: of 16 addresses the broadcast address was given, and after a restart
+    to another service again.
+    """
+    network = IPv4Network(f"10.0.0.0/{bits}")
+    settings = RegistrySettings(str(network), ("10.0.0.5",), (30000, 30001))
     registry = Registry(MemoryStore(), clock, Ids(Random(1)), settings)
     virtual.run_until_complete(registry.start())
-    addresses = set()
-    for number in range(4):
-        made = virtual.run_until_complete(
-            registry.create(make("Service", f"s{number}", spec={"ports": [{"port": 80}]}))
-        )
-        addresses.add(made.spec.cluster_ip)
-    assert addresses == {"10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.6"}
-    error = refuses(
-        virtual, registry.create(make("Service", "more", spec={"ports": [{"port": 80}]}))
-    )
-    assert "range is full" in error.message
+
+    def created(name: str) -> Any:
+        return registry.create(make("Service", name, spec={"ports": [{"port": 80}]}))
+
+    free = {str(each) for each in network.hosts()} - {"10.0.0.1", "10.0.0.5"}
+    given = [virtual.run_until_complete(created(f"s{n}")).spec.cluster_ip for n in range(len(free))]
+    assert sorted(given) == sorted(free)
+    assert "range is full" in refuses(virtual, created("more")).message
 
 
 def test_no_address_and_no_port_is_given_twice(virtual: Any, registry: Registry, make: Any) -> None:
