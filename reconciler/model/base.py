@@ -14,9 +14,9 @@ A list's merge behaviour stands beside it: `Annotated[tuple[Port, ...], ListMap(
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -138,6 +138,25 @@ class Model(BaseModel):  # noqa: PLW1641 - pydantic gives frozen models their ha
         protected_namespaces=(),
     )
 
+    @classmethod
+    def model_rebuild(cls, **how: Any) -> bool | None:
+        """Build what the first use of the class needs, the models of its fields before its own.
+
+        pydantic then takes what they have, where it would make the like of it again for every
+        class that holds them: that was two thirds of the memory that building all kinds took.
+        """
+        _unbuilt.discard(cls)
+        for field in cls.model_fields.values():
+            for part in _models_in(field.annotation):
+                if part in _unbuilt:
+                    part.model_rebuild(raise_errors=False)
+        return super().model_rebuild(**how)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        """Note that the class is there, and is built when it is first used."""
+        _unbuilt.add(cls)
+
     def __eq__(self, other: object) -> bool:
         """Compare types and fields, and nothing else of what pydantic looks at: this is hot.
 
@@ -172,3 +191,14 @@ class Model(BaseModel):  # noqa: PLW1641 - pydantic gives frozen models their ha
         _assign(copy, "__pydantic_extra__", None)
         _assign(copy, "__pydantic_private__", None)
         return copy
+
+
+_unbuilt: set[type[Model]] = set()
+
+
+def _models_in(annotation: Any) -> Iterator[type[Model]]:
+    """Yield the models that a field's type names, in whatever containers."""
+    if isinstance(annotation, type) and issubclass(annotation, Model):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)

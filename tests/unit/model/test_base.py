@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from reconciler.model.base import EMPTY, camel
+from reconciler.model.base import EMPTY, Model, camel
 from reconciler.model.meta import ObjectKey, ObjectMeta
 from reconciler.model.pod import Pod, PodSpec
 from reconciler.model.service import Service
@@ -85,3 +85,20 @@ def test_objects_are_equal_by_type_and_fields() -> None:
     assert PodSpec() != ObjectMeta()
     assert PodSpec() != {}
     assert one.replace(priority=2) == PodSpec(priority=2, node_name="n")
+
+
+class Leaf(Model):
+    size: int = 0
+
+
+class Branch(Model):
+    leaves: dict[str, tuple[Leaf, ...]] = EMPTY
+    branches: tuple["Branch", ...] = ()
+    tip: Leaf | None = None
+
+
+def test_the_models_of_fields_are_built_first_whatever_holds_them() -> None:
+    assert not Leaf.__pydantic_complete__
+    tree = Branch.model_validate_json('{"branches": [{"leaves": {"a": [{"size": 2}]}}]}')
+    assert tree.branches[0].leaves == {"a": (Leaf(size=2),)}
+    assert Leaf.__pydantic_complete__
