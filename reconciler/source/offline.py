@@ -68,11 +68,18 @@ def _look(path: Path, clock: Clock, limits: TreeLimits) -> tuple[Contents, dict[
     try:
         size = path.stat().st_size
         refused = too_large(size, limits)
-        data = b"" if refused else path.read_bytes()
+        data = b"" if refused else _beginning(path, limits.file_bytes + 1)
+        if len(data) > limits.file_bytes:  # a pipe or a device tells no size
+            refused, data = f"it has more than the {limits.file_bytes} bytes that are read", b""
     except OSError as error:
         raise SourceError("Unreadable", f"cannot read {path}: {error.strerror}") from error
     ref = FileRef(str(path), hashlib.sha256(data).hexdigest(), size, refused)
     return _OneFile(data), {str(path): ref}
+
+
+def _beginning(path: Path, size: int) -> bytes:
+    with path.open("rb") as file:
+        return file.read(size)
 
 
 class _OneFile:
