@@ -146,6 +146,7 @@ def _compare(made: Lab, way: Way, turn: int) -> dict[str, tuple[Figure, Figure]]
     targets = (made.fresh_port(), made.fresh_port(), STREAM_PORT)
     nearby = (made.fresh_port(), made.fresh_port(), STREAM_PORT)
     with way.prepare(targets) as (address, doors):
+        made.requests(ENDPOINTS[0], made.fresh_port())  # while the kernel tidies up after the load
         return {
             what: _pair(partial(measure, ENDPOINTS[0], near), partial(measure, address, door), turn)
             for what, measure, near, door in zip(AIMS, measures, nearby, doors, strict=True)
