@@ -32,7 +32,7 @@ NODE = Node("bench", IPv4Network("10.244.0.0/16"))
 ADDRESS = "10.96.200.1"
 SMALL, LARGE = 3, 5000
 SECONDS = 0.3
-ROUNDS = 14
+ROUNDS = 12
 PEER_ROUNDS = 2  # they are there for orientation only
 AIMS = {"requests/s": 0.90, "connections/s": 0.88, "Gbit/s": 0.97}
 
