@@ -66,7 +66,7 @@ class DirectoryTree:
     def files(self) -> dict[str, FileRef]:
         """Return the files as of the last `rescan` or `update`, sorted by path."""
         scoped = (path for path in sorted(self._seen) if path.startswith(self._scope))
-        refs = (self._seen[path].ref for path in scoped if is_manifest(path))
+        refs = (self._seen[path].ref for path in scoped if is_manifest(self._inside(path)))
         return {ref.path: ref for ref in refs}
 
     def tree(self) -> dict[str, FileRef] | None:
@@ -93,7 +93,7 @@ class DirectoryTree:
         Raises `SourceError` as `rescan` does; `rescan` must then follow before the next `update`.
         """
         relative_paths = {os.path.relpath(path, self._root) for path in changed}
-        visible = {path for path in relative_paths if not is_hidden(path)}
+        visible = {path for path in relative_paths if not is_hidden(self._inside(path))}
         kustomized = any(map(is_kustomization, relative_paths))
         if kustomized or self._everything or self._needs_rescan(relative_paths, visible):
             self.rescan()
@@ -108,6 +108,10 @@ class DirectoryTree:
         for file in files:
             fresh = self._fresh.pop(file.content, None)
             yield fresh if fresh is not None else self._read_again(file)
+
+    def _inside(self, path: str) -> str:
+        """Return the path below the scope: a scope that is hidden was asked for by its name."""
+        return path.removeprefix(self._scope)
 
     def _needs_rescan(self, changed: set[str], visible: set[str]) -> bool:
         """Return whether the changed paths do not tell all that may have changed."""
@@ -124,7 +128,7 @@ class DirectoryTree:
 
     def _update_one(self, relative: str) -> None:
         below = relative + "/"
-        if self._seen.pop(relative, None) is None and not is_manifest(relative):
+        if self._seen.pop(relative, None) is None and not is_manifest(self._inside(relative)):
             for known in [each for each in self._seen if each.startswith(below)]:
                 del self._seen[known]
         with suppress(FileNotFoundError):
@@ -156,7 +160,9 @@ class DirectoryTree:
         for entry in entries:
             path = folder + entry.name
             if entry.is_dir(follow_symlinks=False):
-                folders += [path + "/"] if not entry.name.startswith(".") else []
+                below = path + "/"
+                shown = not entry.name.startswith(".") or self._scope.startswith(below)
+                folders += [below] if shown else []
             elif (self._everything and not is_temporary(entry.name)) or (
                 not entry.name.startswith(".") and (entry.is_symlink() or is_manifest(entry.name))
             ):
@@ -167,7 +173,7 @@ class DirectoryTree:
     def _visit(self, path: str, status: os.stat_result, found: dict[str, _Seen]) -> None:
         if stat.S_ISLNK(status.st_mode):
             self._visit_link(path, found)
-        elif self._everything or is_manifest(path):
+        elif self._everything or is_manifest(self._inside(path)):
             found[path] = self._look(path, f"{self._root}/{path}", status)
         if len(found) > self._limits.files:
             limit = self._limits.files
@@ -182,7 +188,7 @@ class DirectoryTree:
             found[path] = _refused(path, leaves_tree(os.readlink(name)))  # noqa: PTH115 - a string
             return
         if not self._everything and (
-            not is_manifest(path) or is_manifest(os.path.relpath(target, root))
+            not is_manifest(self._inside(path)) or is_manifest(os.path.relpath(target, root))
         ):
             return
         self._follows_links = True

@@ -30,6 +30,24 @@ def test_manifests_are_found_below_visible_folders(tmp_path: Path) -> None:
     assert _bytes(_tree(tmp_path)) == {"a.yaml": b"a", "sub/deep/b.json": b"b"}
 
 
+def test_a_hidden_folder_that_is_asked_for_by_its_name_is_read(tmp_path: Path) -> None:
+    for name in (".deploy/a.yaml", ".deploy/.git/b.yaml", ".other/c.yaml", "d.yaml"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    tree = DirectoryTree(tmp_path, SystemClock(), scope=".deploy")
+    tree.rescan()
+    assert list(tree.files()) == [".deploy/a.yaml"]
+    (tmp_path / ".deploy/a.yaml").unlink()
+    (tmp_path / ".deploy/e.yaml").write_text("")
+    tree.update(str(tmp_path / f".deploy/{name}.yaml") for name in "ae")
+    assert list(tree.files()) == [".deploy/e.yaml"]
+    (tmp_path / ".deploy/kustomization.yaml").write_text("resources: [../d.yaml]")
+    tree.rescan()
+    everything = tree.tree()
+    assert everything is not None
+    assert list(everything) == [".deploy/e.yaml", ".deploy/kustomization.yaml", "d.yaml"]
+
+
 def test_the_bytes_are_those_of_the_hash_or_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("one")
     tree = _tree(tmp_path)
