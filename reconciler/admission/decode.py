@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -83,6 +84,8 @@ def _unidentified(kind: str, path: str, text: str, api_version: str) -> Undecoda
 def _shown(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
+
+_MOST_FAULTS = 1000  # what a body of megabytes has wrong beyond that helps nobody
 
 _POD_SPECS: dict[type[KubeObject], tuple[str, ...]] = {
     Pod: ("spec",),
@@ -238,7 +241,7 @@ class _Fault:
 
 def _undecodable(resource: Resource, value: Any, error: ValidationError) -> Undecodable:
     faults: dict[str, _Fault] = {}
-    for fault in error.errors(include_url=False):
+    for fault in islice(error.errors(include_url=False), _MOST_FAULTS):
         if fault["type"] == "default_factory_not_called":
             continue  # only says that another field is wrong
         path, given = _path_of(resource.model, fault["loc"]), fault["input"]

@@ -117,6 +117,8 @@ class Api:
         except StatusError as error:
             told = error.warnings if isinstance(error, Warned) else ()
             answer = status.failure(error, status.warning_headers(told))
+        except RecursionError:
+            answer = status.failure(errors.bad_request("exceeded max depth"))
         except Exception:  # noqa: BLE001 - the boundary of every request: logged, then told
             self._log.exception("api.crashed", method=request.method, path=request.path)
             answer = status.failure(errors.internal("the request could not be answered"))

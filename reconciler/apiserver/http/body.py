@@ -7,6 +7,7 @@ tells what fieldValidation tells: unknown fields and double keys as refusals or 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -26,6 +27,7 @@ from reconciler.model.meta import KubeObject
 
 _LIMITS = ReadLimits(file_bytes=3 * 1024 * 1024, documents=100, nodes=500_000, alias_nodes=10_000)
 _SNIPPET = 30
+_FRACTION = re.compile(r"unmarshal number \S*[.e]")
 _DOUBLE = "duplicate key "
 _TYPE_STRUCT = (
     'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; '
@@ -126,7 +128,7 @@ class _Written(float):
 
 def _as_written(error: AdmissionError, body: Body) -> AdmissionError:
     """Return a fault of a JSON body with its number as it was written there: 1e1, not 10.0."""
-    if not isinstance(error, Undecodable) or "number" not in error.wire or not body.json:
+    if not (isinstance(error, Undecodable) and body.json and _FRACTION.search(error.wire)):
         return error
     try:
         value = json.loads(body.json, parse_float=_Written)

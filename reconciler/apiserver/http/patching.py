@@ -111,19 +111,27 @@ def _parsed(text: bytes, wanted: type, go_type: str, lead: str) -> Any:
 def _as_json(value: Any) -> str:
     """Return a patched object as Go shows it: its own members and its owners' fields sorted."""
     if not isinstance(value, dict):
-        return orjson.dumps(value).decode()
+        return _dumped(value).decode()
     shown = {key: value[key] for key in sorted(value)}
     metadata = shown.get("metadata")
     if isinstance(metadata, dict) and isinstance(metadata.get("managedFields"), list):
         owners = list(map(_sorted_fields, metadata["managedFields"]))
         shown["metadata"] = {**metadata, "managedFields": owners}
-    return orjson.dumps(shown).decode()
+    return _dumped(shown).decode()
+
+
+def _dumped(value: Any, option: int = 0) -> bytes:
+    """Return plain JSON values as text; raises `RecursionError` where they are too deep for it."""
+    try:
+        return orjson.dumps(value, option=option)
+    except orjson.JSONEncodeError as error:
+        raise RecursionError(str(error)) from error
 
 
 def _sorted_fields(owner: Any) -> Any:
     if not isinstance(owner, dict) or "fieldsV1" not in owner:
         return owner
-    fields = orjson.dumps(owner["fieldsV1"], option=orjson.OPT_SORT_KEYS)
+    fields = _dumped(owner["fieldsV1"], orjson.OPT_SORT_KEYS)
     return {**owner, "fieldsV1": orjson.Fragment(fields)}
 
 

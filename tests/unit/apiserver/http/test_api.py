@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -278,3 +279,24 @@ async def test_a_long_list_for_people_holds_up_nobody(form: str) -> None:
     query = {"pretty": ["true"]} if form == "pretty" else {}
     answer = await _overtaken(500, replace(asked, query=query))
     assert answer.body.count(b"name: m-" if form == "yaml" else b'"name": "m-') == 500
+
+
+@pytest.mark.parametrize("method", ["POST", "PATCH"])
+@pytest.mark.parametrize("depth", [150, 500, 1000])
+async def test_a_body_that_is_nested_too_deeply_is_a_bad_request(method: str, depth: int) -> None:
+    served = await api()
+    await served.handle(ask("POST", MAPS, {"metadata": {"name": "a"}}))
+    text = b'{"metadata":{"name":"a"},"x":' + b'{"y":' * depth + b"1" + b"}" * depth + b"}"
+    path = MAPS if method == "POST" else f"{MAPS}/a"
+    for kind in ("json", "merge-patch+json", "strategic-merge-patch+json"):
+        asked = ask(method, path, content_type=f"application/{kind}")
+        assert code(await served.handle(replace(asked, body=text))) < 500
+
+
+async def test_a_body_that_is_wrong_throughout_is_refused_soon() -> None:
+    served = await api()
+    data = {f"k{number}": 1 for number in range(50_000)}
+    start = time.process_time()
+    answer = await served.handle(ask("POST", MAPS, {"metadata": {"name": "a"}, "data": data}))
+    assert code(answer) == 400
+    assert time.process_time() - start < 2
