@@ -49,6 +49,7 @@ from reconciler.core import descriptors, gc, log
 from reconciler.core.clock import Clock, SystemClock
 from reconciler.core.errors import ReconcilerError
 from reconciler.core.ids import Ids
+from reconciler.core.lean import give_back
 from reconciler.core.ownership import FileOwnership, NamespaceOwnership
 from reconciler.core.tasks import Part, supervise
 from reconciler.credentials import Credentials, open_credentials
@@ -337,6 +338,7 @@ async def _serve(settings: Settings) -> int:
         parts = {
             "store": store.run,
             "api": api.run,
+            "heap": give_back,
             **inside,
             **_host_parts(settings, plane, clock),
             **plane.parts(),

@@ -1,4 +1,6 @@
-"""Imports that a small process does without. The command line calls it before the daemon starts.
+"""What keeps the process small: imports that it does without, and a heap that gives back.
+
+The command line calls it before the daemon starts; the composition root runs `give_back`.
 
 structlog loads rich, and rich loads Pygments and attrs, for tracebacks in a terminal: 5 MB of a
 daemon that writes JSON lines. requests, under the Docker SDK, loads charset_normalizer to guess the
@@ -7,6 +9,7 @@ encoding of answers that do not say it: 3 MB, and Docker always says it. Both wo
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import importlib
 import sys
@@ -42,4 +45,19 @@ def share_one_heap() -> None:
         mallopt(_M_ARENA_MAX, 1)
 
 
+async def give_back() -> None:
+    """Return to the kernel, every minute, what is free within the heap. Runs until cancelled.
+
+    glibc does so by itself at the heap's end alone, where something lasting always lies: a daemon
+    whose pods came and went for a quarter of an hour kept 25 MB that nobody used. Does nothing
+    under another C library.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    while True:
+        await asyncio.sleep(_GIVE_BACK_EVERY)
+        if trim is not None:
+            trim(0)
+
+
+_GIVE_BACK_EVERY = 60.0
 _M_ARENA_MAX = -8  # malloc.h

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import ctypes
 import subprocess
 import sys
+
+import pytest
 
 
 def _python(program: str) -> str:
@@ -30,6 +33,35 @@ def test_the_docker_sdk_works_without_guessing_encodings():
         "print(answer.text == chr(233), 'charset_normalizer' in sys.modules)"
     )
     assert out.split() == ["True", "False"]
+
+
+_HOLED = """
+import asyncio, sys
+from pathlib import Path
+from reconciler.core import lean
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+async def main():
+    lean._GIVE_BACK_EVERY = 0.01
+    held = [bytes(3000) for _ in range(20_000)]
+    lasting = bytes(3000)  # at the heap's end
+    held.clear()
+    before, task = resident(), asyncio.create_task(lean.give_back())
+    async with asyncio.timeout(10):
+        while before - resident() < 20 << 20:
+            await asyncio.sleep(0.01)
+    task.cancel()
+    print("given back")
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="needs glibc")
+def test_what_is_free_within_the_heap_is_given_back():
+    assert _python(_HOLED).split() == ["given", "back"]
 
 
 _NEEDLESS = (
