@@ -13,7 +13,7 @@ from reconciler.model.claim import PersistentVolumeClaim
 from reconciler.model.inplace import outdated_containers
 from reconciler.model.meta import KubeObject
 from reconciler.model.namespace import Namespace
-from reconciler.model.pod import Pod
+from reconciler.model.pod import Pod, PodSpec
 from reconciler.model.podstatus import ContainerStatus
 from reconciler.model.replication import ReplicationController, ReplicationControllerCondition
 from reconciler.model.storage import PersistentVolume
@@ -84,6 +84,24 @@ def _replication(controller: ReplicationController) -> Health:
     if status.ready_replicas != wanted or status.replicas != wanted:
         return Health(State.PROGRESSING, f"{status.ready_replicas} of {wanted} ready")
     return HEALTHY
+
+
+def settles(obj: KubeObject) -> bool:
+    """Return whether a healthy object has to stay so for a moment before it counts.
+
+    A container without a readiness probe is ready as soon as it is started, and may end at once.
+    """
+    match obj:
+        case ReplicationController() if obj.spec.template is not None:
+            return wanted_replicas(obj) > 0 and not _is_probed(obj.spec.template.spec)
+        case Pod() if obj.status.phase != "Succeeded":
+            return not _is_probed(obj.spec)
+        case _:
+            return False
+
+
+def _is_probed(spec: PodSpec) -> bool:
+    return all(each.readiness_probe is not None for each in spec.containers)
 
 
 def wanted_replicas(controller: ReplicationController) -> int:

@@ -289,6 +289,7 @@ class Sync:
 
     async def _converge(self, target: Target) -> Outcome:
         """Bring back what may differ, and judge the revision."""
+        tick = self._suspects.tick(target, self._inventory.live, self._clock)
         if self._all or self._suspects.changed:
             everything, keys = self._all, self._suspects.take()
             planned = await self._comparison.plan(target, everything=everything, keys=keys)
@@ -297,7 +298,6 @@ class Sync:
             return self._later(_REFUSED_AGAIN)
         if self._all or self._suspects.changed or not self._still_newest():
             return Done()
-        overdue = target.give_up_hooks(self._inventory.live, self._clock.now())
         begun = target.applied or self._suspects.waiting
         if begun and target.failed and await self._rolled_back(target):
             return RequeueAfter(0.01)
@@ -306,7 +306,7 @@ class Sync:
         later = self._verdict.judge(target, lost, self._back.gone)
         if target.applied and not target.unhealthy:
             self._back.keep(target)
-        return self._later(later, overdue)
+        return self._later(later, tick)
 
     def _later(self, *soon: float) -> Outcome:
         """Come again for the next word, and when somebody's override ends."""

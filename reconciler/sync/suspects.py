@@ -6,8 +6,9 @@ about it is the planner's.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
+from reconciler.core.clock import Clock
 from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.model.pod import Pod
 from reconciler.sync.casualties import controller_of, doom, is_of
@@ -46,6 +47,14 @@ class Suspects:
         kept = self.awaiting if besides else ()
         self.awaiting = tuple(dict.fromkeys((*kept, *keys)))
         self._inventory.awaiting(self.awaiting)
+
+    def tick(self, target: Target, live: Mapping[ObjectKey, KubeObject], clock: Clock) -> float:
+        """Take in what time alone changes; return in how many seconds to come again, or 0."""
+        settled, soon = target.settle(clock.monotonic())
+        if self.waiting:
+            self.changed.update(dict.fromkeys(settled))
+        waits = (soon, target.give_up_hooks(live, clock.now()))
+        return min((each for each in waits if each), default=0.0)
 
     def hear(
         self, target: Target, key: ObjectKey, old: KubeObject | None, new: KubeObject | None

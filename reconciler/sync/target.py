@@ -17,7 +17,7 @@ from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.model.pod import Pod
 from reconciler.source.snapshot import Snapshot
 from reconciler.sync.actions import Write, starts
-from reconciler.sync.health import Health, State, health
+from reconciler.sync.health import HEALTHY, Health, State, health, settles
 from reconciler.sync.hooks import marked, starts_by
 from reconciler.sync.waves import Order, order_of
 
@@ -33,7 +33,8 @@ class Target:
     now; `message` is the commit's; `since` is when it was begun, `order` what waits for what;
     `inputs` marks the variables that it was made with. `unhealthy` has every declared object that
     is not healthy, or not there yet; `failed` those of them that are not expected to heal;
-    `started` are declared pods in which it started a container.
+    `started` are declared pods in which it started a container. `settling` are those of `unhealthy`
+    that look well and have to stay so until a time of the monotonic clock, 0 before it is set.
     """
 
     revision: str
@@ -50,11 +51,13 @@ class Target:
     unhealthy: dict[ObjectKey, Health] = field(default_factory=dict)
     failed: dict[ObjectKey, Health] = field(default_factory=dict)
     started: set[ObjectKey] = field(default_factory=set)
+    settling: dict[ObjectKey, float] = field(default_factory=dict)
 
     def doomed(self, key: ObjectKey, reason: str) -> bool:
         """Take in that a pod of the controller `key` is not expected to heal; "" says it is."""
         if reason and key in self.unhealthy:
             known = self.failed.get(key)
+            self.settling.pop(key, None)
             self.unhealthy[key] = self.failed[key] = Health(State.FAILED, reason)
             return known != self.failed[key]
         return False
@@ -75,6 +78,18 @@ class Target:
                 waits.append((due - now).total_seconds())
         return min(waits, default=0.0)
 
+    def settle(self, now: float) -> tuple[list[ObjectKey], float]:
+        """Count as healthy what stayed so; return that, and in how many seconds to ask again or 0.
+
+        `now` is of the monotonic clock.
+        """
+        for key, due in self.settling.items():
+            self.settling[key] = due or now + _SETTLING_SECONDS
+        over = [key for key, due in self.settling.items() if due <= now]
+        for key in over:
+            del self.settling[key], self.unhealthy[key]
+        return over, min(self.settling.values(), default=now) - now
+
     def judge(self, live: Mapping[ObjectKey, KubeObject], before: Target | None) -> None:
         """Look at every declared object that `before` does not know; take over the rest from it.
 
@@ -89,6 +104,7 @@ class Target:
             fresh = [key for key in changed if key in wanted and key not in known]
             self.unhealthy = {k: h for k, h in before.unhealthy.items() if k in wanted}
             self.failed = {k: h for k, h in before.failed.items() if k in wanted}
+            self.settling = {k: due for k, due in before.settling.items() if k in wanted}
         for key in fresh:
             self.see(key, live.get(key))
 
@@ -103,6 +119,11 @@ class Target:
         before = self.unhealthy.pop(key, None)
         self.failed.pop(key, None)
         now = health(obj) if obj is not None else _MISSING
+        if obj is not None and before is not None and now == HEALTHY and settles(obj):
+            self.settling.setdefault(key, 0.0)
+            now = _SETTLING
+        else:
+            self.settling.pop(key, None)
         if now.state is State.HEALTHY:
             return before is not None
         self.unhealthy[key] = now
@@ -125,6 +146,8 @@ def begun(snapshot: Snapshot, record: str, desired: Desired, now: datetime) -> T
     )
 
 
+_SETTLING_SECONDS = 1.0
+_SETTLING = Health(State.PROGRESSING, "is ready, and has to stay so for a second")
 _MISSING = Health(State.PROGRESSING, "does not exist yet")
 
 

@@ -7,10 +7,12 @@ from datetime import timedelta
 
 import pytest
 
+from reconciler.model.config import ConfigMap
 from reconciler.model.gitops import Source
 from reconciler.model.meta import ObjectMeta
 from reconciler.model.namespace import Namespace
 from reconciler.model.pod import Pod
+from reconciler.model.replication import ReplicationController
 from reconciler.sync.steering import Care
 from tests.unit.sync.cluster import Cluster, until
 from tests.unit.sync.test_loop import names, ready
@@ -117,6 +119,49 @@ def test_a_revision_that_waits_when_a_pause_begins_waits_for_its_end_unless_aske
         assert data(cluster, "a") == {"key": "1"}
         await asyncio.sleep(300)
         assert data(cluster, "a") == {"key": "2"}
+
+    run(scenario)
+
+
+async def unready(cluster, name):
+    live = cluster.registry.get(ReplicationController, name, "web")
+    status = live.status.replace(ready_replicas=0)
+    await cluster.client.update(live.replace(status=status), subresource="status")
+
+
+def test_what_ends_as_soon_as_it_is_started_is_at_no_moment_healthy(run):
+    async def scenario(cluster):
+        late = settings("late")
+        late["metadata"]["annotations"] = {"reconciler.dev/wave": "1"}
+        shown = cluster.feed.show(WEB, controller("c"), late)
+        await until(lambda: names(cluster, ReplicationController) == ["c"])
+        for _ in range(3):
+            await ready(cluster, "c")
+            await asyncio.sleep(0.5)
+            await unready(cluster, "c")
+            await asyncio.sleep(10)
+        found = await cluster.revision(shown.revision, "Progressing", "Planned", "Healthy")
+        assert found.status.phase != "Healthy"
+        assert names(cluster, ConfigMap) == []
+        await ready(cluster, "c")
+        await cluster.revision(shown.revision, "Healthy")
+        assert names(cluster, ConfigMap) == ["late"]
+
+    run(scenario)
+
+
+def test_a_readiness_probe_is_believed_at_once(run):
+    async def scenario(cluster):
+        probed = controller("c")
+        (container,) = probed["spec"]["template"]["spec"]["containers"]
+        container["readinessProbe"] = {"tcpSocket": {"port": 80}}
+        shown = cluster.feed.show(WEB, probed)
+        await until(lambda: names(cluster, ReplicationController) == ["c"])
+        await asyncio.sleep(1)
+        await ready(cluster, "c")
+        began = cluster.clock.monotonic()
+        await cluster.revision(shown.revision, "Healthy")
+        assert cluster.clock.monotonic() - began < 0.5
 
     run(scenario)
 
