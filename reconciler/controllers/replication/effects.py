@@ -192,9 +192,10 @@ class Effects:
     async def _own_pod(
         self, rc: ReplicationController, pod: Pod, owners: tuple[OwnerReference, ...]
     ) -> None:
+        """Set the owners of a pod; raises `ConflictError` for one that changed meanwhile."""
         changed = pod.replace(metadata=pod.metadata.replace(owner_references=owners))
         try:
             stored = await self._client.update(changed)
-        except (NotFound, ConflictError):
+        except NotFound:
             return
         self._own.wrote(rc.metadata.uid, stored, self._clock.monotonic())

@@ -405,3 +405,33 @@ def test_a_controller_that_asks_for_it_has_its_pods_updated_as_they_are(run: Run
         assert progressing.reason == "RolloutComplete"
 
     run(scenario)
+
+
+def test_a_pod_that_cannot_be_released_yet_is_not_replaced_yet(run: Run) -> None:
+    async def scenario(world: Cluster) -> None:
+        await world.begin()
+        await world.client.create(fresh(make_rc(replicas=2, rolled=True)))
+        await world.until(lambda: world.ready() == 2)
+        await world.settle()
+        owner, most = world.rc().metadata.uid, 0
+        world.client.lag_of[Pod] = 1.0
+        name = world.pods()[0].metadata.name
+
+        async def label(**labels: str) -> None:
+            pod = await world.client.get(Pod, name, "default")
+            meta = pod.metadata.replace(labels={**pod.metadata.labels, **labels})
+            await world.client.update(pod.replace(metadata=meta))
+
+        def owned() -> int:
+            nonlocal most
+            owners = [each.metadata.owner_references for each in world.pods()]
+            most = max(most, sum(owner in {o.uid for o in each} for each in owners))
+            return len(owners)
+
+        await label(app="lost")
+        await asyncio.sleep(0.5)
+        await label(other="word")  # what the controller hears of the pod first is not the newest
+        await world.until(lambda: owned() == 3)
+        assert most == 2
+
+    run(scenario)
