@@ -127,6 +127,7 @@ class Settings(SourceSettings):
 
     source: str | None = Field(
         default=None,
+        min_length=1,
         description="directory, local Git repository or Git URL that holds the manifests",
     )
     webhook_listen: Listen | None = Field(

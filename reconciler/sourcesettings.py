@@ -91,7 +91,7 @@ class NamedSource(SourceSettings):
     """
 
     name: str = Field(pattern=NAME, max_length=63)
-    source: str
+    source: str = Field(min_length=1)
     namespace: str = ""
     namespaces: tuple[str, ...] = ()
     secret: str = ""

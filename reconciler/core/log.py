@@ -39,7 +39,9 @@ def configure(level: str = "info", stream: TextIO | None = None) -> None:
 
 def _renderers(*, terminal: bool) -> list[structlog.typing.Processor]:
     if terminal:
-        return [structlog.dev.ConsoleRenderer()]
+        # Not rich's tracebacks: they show the values of variables, which may be secrets.
+        plain = structlog.dev.plain_traceback
+        return [structlog.dev.ConsoleRenderer(exception_formatter=plain)]
     return [structlog.processors.format_exc_info, _json_line]
 
 

@@ -33,6 +33,7 @@ def test_flags_beat_the_file_and_the_file_beats_the_environment(tmp_path: Path):
         ("pod_cidr: 10.96.0.0/24", "pod_cidr 10.96.0.0/24 overlaps service_cidr"),
         ("max-surge: some", r'max_surge: .*"some" is not a number of pods or a percentage'),
         ("progress-deadline-seconds: 0", "progress_deadline_seconds: .*greater than or equal to 1"),
+        ("source: ''", "source: .*at least 1 character"),
         ("- a", "expected a mapping"),
         ("a: [", "while parsing a flow"),
     ],
