@@ -6,11 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from typing import get_args
 
 import pytest
 
+from tests.sim import draw
 from tests.sim.draw import drawn
-from tests.sim.history import History
+from tests.sim.history import Arm, Hand, History, Kill, What
 from tests.sim.play import play
 from tests.sim.shrink import shrunk
 
@@ -48,6 +50,19 @@ def test_every_law_holds_in_every_history(seed):
 @pytest.mark.parametrize("seed", FOUND)
 def test_what_broke_once_holds_now(seed):
     assert not play(drawn(seed)).broken, FOUND[seed]
+
+
+def test_every_fault_is_drawn():
+    steps = [step.what for seed in range(1500) for step in drawn(seed).steps]
+    kinds = {type(what) for what in steps}
+    assert kinds == set(get_args(What))
+    faults = {(what.fault.point, what.fault.effect) for what in steps if isinstance(what, Arm)}
+    calls = {(call, effect) for call in draw._CALLS for effect in draw._EFFECTS}
+    unseen = {(f"watch.{kind}.*", effect) for kind in draw._KINDS for effect in draw._WATCHES}
+    stale = {(f"list.{kind}", effect) for kind in draw._KINDS for effect in draw._LISTS}
+    assert (calls | unseen | stale | set(draw._OTHERS)) - faults == set()
+    assert {what.how for what in steps if isinstance(what, Kill)} == set(draw._DEATHS)
+    assert {what.what for what in steps if isinstance(what, Hand)} == set(draw._HANDS)
 
 
 def test_a_seed_gives_one_history_whatever_the_hash_seed():
