@@ -75,7 +75,7 @@ def container_status(
         name=member.name,
         state=state,
         last_state=last,
-        ready=not _withdrawn(pod, member, latest)
+        ready=not _withdrawn(pod, member, latest, observed)
         and _is_ready(member, latest, observed, facts, started=started),
         restart_count=latest.attempt,
         image=latest.state.image or member.container.image,
@@ -272,11 +272,16 @@ def _image_id(container: PodContainer, facts: Facts, former: ContainerStatus | N
     return f"docker://{image}" if image else ""
 
 
-def _withdrawn(pod: Pod, member: Member, latest: PodContainer) -> bool:
-    """Tell whether a container that runs is about to be stopped on purpose, and come back."""
+def _withdrawn(pod: Pod, member: Member, latest: PodContainer, observed: Observed) -> bool:
+    """Tell whether a container that runs is to be stopped on purpose, and comes back.
+
+    One whose stop has begun ends, though the reason may be gone by now. In a pod that is deleted it
+    stays as ready as it is: so services tell who still serves while it ends.
+    """
     if member.runs_to_its_end or not latest.running:
         return False
-    return is_stopped(pod) or is_outdated(member, latest)
+    ends = latest.id in observed.stopping and pod.metadata.deletion_timestamp is None
+    return ends or is_stopped(pod) or is_outdated(member, latest)
 
 
 def _user(

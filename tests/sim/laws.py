@@ -47,6 +47,7 @@ class Laws:
         self.keep = 0.0
         self.lossy = False
         self._resting: set[tuple[str, str]] = set()
+        self._ended: set[str] = set()  # containers that were told to end, for a reason
         self._proven: set[tuple[str, str]] = set()  # controllers that were there in health
         self._made: set[tuple[str, str]] = set()
         self._undoing = False
@@ -313,20 +314,24 @@ class Laws:
         )
         if container is None or not container.running:
             return
+        if container.id in self._ended or self._may_end(host, container):
+            self._ended.add(container.id)  # what was told to end has to, whatever is wanted since
+            return
+        self.broken("no needless restart", f"{verb} of {container.state.name}, which is as wanted")
+
+    def _may_end(self, host: Host, container: PodContainer) -> bool:
         pod = self.pods.get((container.pod.namespace, container.pod.name))
         if pod is None or pod.uid != container.pod.uid or not pod.active or pod.stopped:
-            return
+            return True
         boxes = [
             c for c in host.engine.containers()
             if c.pod.uid == pod.uid and c.is_sandbox and c.running
         ]  # fmt: skip
         if not boxes or any(link_name(b.state.name) not in host.network.attached for b in boxes):
-            return
+            return True
         if container.is_sandbox or self._outdated(container, pod):
-            return
-        if container.sandbox not in {box.id for box in boxes}:
-            return
-        self.broken("no needless restart", f"{verb} of {container.state.name}, which is as wanted")
+            return True
+        return container.sandbox not in {box.id for box in boxes}
 
     def _outdated(self, container: PodContainer, pod: PodFacts) -> bool:
         spec = Pod.model_validate_json(pod.value).spec

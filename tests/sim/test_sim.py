@@ -22,6 +22,8 @@ _FIRST = 1_000
 FOUND = {
     21476: "a service had the broadcast address of its range, and after a restart another too",
     50067: "a pod left its services while the engine could not tell of it after a start",
+    920052: "a pod that was brought back while it was stopped was ready until it was killed",
+    920070: "a release that met a conflict was taken for done: more pods than surge allows",
 }
 """Seeds that broke a law once, and by what.
 

@@ -126,6 +126,24 @@ def test_a_pod_that_rests_keeps_its_sandbox_and_runs_again_when_told(node: Node,
     play(scene())
 
 
+def test_a_container_that_was_told_to_end_is_not_ready_again_before_it_has(
+    node: Node, play: Any
+) -> None:
+    async def scene() -> None:
+        stubborn = ["sh", "-c", "trap '' TERM; sleep 600"]
+        await node.create(container={"command": stubborn}, terminationGracePeriodSeconds=5)
+        first = await node.until(ready)
+        await change(node, **{STOPPED: "true"})
+        await node.until(lambda _: "Killing" in node.events.reasons())
+        await asyncio.sleep(1)
+        await change(node)
+        seen = await node.until(ready, limit=10)
+        assert seen.status.container_statuses[0].restart_count == 1
+        assert seen.metadata.uid == first.metadata.uid
+
+    play(scene())
+
+
 def test_a_pod_that_is_taken_from_its_controller_rests_no_longer(node: Node, play: Any) -> None:
     async def scene() -> None:
         await node.create()
