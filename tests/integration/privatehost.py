@@ -5,12 +5,14 @@ What is done to its engine, its firewall or its files harms no other test.
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -121,11 +123,24 @@ class PrivateHost:
             self._end()
         assert left == []
 
+    def _shims(self) -> list[int]:
+        """Return what engines that were killed have left: no later one ends their shims."""
+        ours = f"{self.folder}/exec/".encode()
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                command = (process / "cmdline").read_bytes()
+                if command.split(b"\0")[0].endswith(b"containerd-shim-runc-v2") and ours in command:
+                    found.append(int(process.name))
+        return found
+
     def _end(self) -> None:
         """End what is left when something has gone wrong, too."""
         if self.engine is not None:
             self.engine.kill()
             self.engine.wait(30)
+        for shim in self._shims():
+            os.kill(shim, signal.SIGKILL)
         self.keeper.kill()
         self.keeper.wait()
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -124,9 +124,9 @@ class SimLoop(asyncio.BaseEventLoop):
         return
 
     def _run_once(self) -> None:  # type: ignore[misc]
-        ready, scheduled = self._ready, self._scheduled
         if self._timer_cancelled_count > _CANCELLED_MANY:
-            self._drop_cancelled()
+            self._drop_cancelled()  # makes another list
+        ready, scheduled = self._ready, self._scheduled
         while not ready:
             if not scheduled:
                 raise Stuck(f"at {self._now:.3f} s")
