@@ -106,9 +106,9 @@ def test_the_official_client_watches(official: kubernetes.client.ApiClient) -> N
     assert seen == [("ADDED", None), ("MODIFIED", {"k": "v"}), ("DELETED", {"k": "v"})]
 
 
-def test_the_official_dynamic_client(official: kubernetes.client.ApiClient) -> None:
+def test_the_official_dynamic_client(official: kubernetes.client.ApiClient, tmp_path: Path) -> None:
     space = _namespace(official, "dynamic")
-    client = dynamic.DynamicClient(official)
+    client = dynamic.DynamicClient(official, cache_file=str(tmp_path / "discovery.json"))
     maps = client.resources.get(api_version="v1", kind="ConfigMap")
     body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m", "namespace": space},
             "data": {"k": "v"}}  # fmt: skip
@@ -173,7 +173,8 @@ def test_lightkube(cluster: Path) -> None:
 @pytest.fixture
 def operator(cluster: Path, tmp_path: Path) -> Iterator[None]:
     """The operator at work, as kopf runs it."""
-    environment = {**os.environ, "KUBECONFIG": str(cluster)}
+    # What the client keeps in files, it leaves there when it is told to end.
+    environment = {**os.environ, "KUBECONFIG": str(cluster), "TMPDIR": str(tmp_path)}
     command = [sys.executable, "-m", "kopf", "run", "--standalone", "-n", "kopf", str(OPERATOR)]
     log = tmp_path / "operator.log"
     with (
