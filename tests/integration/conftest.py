@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -43,6 +44,12 @@ def engine(host: None) -> Iterator[Engine]:
 def manifests(tmp_path: Path) -> Manifests:
     """A Git repository, empty so far."""
     return Manifests(tmp_path / "repository")
+
+
+@pytest.fixture
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of the test's own for temporary files that a client does not remove."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 
 @pytest.fixture

@@ -121,7 +121,7 @@ def test_the_official_dynamic_client(official: kubernetes.client.ApiClient, tmp_
     assert sources.get().items == []
 
 
-async def test_kr8s(cluster: Path) -> None:
+async def test_kr8s(cluster: Path, scratch: None) -> None:
     api = await kr8s.asyncio.api(kubeconfig=str(cluster))
     space = await kr8s.asyncio.objects.Namespace({"metadata": {"name": "kr8s"}}, api=api)
     await space.create()

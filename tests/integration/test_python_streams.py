@@ -109,7 +109,7 @@ def test_proxy(core: kubernetes.client.CoreV1Api) -> None:
     assert core.connect_get_namespaced_service_proxy("open:web", SPACE) == "hello\n"
 
 
-async def test_kr8s(config: Path) -> None:
+async def test_kr8s(config: Path, scratch: None) -> None:
     api = await kr8s.asyncio.api(kubeconfig=str(config), namespace=SPACE)
     pod = await kr8s.asyncio.objects.Pod.get("web", namespace=SPACE, api=api)
     assert await pod.ready()
