@@ -99,9 +99,15 @@ def _start_and_remove(raw: RawDocker, report: Report) -> None:
 
 
 def _timed_commit(daemon: Daemon, replicas: int) -> float:
-    manifest = replication_controller("many", replicas, IMAGE, SLEEPER)
-    begin = daemon.apply({"many.json": manifest})
-    return daemon.wait_for("revision.healthy", since=begin) - begin
+    """Ask for pods where none are; return the seconds until the last one is Ready."""
+    begin = _commit(daemon, replicas)
+    ready = daemon.wait_for("pod.ready", since=begin, count=replicas)
+    daemon.wait_for("revision.healthy", since=begin)
+    return ready - begin
+
+
+def _commit(daemon: Daemon, replicas: int) -> float:
+    return daemon.apply({"many.json": replication_controller("many", replicas, IMAGE, SLEEPER)})
 
 
 def _timed_removal(daemon: Daemon) -> float:
@@ -124,7 +130,7 @@ def _recover(raw: RawDocker, report: Report) -> None:
     killed: set[str] = set()
     with Daemon() as daemon:
         for pods in (3, PODS):
-            _timed_commit(daemon, pods)
+            daemon.wait_for("revision.healthy", since=_commit(daemon, pods))
             sandboxes[pods] = median(_after_kill(daemon, "podsandbox", killed) for _ in range(3))
         for _ in range(5):
             died, started = raw.die_and_start()
@@ -194,7 +200,7 @@ def happened(event: str, label: str) -> Iterator[list[float]]:
 
 def _idle(report: Report) -> None:
     with Daemon() as daemon:
-        _timed_commit(daemon, IDLE_PODS)
+        daemon.wait_for("revision.healthy", since=_commit(daemon, IDLE_PODS))
         time.sleep(5)
         before, _ = daemon.cost()
         time.sleep(IDLE_SECONDS)

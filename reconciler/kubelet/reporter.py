@@ -1,8 +1,8 @@
 """Writes what is seen of a pod into its status, as seldom as can be.
 
 Called by `worker.py` in each round. While a pod is being worked on, only its first status, a loss
-of readiness and the end of a deleted one are written at once; the rest waits for the end of the
-work, which is near.
+of readiness and the end of a deleted one that is held are written at once; the rest waits for the
+end of the work, which is near.
 """
 
 from __future__ import annotations
@@ -135,12 +135,14 @@ def _waiting(pod: Pod, memory: Memory) -> dict[str, Waiting]:
 def _is_urgent(pod: Pod, after: PodStatus) -> bool:
     """A pod is acknowledged at once, and leaves its services at once.
 
-    How a deleted one ended is seen only now: what is to be done next is to remove it.
+    How a deleted one ended is seen only now, and what is to be done next is to remove it: who holds
+    it by a finalizer is told before. The object of any other goes in that moment.
     """
-    before = pod.status
+    before, meta = pod.status, pod.metadata
     if before.start_time is None or (is_ready(before) and not is_ready(after)):
         return True
-    return pod.metadata.deletion_timestamp is not None and before.phase != after.phase
+    held = meta.deletion_timestamp is not None and bool(meta.finalizers)
+    return held and before.phase != after.phase
 
 
 def _statuses(status: PodStatus) -> tuple[ContainerStatus, ...]:

@@ -58,7 +58,7 @@ class GitOptions:
     jitter: float = 0.1
     timeout: float = 60.0
     backoff: Backoff = field(default_factory=lambda: Backoff(base=2.0, cap=300.0))
-    watch_step: float = 0.020
+    watch_step: float = 0.040
     rewatch: float = 10.0
     second_look: float = 1.0
     follow_rewrites: bool = False
