@@ -68,6 +68,7 @@ class WatchedClient(LocalClient):
                 raise Expired("a fault of the simulation")
             if fault and effect == "late":
                 await asyncio.sleep(fault.seconds)
+                self._laws.disturbed()  # what waited for it begins only now
             if effect == "lose":
                 continue
             yield event

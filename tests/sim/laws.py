@@ -239,6 +239,10 @@ class Laws:
         """Say whether a controller that goes had to rest, as all but what only failed ones made."""
         return key not in self._resting and (not self._undoing or key in self._proven)
 
+    def disturbed(self) -> None:
+        """Take note that something goes wrong now, or has until now."""
+        self.troubled = self._now()
+
     def calm(self, seconds: float) -> bool:
         """Say whether nothing was disturbed for so long."""
         return self._now() - self.troubled > seconds
@@ -285,7 +289,7 @@ class Laws:
             if any(each in spec for each in SECRETS):
                 self.broken("secrets stay secret", f"{state.name}'s engine spec has one")
         if what == "die" and state.exit_code not in _ASKED:
-            self.troubled = self._now()
+            self.disturbed()
         if what == "die" and container.is_sandbox:
             host.network.sandbox_ended(state.name)
         if what == "start":

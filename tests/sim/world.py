@@ -64,7 +64,7 @@ class World:
 
     def trouble(self, text: str) -> None:
         """Something of the world disturbs the program."""
-        self.laws.troubled = self.loop.time()
+        self.laws.disturbed()
         self.trace.note(f"* {text}")
 
     def take(self, point: str, node: int) -> Fault | None:
