@@ -17,7 +17,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextvars import Context
 from random import Random
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from reconciler.core.clock import Clock
 from reconciler.kubelet.fake import FakeNetwork, FakeRuntime
@@ -164,6 +164,14 @@ class ProcessFace:
         return self._host.engine.watch(pid, tell)
 
 
+class Witness(Protocol):
+    """Who sees what the program asks for: `Laws`."""
+
+    def ending(self, host: Host, name_or_id: str, verb: str) -> None: ...
+
+    def disturbed(self) -> None: ...
+
+
 class EngineFace:
     """`ContainerRuntime` and `PodNetwork` for one process."""
 
@@ -176,9 +184,9 @@ class EngineFace:
         crash: Callable[[Process], None],
         world: Context,
         note: Callable[[str], None],
-        ending: Callable[[Host, str, str], None],
+        witness: Witness,
     ) -> None:
-        self._ending = ending
+        self._witness = witness
         self._host, self._process, self._random = host, process, random
         self._take, self._crash, self._world, self._note = take, crash, world, note
         self._loop = asyncio.get_running_loop()
@@ -209,6 +217,7 @@ class EngineFace:
             async with asyncio.timeout(_PATIENCE):
                 await asyncio.Event().wait()
         except TimeoutError as error:
+            self._witness.disturbed()
             raise unavailable(f"{name} took longer than {_PATIENCE:g} s") from error
 
     def _act(
@@ -260,7 +269,7 @@ class EngineFace:
         await self._call("docker", "remove", lambda: self._end("remove", container))
 
     async def _end(self, verb: str, container: str, *arguments: str) -> None:
-        self._ending(self._host, container, verb)
+        self._witness.ending(self._host, container, verb)
         await getattr(self._host.engine, verb)(container, *arguments)
 
     async def exec(self, container: str, argv: tuple[str, ...], seconds: float) -> ExecResult:

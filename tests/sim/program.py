@@ -69,7 +69,7 @@ class _Node:
             world.processes.crash_process,
             world.context,
             world.trace.note,
-            world.laws.ending,
+            world.laws,
         )
         return composition.Adapters(
             face,
