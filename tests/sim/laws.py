@@ -30,6 +30,9 @@ _ASKED = (137, 143)
 _PROMPT = 30.0
 """Seconds in which a pod has ended when its grace is over and nothing is disturbed."""
 
+_LAG = 5.0
+"""Seconds within which a kubelet hears that a pod shall run again: watches lag."""
+
 
 class Laws:
     """Everything that was seen so far. `now` is virtual time."""
@@ -47,6 +50,7 @@ class Laws:
         self.keep = 0.0
         self.lossy = False
         self._resting: set[tuple[str, str]] = set()
+        self._resumed: dict[tuple[str, str], float] = {}
         self._ended: set[str] = set()  # containers that were told to end, for a reason
         self._proven: set[tuple[str, str]] = set()  # controllers that were there in health
         self._made: set[tuple[str, str]] = set()
@@ -161,6 +165,8 @@ class Laws:
         before = self.pods.get(key)
         if before is not None and before.ready and not facts.ready:
             self._check_unready(before, facts)
+        if before is not None and before.stopped and not facts.stopped:
+            self._resumed[key] = self._now()
         self.pods[key] = facts
         if event.change is Change.ADDED and facts.owner:
             self._check_surge(facts)
@@ -324,8 +330,11 @@ class Laws:
         self.broken("no needless restart", f"{verb} of {container.state.name}, which is as wanted")
 
     def _may_end(self, host: Host, container: PodContainer) -> bool:
-        pod = self.pods.get((container.pod.namespace, container.pod.name))
+        key = (container.pod.namespace, container.pod.name)
+        pod = self.pods.get(key)
         if pod is None or pod.uid != container.pod.uid or not pod.active or pod.stopped:
+            return True
+        if self._now() - self._resumed.get(key, -_LAG) < _LAG:
             return True
         boxes = [
             c for c in host.engine.containers()
