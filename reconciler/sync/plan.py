@@ -58,6 +58,8 @@ from reconciler.sync.rivals import Rival
 
 _IMMORTAL = frozenset(("default", "kube-system", "kube-public", "kube-node-lease"))
 _REPLACEABLE = frozenset(("Pod", "ConfigMap", "Secret"))
+_AWAITED_AGAIN = 10.0
+"""Seconds after which an object is looked at again that only a waiting revision declares."""
 
 
 def _nobody(_: ObjectKey) -> Rival | None:
@@ -129,8 +131,9 @@ class Plan:
     """What to do. Actions stand in the order in which they are performed.
 
     `clean` are the pairs newly known equal, or left as they are (`tolerated`); `resting` are the
-    retired objects, and for how many seconds yet. `contested` are the objects that another source
-    keeps: who, and where this one declares them. With `refusals` there are no actions.
+    objects that stay for now, retired or awaited, and for how many seconds yet. `contested` are
+    the objects that another source keeps: who, and where this one declares them. With `refusals`
+    there are no actions.
     """
 
     actions: tuple[Action, ...] = ()
@@ -337,7 +340,10 @@ def _unwant(situation: Situation, live: KubeObject, found: _Findings) -> None:
     key = live.key
     if live.metadata.deletion_timestamp or stays(live) or not situation.prunes:
         return
-    if situation.heir(key) or key in situation.awaited:
+    if situation.heir(key):
+        return
+    if key in situation.awaited:  # until that revision gives way to one that declares it no more
+        found.resting[key] = _AWAITED_AGAIN
         return
     if key.kind == "Namespace":
         inside = [each for each in situation.desired.values() if each.key.namespace == key.name]

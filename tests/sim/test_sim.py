@@ -20,6 +20,7 @@ HISTORIES = int(os.environ.get("RECONCILER_SIM_HISTORIES", "40"))
 _FIRST = 1_000
 
 FOUND = {
+    7886: "what a revision declared that never went on was not pruned when the next one came",
     21476: "a service had the broadcast address of its range, and after a restart another too",
     50067: "a pod left its services while the engine could not tell of it after a start",
     920052: "a pod that was brought back while it was stopped was ready until it was killed",

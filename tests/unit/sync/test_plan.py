@@ -130,7 +130,9 @@ def test_what_a_newer_revision_declares_that_waits_is_not_pruned_for_an_older_on
     """A crash while a revision was applied may leave what the next one goes on with."""
     new = stored(controller("new"))
     declared = desired(WEB)
-    assert plan(situation(declared, stored(WEB), new, awaited={new.key: None})).actions == ()
+    waits = plan(situation(declared, stored(WEB), new, awaited={new.key: None}))
+    assert waits.actions == ()
+    assert waits.resting.keys() == {new.key}  # looked at again: that revision may give way
     assert plan(situation(declared, stored(WEB), new)).actions != ()
 
 
