@@ -355,3 +355,5 @@ class Laws:
         """See a line of the log."""
         if any(each in line for each in SECRETS):
             self.broken("secrets stay secret", f"the log says {line[:200]}")
+        if " revision.rolledback " in line:  # its Revision is written a moment later
+            self._undoing = True
