@@ -130,9 +130,14 @@ class Comparison:
             awaited=() if self._ending else self._inventory.wanted,
             prunes=self._prunes,
             ending=self._ending,
-            keep=0.0 if target.rollback or self._ending else self._keep,
+            keep=self._keep_of(target),
+            undoes=target.undoes,
             rest=self._rests.left,
         )
+
+    def _keep_of(self, target: Target) -> float:
+        at_once = self._ending or (target.rollback and target.undoes is None)
+        return 0.0 if at_once else self._keep
 
     def written(self, action: Write, obj: KubeObject) -> None:
         """Remember that the object is now as declared."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from datetime import datetime
 
 import structlog
 
@@ -21,7 +22,7 @@ from reconciler.model.gitops import (
     SourceSpec,
 )
 from reconciler.model.meta import ObjectMeta
-from reconciler.model.time import format_time
+from reconciler.model.time import format_time, parse_time
 from reconciler.source.snapshot import Snapshot, SourceProblem
 from reconciler.sync import lifecycle
 from reconciler.sync.lifecycle import Particulars, stands_for
@@ -146,6 +147,12 @@ class Journal:
         self._replace(made)
         self._trim()
         return made.metadata.name
+
+    def begun(self, name: str) -> datetime | None:
+        """Return when the Revision `name` entered its first phase; None when that is not known."""
+        times = (step.time for step in self._revisions[name].status.steps)
+        first = next(times, None)
+        return parse_time(first) if first else None
 
     def quarantined(self, snapshot: Snapshot) -> str:
         """Return the name of the Revision by which a snapshot was tried in vain, or ""."""

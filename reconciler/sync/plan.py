@@ -17,6 +17,7 @@ from reconciler.core.derived import difference
 from reconciler.desired.objects import DesiredObject
 from reconciler.desired.redact import secret_fields
 from reconciler.model.meta import KubeObject, ObjectKey
+from reconciler.model.time import parse_time
 from reconciler.sync.actions import (
     Action,
     Adopt,
@@ -89,9 +90,10 @@ class Situation:
     lets it go ("" for none). `awaited` is what a newer revision declares that waits to be followed:
     it stays, whoever made it. `prunes` says whether what is no longer declared is deleted at all;
     `ending` that the source itself is deleted, so that nothing declared is meant. `keep` is for
-    how many seconds objects rest that are declared no more, `rest` tells for how many one that is
-    retired still does. `ranges` are what services are given from: None asks of no service whether
-    it can have what it names.
+    how many seconds objects rest that are declared no more, unless they were made since `undoes`,
+    the beginning of a failed revision; `rest` tells for how many one that is retired still does.
+    `ranges` are what services are given from: None asks of no service whether it can have what it
+    names.
     """
 
     source: str
@@ -108,6 +110,7 @@ class Situation:
     prunes: bool = True
     ending: bool = False
     keep: float = 0.0
+    undoes: datetime | None = None
     rest: Callable[[KubeObject, datetime], float | None] = rest_left
     ranges: ServiceRanges | None = None
 
@@ -356,8 +359,14 @@ def _unwant(situation: Situation, live: KubeObject, found: _Findings) -> None:
             found.actions.append(Release(key))
             return
     left = situation.rest(live, situation.now) if situation.now is not None else None
-    match end_of(live, situation.now, situation.keep, left):
+    keep = 0.0 if _made_since(live, situation.undoes) else situation.keep
+    match end_of(live, situation.now, keep, left):
         case float() as seconds:
             found.resting[key] = seconds
         case action:
             found.actions.append(action)
+
+
+def _made_since(live: KubeObject, begun: datetime | None) -> bool:
+    made = live.metadata.creation_timestamp
+    return begun is not None and made is not None and parse_time(made) >= begun

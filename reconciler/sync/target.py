@@ -29,12 +29,13 @@ class Target:
     """A revision that passed validation.
 
     `record` is its Revision object's name; `planned` says that its plan was told, `applied` that
-    every write is done, `rollback` that it undoes a failed one, `asked` that a person wants it
-    now; `message` is the commit's; `since` is when it was begun, `order` what waits for what;
-    `inputs` marks the variables that it was made with. `unhealthy` has every declared object that
-    is not healthy, or not there yet; `failed` those of them that are not expected to heal;
-    `started` are declared pods in which it started a container. `settling` are those of `unhealthy`
-    that look well and have to stay so until a time of the monotonic clock, 0 before it is set.
+    every write is done, `rollback` that it undoes a failed one, which was begun at `undoes` where
+    that is known, `asked` that a person wants it now; `message` is the commit's; `since` is when it
+    was begun, `order` what waits for what; `inputs` marks the variables that it was made with.
+    `unhealthy` has every declared object that is not healthy, or not there yet; `failed` those of
+    them that are not expected to heal; `started` are declared pods in which it started a container.
+    `settling` are those of `unhealthy` that look well and have to stay so until a time of the
+    monotonic clock, 0 before it is set.
     """
 
     revision: str
@@ -43,6 +44,7 @@ class Target:
     applied: bool = False
     planned: bool = False
     rollback: bool = False
+    undoes: datetime | None = None
     asked: bool = False
     message: str = ""
     since: datetime | None = None

@@ -61,8 +61,9 @@ class WayBack:
             if past is None:
                 return None
             desired = past
-        record = self._journal.roll_back(failed, found)
-        return Target(found, record, desired, rollback=True, order=order_of(desired))
+        record, begun = self._journal.roll_back(failed, found), self._journal.begun(failed)
+        order = order_of(desired)
+        return Target(found, record, desired, rollback=True, undoes=begun, order=order)
 
     async def applied(self, besides: str) -> Target | None:
         """Return the revision that an earlier run applied as a target, unless it is `besides`."""

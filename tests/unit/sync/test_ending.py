@@ -277,3 +277,25 @@ class TestLife:
             assert one(cluster, Service, "kept").metadata.uid == uid
 
         run(scenario)
+
+    def test_a_roll_back_lets_rest_again_what_rested_before_the_failed_one(self, run):
+        async def scenario(cluster):
+            await see(cluster, controller("old"))
+            uid = one(cluster, ReplicationController, "old").metadata.uid
+            good = await see(cluster)
+            await cluster.revision(good.spec.revision, "Healthy")
+            await asyncio.sleep(2)
+            shown = cluster.feed.show(WEB, controller("old", image="app:2"), settings("made"))
+            await until(lambda: not is_retired(one(cluster, ReplicationController, "old")))
+            await crash(cluster, "old")
+            await cluster.revision(shown.revision, "RolledBack")
+            await cluster.settled()
+            old = one(cluster, ReplicationController, "old")
+            assert old.metadata.uid == uid
+            assert is_retired(old)
+            assert old.metadata.deletion_timestamp is None
+            assert cluster.registry.list(ConfigMap) == []
+            await asyncio.sleep(HOUR + 1)
+            assert cluster.registry.list(ReplicationController) == []
+
+        run(scenario)
