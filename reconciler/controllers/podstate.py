@@ -12,10 +12,8 @@ from functools import lru_cache
 from reconciler.model.inplace import outdated_containers
 from reconciler.model.meta import ObjectMeta, OwnerReference
 from reconciler.model.pod import Pod
-from reconciler.model.podstatus import PodCondition
+from reconciler.model.podstatus import TERMINAL, PodCondition
 from reconciler.model.time import parse_time
-
-_TERMINAL = frozenset({"Succeeded", "Failed"})
 
 
 @lru_cache(maxsize=8192)
@@ -26,12 +24,12 @@ def moment(text: str) -> datetime:
 
 def is_terminal(pod: Pod) -> bool:
     """Say whether the pod has ended for good (phase Succeeded or Failed)."""
-    return pod.status.phase in _TERMINAL
+    return pod.status.phase in TERMINAL
 
 
 def is_active(pod: Pod) -> bool:
     """Kubernetes' IsPodActive: neither ended nor being deleted."""
-    return pod.status.phase not in _TERMINAL and pod.metadata.deletion_timestamp is None
+    return pod.status.phase not in TERMINAL and pod.metadata.deletion_timestamp is None
 
 
 def condition(pod: Pod, kind: str) -> PodCondition | None:

@@ -19,6 +19,7 @@ from reconciler.kubelet.roster import Member, Role
 from reconciler.model.container import VolumeMount
 from reconciler.model.pod import Pod
 from reconciler.model.podstatus import (
+    TERMINAL,
     ContainerState,
     ContainerStateRunning,
     ContainerStateTerminated,
@@ -30,7 +31,6 @@ from reconciler.model.podstatus import (
 from reconciler.model.retirement import is_stopped
 from reconciler.model.time import format_time
 
-TERMINAL = ("Succeeded", "Failed")
 _FAILED_TO_START = (126, 127, 128)
 
 

@@ -19,13 +19,12 @@ from reconciler.kubelet.cache import ContainerCache
 from reconciler.kubelet.ending import EVICTED
 from reconciler.kubelet.files import PodFiles
 from reconciler.kubelet.narration import Recorder
-from reconciler.kubelet.plan import TERMINAL
 from reconciler.kubelet.podspec import pod_key
 from reconciler.kubelet.runtime import ContainerRuntime, RuntimeFailure
 from reconciler.kubelet.storagelimits import excess, is_limited
 from reconciler.kubelet.volumes.usage import disk_usage, folder_usage, size_limits
 from reconciler.model.pod import Pod
-from reconciler.model.podstatus import PodStatus, disrupted
+from reconciler.model.podstatus import TERMINAL, PodStatus, disrupted
 from reconciler.model.time import format_time
 
 # Kubernetes' period of the eviction manager.

@@ -15,8 +15,8 @@ from reconciler.model.affinity import selects
 from reconciler.model.demand import amounts, demand_of, ports_clash
 from reconciler.model.node import Node
 from reconciler.model.pod import Pod
+from reconciler.model.podstatus import TERMINAL
 
-_ENDED = ("Succeeded", "Failed")
 _PODS = "pods"
 
 
@@ -55,7 +55,7 @@ def _failed(predicate: str, why: str) -> Rejection:
 
 def _counts(other: Pod, pod: Pod) -> bool:
     """Tell whether another pod has its place already: it began, or it came before."""
-    if other.metadata.uid == pod.metadata.uid or other.status.phase in _ENDED:
+    if other.metadata.uid == pod.metadata.uid or other.status.phase in TERMINAL:
         return False
     return other.status.start_time is not None or _place(other) < _place(pod)
 

@@ -32,12 +32,11 @@ from reconciler.kubelet.restart import should_restart
 from reconciler.kubelet.roster import Member
 from reconciler.kubelet.upkeep import keep, keep_ephemeral
 from reconciler.model.pod import Pod
+from reconciler.model.podstatus import TERMINAL
 from reconciler.model.retirement import is_stopped
 
 # Without its sandbox a container reaches nobody: it gets a moment to end, not its whole grace.
 SANDBOX_LOST_GRACE = timedelta(seconds=0.1)
-
-TERMINAL = ("Succeeded", "Failed")
 
 
 def plan(pod: Pod | None, observed: Observed, now: datetime) -> Plan:

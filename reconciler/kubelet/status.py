@@ -11,14 +11,14 @@ from datetime import datetime
 
 from reconciler.kubelet import roster
 from reconciler.kubelet.conditions import conditions
-from reconciler.kubelet.containerstatus import TERMINAL, Facts, container_status
+from reconciler.kubelet.containerstatus import Facts, container_status
 from reconciler.kubelet.ending import overdue_at
 from reconciler.kubelet.observed import Observed
 from reconciler.kubelet.phase import computed_phase
 from reconciler.kubelet.podadmit import Rejection
 from reconciler.kubelet.roster import Member
 from reconciler.model.pod import Pod
-from reconciler.model.podstatus import REFUSED, ContainerStatus, HostIP, PodIP, PodStatus
+from reconciler.model.podstatus import REFUSED, TERMINAL, ContainerStatus, HostIP, PodIP, PodStatus
 from reconciler.model.qos import qos_class
 from reconciler.model.time import format_time
 

@@ -47,7 +47,7 @@ from reconciler.kubelet.letgo import LetGo
 from reconciler.kubelet.memory import Memory
 from reconciler.kubelet.narration import Narrator
 from reconciler.kubelet.observed import Condemned, Observed
-from reconciler.kubelet.plan import TERMINAL, plan
+from reconciler.kubelet.plan import plan
 from reconciler.kubelet.podadmit import Rejection
 from reconciler.kubelet.podnetwork import NetworkFailure
 from reconciler.kubelet.podspec import pod_key
@@ -59,6 +59,7 @@ from reconciler.kubelet.stopper import Stopper
 from reconciler.kubelet.volumes.protocol import VolumeError
 from reconciler.kubelet.volumes.volumes import Volumes
 from reconciler.model.pod import Pod
+from reconciler.model.podstatus import TERMINAL
 
 # A pod that needs more rounds than this gives others their turn first.
 _ROUNDS = 12

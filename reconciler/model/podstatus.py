@@ -100,6 +100,9 @@ class PodResourceClaimStatus(Model):
     resource_claim_name: str | None = None
 
 
+TERMINAL = frozenset(("Succeeded", "Failed"))
+"""The phases of a pod that has ended for good."""
+
 REFUSED = ("CreateContainerError", "RunContainerError")
 """Why a container waits that the engine would not make or start."""
 

@@ -17,6 +17,7 @@ from reconciler.model.config import ConfigMap, Secret
 from reconciler.model.container import Container
 from reconciler.model.meta import KubeObject
 from reconciler.model.pod import Pod
+from reconciler.model.podstatus import TERMINAL
 from reconciler.model.replication import ReplicationController
 from reconciler.model.service import Service
 
@@ -33,7 +34,7 @@ _PLAIN: tuple[type[KubeObject], ...] = (
 
 def of(obj: KubeObject) -> Usage:
     """Return what an object counts for, by the names that quotas use; empty for an ended pod."""
-    if isinstance(obj, Pod) and obj.status.phase in ("Succeeded", "Failed"):
+    if isinstance(obj, Pod) and obj.status.phase in TERMINAL:
         return {}
     resource = kinds.of(type(obj))
     usage = {f"count/{resource.qualified}": _ONE}

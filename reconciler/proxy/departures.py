@@ -29,10 +29,10 @@ import structlog
 from reconciler.client.informer import Informer
 from reconciler.client.protocol import EventType
 from reconciler.model.pod import Pod
+from reconciler.model.podstatus import TERMINAL
 from reconciler.proxy.adapters import Flows
 
 _BY_ADDRESS = "departures-address"
-_TERMINAL = ("Succeeded", "Failed")
 
 
 class _Departure(NamedTuple):
@@ -127,7 +127,7 @@ class Departures:
         if new is not None:
             if new.metadata.deletion_timestamp is not None:
                 self._ending.add(new.metadata.uid)
-            return new.status.phase in _TERMINAL
+            return new.status.phase in TERMINAL
         ended = old is not None and old.metadata.uid in self._ending
         if old is not None:
             self._ending.discard(old.metadata.uid)
@@ -139,7 +139,7 @@ class Departures:
 
 def _addresses(pod: Pod | None) -> set[str]:
     """Return the address that is the pod's own, as long as something of it may answer there."""
-    if pod is None or pod.spec.host_network or pod.status.phase in _TERMINAL:
+    if pod is None or pod.spec.host_network or pod.status.phase in TERMINAL:
         return set()
     return {pod.status.pod_ip} if pod.status.pod_ip else set()
 

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 
 from reconciler.model.container import Container, ContainerPort
 from reconciler.model.pod import Pod
+from reconciler.model.podstatus import TERMINAL
 from reconciler.proxy.endpoints import Backend
 from reconciler.proxy.rules import Element, Frontend, Node, serve
 
 _EVERY_ADDRESS = ("", "0.0.0.0")  # noqa: S104 - Kubernetes' word for every address
-_ENDED = ("Succeeded", "Failed")
 
 
 def compile_pod(pod: Pod, node: Node) -> tuple[Element, ...]:
@@ -25,7 +25,7 @@ def compile_pod(pod: Pod, node: Node) -> tuple[Element, ...]:
     spec, status = pod.spec, pod.status
     if spec.node_name != node.name or spec.host_network:
         return ()
-    if not status.pod_ip or status.phase in _ENDED:
+    if not status.pod_ip or status.phase in TERMINAL:
         return ()
     found: dict[Element, None] = {}
     for port in _ports(pod):

@@ -25,7 +25,7 @@ from reconciler.model.meta import NamespacedName
 from reconciler.model.namespace import Namespace
 from reconciler.model.node import Node
 from reconciler.model.pod import Pod
-from reconciler.model.podstatus import PodCondition
+from reconciler.model.podstatus import TERMINAL, PodCondition
 from reconciler.model.retirement import is_stopped
 from reconciler.model.time import format_time
 from reconciler.scheduler.decision import Placed, Refused, decide
@@ -39,7 +39,6 @@ from reconciler.scheduler.waiting import Waiting, waiting_of
 
 SCHEDULER_NAME = "default-scheduler"
 _PARALLEL_BINDINGS = 64
-_TERMINAL = frozenset({"Succeeded", "Failed"})
 
 
 class Scheduler:
@@ -118,7 +117,7 @@ class Scheduler:
             if gone is not None:
                 self._waiting.pop(NamespacedName.of(gone), None)
                 self._freed(gone)
-        elif pod.status.phase in _TERMINAL or is_stopped(pod):
+        elif pod.status.phase in TERMINAL or is_stopped(pod):
             self._freed(pod)
         elif pod.spec.node_name:
             if self._snapshot.placed_on(pod.metadata.uid) != pod.spec.node_name:
@@ -282,7 +281,7 @@ def is_ours(pod: Pod) -> bool:
     return (
         not pod.spec.node_name
         and pod.metadata.deletion_timestamp is None
-        and pod.status.phase not in _TERMINAL
+        and pod.status.phase not in TERMINAL
         and not pod.spec.scheduling_gates
         and pod.spec.scheduler_name in ("", SCHEDULER_NAME)
     )

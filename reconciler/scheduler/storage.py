@@ -9,6 +9,7 @@ from typing import Any
 from reconciler.client.informer import Informer
 from reconciler.model.claim import PersistentVolumeClaim
 from reconciler.model.pod import Pod
+from reconciler.model.podstatus import TERMINAL
 from reconciler.model.storage import PersistentVolume
 from reconciler.model.storageclass import StorageClass
 from reconciler.model.volumebinding import claims_of_pod
@@ -61,6 +62,6 @@ def _used(pod: Pod, name: str, pods: Informer[Pod], placed_on: Callable[[str], s
     return any(
         user.metadata.uid != pod.metadata.uid
         and (user.spec.node_name or placed_on(user.metadata.uid))
-        and user.status.phase not in ("Succeeded", "Failed")
+        and user.status.phase not in TERMINAL
         for user in users
     )
