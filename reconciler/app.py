@@ -51,7 +51,7 @@ from reconciler.core.errors import ReconcilerError
 from reconciler.core.ids import Ids
 from reconciler.core.lean import give_back
 from reconciler.core.ownership import FileOwnership, NamespaceOwnership
-from reconciler.core.tasks import Part, supervise
+from reconciler.core.tasks import Part, leaves, supervise
 from reconciler.credentials import Credentials, open_credentials
 from reconciler.following import Following
 from reconciler.kubelet.options import Informers as KubeletInformers
@@ -348,7 +348,7 @@ async def _serve(settings: Settings) -> int:
         await supervise(parts, _stop_on_signals(plane.trigger))
     except ExceptionGroup as group:
         known, unknown = group.split(ReconcilerError)
-        for error in _leaves(known):
+        for error in leaves(known):
             logger.critical("daemon.failed", reason=str(error))
         if unknown is not None:
             raise unknown from None
@@ -383,14 +383,6 @@ def kubelet_informers(informers: Informers) -> KubeletInformers:
         informers[ImagePull],
         informers[Node],
     )
-
-
-def _leaves(group: ExceptionGroup | None) -> Iterable[Exception]:
-    for error in group.exceptions if group else ():
-        if isinstance(error, ExceptionGroup):
-            yield from _leaves(error)
-        else:
-            yield error
 
 
 def _stop_on_signals(trigger: Callable[[], None]) -> asyncio.Event:

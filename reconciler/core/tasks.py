@@ -8,7 +8,7 @@ or raises is a fault of the program and stops it, so that a supervisor outside s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from reconciler.core.errors import ReconcilerError
 
@@ -38,3 +38,12 @@ async def supervise(parts: Mapping[str, Part], stop: asyncio.Event) -> None:
 async def _forever(name: str, part: Part) -> None:
     await part()
     raise PartEnded(name)
+
+
+def leaves(group: ExceptionGroup | None) -> Iterable[Exception]:
+    """Yield the errors in a group of what parts raised, and in the groups within it."""
+    for error in group.exceptions if group else ():
+        if isinstance(error, ExceptionGroup):
+            yield from leaves(error)
+        else:
+            yield error
