@@ -26,8 +26,7 @@ Kind = Literal["leaf", "struct", "map", "keyed", "set"]
 _LEAF: FieldSet = {}
 _FORMS = 256
 _KNOWN = 256
-KEY_DEFAULTS = {"protocol": "TCP"}
-"""What keys of keyed lists are when an item leaves them out."""
+_KEY_DEFAULTS = {"protocol": "TCP"}
 
 
 class Layout:
@@ -127,11 +126,11 @@ class Layout:
         if self.kind == "set":
             return f"v:{_json(item)}"
         if len(self.keys) == 1:
-            value = _key_value(item, self.keys[0])
+            value = key_value(item, self.keys[0])
             if value.__class__ is str:
                 return _named_item(self.keys[0], value)
             return None if value is None else f'k:{{"{self.keys[0]}":{_json(value)}}}'
-        values = [_key_value(item, key) for key in self.keys]
+        values = [key_value(item, key) for key in self.keys]
         if None in values:
             return None
         pairs = zip(self.keys, values, strict=True)
@@ -206,9 +205,10 @@ def _named_item(key: str, value: str) -> str:
     return f'k:{{"{key}":{_json(value)}}}'
 
 
-def _key_value(item: Any, key: str) -> Any:
+def key_value(item: Any, key: str) -> Any:
+    """Return the key of an item of a keyed list; its default where the item leaves it out."""
     value = item.get(key) if isinstance(item, dict) else None
-    return KEY_DEFAULTS.get(key) if value is None else value
+    return _KEY_DEFAULTS.get(key) if value is None else value
 
 
 def of_manifest(layout: Layout, value: Mapping[str, Any]) -> FieldSet:

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from reconciler.controllers.podstate import moment
 from reconciler.controllers.replication.template import TEMPLATE_HASH
 from reconciler.model.pod import Pod
-from reconciler.model.time import parse_time
 
 _FIRST, _LONGEST = timedelta(seconds=1), timedelta(minutes=15)
 _REMEMBERED = 2 * _LONGEST
@@ -24,7 +24,7 @@ def wait(owned: Sequence[Pod], digest: str, now: datetime) -> float:
     Counted from the birth of the last one that failed: one that ran for long is replaced at once.
     """
     born = [_born(pod) for pod in owned if _failed(pod, digest)]
-    recent = [moment for moment in born if now - moment < _REMEMBERED]
+    recent = [each for each in born if now - each < _REMEMBERED]
     if not recent:
         return 0.0
     delay = min(_FIRST * (1 << min(len(recent) - 1, 10)), _LONGEST)
@@ -40,4 +40,4 @@ def _failed(pod: Pod, digest: str) -> bool:
 
 
 def _born(pod: Pod) -> datetime:
-    return parse_time(pod.metadata.creation_timestamp or "1970-01-01T00:00:00Z")
+    return moment(pod.metadata.creation_timestamp or "1970-01-01T00:00:00Z")

@@ -13,7 +13,7 @@ from typing import Any
 
 from reconciler.apiserver.http import gotext
 from reconciler.model.base import ListMap, ListSet
-from reconciler.model.fieldset import KEY_DEFAULTS
+from reconciler.model.fieldset import key_value
 from reconciler.model.schema import Schema
 
 _TEXTS = ("string", "[]uint8")
@@ -72,14 +72,14 @@ def _list(place: Schema, value: Sequence[Any], path: str) -> Iterator[str]:
         name = str(index)
         match place.merge:
             case ListMap(keys=keys) if isinstance(each, Mapping):
-                missing = next((key for key in keys if _key(each, key) is None), None)
+                missing = next((key for key in keys if key_value(each, key) is None), None)
                 if missing is not None:
                     yield (
                         f"{path}: element {index}: associative list with keys has an element that"
                         f' omits key field "{missing}" (and doesn\'t have default value)'
                     )
                     continue
-                name = ",".join(f"{key}={json.dumps(_key(each, key))}" for key in sorted(keys))
+                name = ",".join(f"{key}={json.dumps(key_value(each, key))}" for key in sorted(keys))
             case ListSet():
                 name = f"={json.dumps(each)}"
         if name in seen:
@@ -87,11 +87,6 @@ def _list(place: Schema, value: Sequence[Any], path: str) -> Iterator[str]:
         seen.add(name)
         if item is not None:
             yield from faults(item, each, f"{path}[{name}]")
-
-
-def _key(item: Mapping[str, Any], key: str) -> Any:
-    value = item.get(key)
-    return KEY_DEFAULTS.get(key) if value is None else value
 
 
 def _literal(value: Any) -> str:
