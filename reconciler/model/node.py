@@ -13,6 +13,11 @@ from reconciler.model.scalar import Int32, Int64, ResourceList, Time
 ZONE = "topology.kubernetes.io/zone"
 """The label that names a node's zone."""
 
+NOT_READY = "node.kubernetes.io/not-ready"
+UNREACHABLE = "node.kubernetes.io/unreachable"
+UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
+"""The taints of a node that says that it is not ready, says nothing, or is cordoned."""
+
 
 class Taint(Model):
     key: str = always(str)

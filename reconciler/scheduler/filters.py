@@ -12,14 +12,14 @@ from dataclasses import dataclass
 
 from reconciler.model.affinity import REFUSING, selects, tolerates
 from reconciler.model.demand import ports_clash
-from reconciler.model.node import Node, Taint
+from reconciler.model.node import UNSCHEDULABLE, Node, Taint
 from reconciler.scheduler.company import AFFINITY
 from reconciler.scheduler.request import Request
 from reconciler.scheduler.snapshot import NodeUse
 from reconciler.scheduler.spreading import NO_LABEL
 from reconciler.scheduler.volumes import EXCLUSIVE, NONE, refusal
 
-_UNSCHEDULABLE = Taint(key="node.kubernetes.io/unschedulable", effect="NoSchedule")
+_UNSCHEDULABLE = Taint(key=UNSCHEDULABLE, effect="NoSchedule")
 
 
 @dataclass(frozen=True, slots=True)

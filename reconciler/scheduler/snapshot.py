@@ -13,14 +13,11 @@ from typing import TypeVar
 
 from reconciler.model.demand import Demand, HostPort, amounts, demand_of
 from reconciler.model.meta import ObjectMeta
-from reconciler.model.node import Node, Taint
+from reconciler.model.node import NOT_READY, UNREACHABLE, Node, Taint
 from reconciler.model.pod import Pod
 from reconciler.scheduler.terms import Profile, profile_of
 
 K = TypeVar("K")
-
-NOT_READY = "node.kubernetes.io/not-ready"
-UNREACHABLE = "node.kubernetes.io/unreachable"
 
 
 @dataclass(slots=True)

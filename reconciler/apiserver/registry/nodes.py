@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from reconciler.apiserver.registry.strategy import Strategy
-from reconciler.model.node import Node, Taint
+from reconciler.model.node import NOT_READY, Node, Taint
 
-_NOT_READY = Taint(key="node.kubernetes.io/not-ready", effect="NoSchedule")
+_AT_BIRTH = Taint(key=NOT_READY, effect="NoSchedule")
 
 
 class NodeStrategy(Strategy[Node]):
@@ -21,6 +21,6 @@ class NodeStrategy(Strategy[Node]):
             each.type == "Ready" and each.status == "True" for each in new.status.conditions
         )
         taints = new.spec.taints
-        if ready or any((t.key, t.effect) == (_NOT_READY.key, _NOT_READY.effect) for t in taints):
+        if ready or any((t.key, t.effect) == (_AT_BIRTH.key, _AT_BIRTH.effect) for t in taints):
             return new
-        return new.replace(spec=new.spec.replace(taints=(*taints, _NOT_READY)))
+        return new.replace(spec=new.spec.replace(taints=(*taints, _AT_BIRTH)))

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from reconciler.model.node import NOT_READY, UNREACHABLE
 from reconciler.model.pod import PodSpec
 from reconciler.model.priorityclass import PriorityClass, default_priority
 from reconciler.model.scheduling import Toleration
 
 _PREEMPTION = "PreemptLowerPriority"
 _SECONDS = 300
-_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 _TOLERATIONS = {
     taint: Toleration(key=taint, operator="Exists", effect="NoExecute", toleration_seconds=_SECONDS)
-    for taint in _TAINTS
+    for taint in (NOT_READY, UNREACHABLE)
 }
 
 

@@ -13,14 +13,19 @@ from datetime import datetime, timedelta
 
 from reconciler.controllers.podstate import moment
 from reconciler.model.lease import Lease
-from reconciler.model.node import Node, NodeCondition, NodeSpec, NodeStatus, Taint
+from reconciler.model.node import (
+    NOT_READY,
+    UNREACHABLE,
+    UNSCHEDULABLE,
+    Node,
+    NodeCondition,
+    NodeSpec,
+    NodeStatus,
+    Taint,
+)
 from reconciler.model.pod import Pod
 from reconciler.model.scheduling import Toleration
 from reconciler.model.time import format_time
-
-NOT_READY = "node.kubernetes.io/not-ready"
-UNREACHABLE = "node.kubernetes.io/unreachable"
-UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
 
 _WATCHED = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure")
 _PRESSURE = {

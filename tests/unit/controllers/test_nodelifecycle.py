@@ -11,9 +11,6 @@ import pytest
 from reconciler.client.protocol import NotFound
 from reconciler.controllers.nodelifecycle.loop import NodeLifecycle
 from reconciler.controllers.nodelifecycle.plan import (
-    NOT_READY,
-    UNREACHABLE,
-    UNSCHEDULABLE,
     evict_in,
     ready_status,
     silent_status,
@@ -23,7 +20,16 @@ from reconciler.controllers.podstate import is_ready
 from reconciler.model.container import Container
 from reconciler.model.lease import NODE_LEASES, Lease, LeaseSpec
 from reconciler.model.meta import ObjectMeta
-from reconciler.model.node import Node, NodeCondition, NodeSpec, NodeStatus, Taint
+from reconciler.model.node import (
+    NOT_READY,
+    UNREACHABLE,
+    UNSCHEDULABLE,
+    Node,
+    NodeCondition,
+    NodeSpec,
+    NodeStatus,
+    Taint,
+)
 from reconciler.model.pod import Pod, PodSpec
 from reconciler.model.scheduling import Toleration
 from reconciler.model.time import format_micro_time, format_time
