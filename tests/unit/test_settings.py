@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,9 @@ def test_rollouts_have_defaults_that_a_person_may_set(tmp_path: Path):
     config.write_text("max-surge: 2\nmax_unavailable: 10%\nminReadySeconds: 3\n")
     rollout = load({"config": str(config), "progress_deadline_seconds": "60"}, {}).rollout
     assert rollout == RolloutDefaults("2", "10%", 3, 60)
+
+
+def test_the_api_listens_on_loopback_unless_it_is_told_otherwise():
+    host, _, _ = load({}, {}).listen.rpartition(":")
+    assert ipaddress.ip_address(host).is_loopback
+    assert load({}, {"RECONCILER_LISTEN": "192.0.2.1:6443"}).listen == "192.0.2.1:6443"
