@@ -9,6 +9,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes says how busy the machine is: benchmarks measure time, tests do not.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 class VirtualSelector(selectors.SelectSelector):

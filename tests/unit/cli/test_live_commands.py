@@ -41,9 +41,14 @@ class Terminal:
         self._ours, theirs = pty.openpty()
         command = [sys.executable, "-m", "reconciler", *arguments]
         wide = {**os.environ, "COLUMNS": "200"}
-        self.process = subprocess.Popen(
-            command, stdin=theirs, stdout=theirs, stderr=theirs, env=wide
-        )
+        # Who runs behind another program may be told to ignore SIGINT, and would pass that on.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            self.process = subprocess.Popen(
+                command, stdin=theirs, stdout=theirs, stderr=theirs, env=wide
+            )
+        finally:
+            signal.signal(signal.SIGINT, before)
         os.close(theirs)
 
     def until(self, words: str) -> None:
