@@ -7,20 +7,23 @@ seen is not approved. Rolling back is never held: what it deletes, the failed re
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from heapq import nsmallest
 
 from reconciler.desired.kustomize.hashing import generated_from
 from reconciler.model.claim import PersistentVolumeClaim
-from reconciler.model.gitops import Revision, Source
+from reconciler.model.gitops import Revision
 from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.model.retirement import is_retired
 from reconciler.model.storage import PersistentVolume
 from reconciler.sync.actions import Action, Adopt, Apply, Create, Prune, Replace, Retire
+from reconciler.sync.company import company
 from reconciler.sync.identity import source_of
 from reconciler.sync.plan import Plan, Situation
 
 APPROVE_ANNOTATION = "reconciler.dev/approve"
 _TRAILER = "reconciler.dev/approve: prune"
+_SHOWN = 3
 
 
 def hold_reason(plan: Plan, situation: Situation, threshold: int) -> str:
@@ -45,12 +48,12 @@ def hold_reason(plan: Plan, situation: Situation, threshold: int) -> str:
 def plan_hash(plan: Plan, situation: Situation) -> str:
     """Return a hash of what the plan does and to which incarnations, the same for equal plans.
 
-    What a Source that goes takes along counts among that.
+    What a Namespace or Source that goes takes along counts among that.
     """
     lines = [_fingerprint(action) for action in plan.actions]
-    for action in plan.actions:
-        if isinstance(action, Prune) and isinstance(situation.live.get(action.key), Source):
-            lines += (f"With {obj.key} {obj.metadata.uid}" for obj in _taken(action.key, situation))
+    ends = (action.key for action in plan.actions if isinstance(action, Prune | Retire))
+    for taken in company(ends, situation.live).values():
+        lines += (f"With {obj.key} {obj.metadata.uid}" for obj in taken)
     lines.sort()
     return hashlib.blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()
 
@@ -86,24 +89,27 @@ def _generated(key: ObjectKey) -> ObjectKey | None:
     return key._replace(name=name) if name else None
 
 
-def _precious(pruned: Iterable[ObjectKey], situation: Situation) -> Iterator[str]:
+def _precious(pruned: Sequence[ObjectKey], situation: Situation) -> Iterator[str]:
+    along = company(pruned, situation.live)
     for key in pruned:
         if key.kind == "Namespace":
-            yield f"{key} would be deleted with all that is in it"
-        elif isinstance(situation.live.get(key), Source):
-            if count := len(_taken(key, situation)):
+            others = [obj for obj in along.get(key, ()) if source_of(obj) != situation.source]
+            yield f"{key} would be deleted with all that is in it{_named(others)}"
+        elif key in along:
+            if count := len(along[key]):
                 plural = "s" if count != 1 else ""
                 yield f"{key} would be deleted with the {count} object{plural} it declares"
         elif _holds_data(situation.live.get(key)):
             yield f"{key} would be deleted, and it holds data"
 
 
-def _taken(source: ObjectKey, situation: Situation) -> list[KubeObject]:
-    """Return what goes with a Source: all that it declares, unless it prunes nothing."""
-    live = situation.live.get(source)
-    if not isinstance(live, Source) or live.spec.prune is False:
-        return []
-    return [obj for obj in situation.live.values() if source_of(obj) == source.name]
+def _named(others: Sequence[KubeObject]) -> str:
+    """Return which objects go that the source does not declare, those with data first."""
+    if not others:
+        return ""
+    first = nsmallest(_SHOWN, others, key=lambda obj: (not _holds_data(obj), obj.key))
+    more = f" and {len(others) - len(first)} more" if len(others) > len(first) else ""
+    return f", also what others made: {', '.join(str(obj.key) for obj in first)}{more}"
 
 
 def _holds_data(obj: KubeObject | None) -> bool:

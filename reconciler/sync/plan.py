@@ -17,6 +17,7 @@ from reconciler.core.derived import difference
 from reconciler.desired.objects import DesiredObject
 from reconciler.desired.redact import secret_fields
 from reconciler.model.meta import KubeObject, ObjectKey
+from reconciler.model.retirement import is_retired
 from reconciler.model.time import parse_time
 from reconciler.sync.actions import (
     Action,
@@ -54,7 +55,14 @@ from reconciler.sync.leeway import (
 from reconciler.sync.manifest import applied_manifest, applied_object
 from reconciler.sync.order import rank
 from reconciler.sync.outcome import Impossible, Predict
-from reconciler.sync.refusal import Refusal, conflict, empty_tree, homeless, place_of
+from reconciler.sync.refusal import (
+    Refusal,
+    conflict,
+    empty_tree,
+    homeless,
+    place_of,
+    resting_home,
+)
 from reconciler.sync.rivals import Rival
 
 _IMMORTAL = frozenset(("default", "kube-system", "kube-public", "kube-node-lease"))
@@ -257,6 +265,8 @@ def _create(situation: Situation, action: Create, found: _Findings) -> None:
     elif live.metadata.deletion_timestamp:
         reason = f"namespace {namespace} is being deleted"
         found.actions.append(Await(action.key, action.origin, reason))
+    elif key not in situation.desired and is_retired(live):
+        found.refusals.append(resting_home(action.key, action.origin))
     else:
         found.actions.append(action)
 

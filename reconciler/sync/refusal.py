@@ -88,6 +88,17 @@ def homeless(key: ObjectKey, origin: Origin) -> Refusal:
     )
 
 
+def resting_home(key: ObjectKey, origin: Origin) -> Refusal:
+    """Return why an object cannot be made in a namespace that rests until it is removed."""
+    return Refusal(
+        key,
+        origin,
+        "metadata.namespace",
+        f'namespace "{key.namespace}" is declared no more and about to be removed: declare it '
+        f"again, or `reconciler undelete Namespace/{key.namespace}`",
+    )
+
+
 def place_of(refusal: Refusal) -> tuple[Origin, str, str]:
     """Return what refusals are sorted by."""
     return refusal.origin or Origin("", 0), refusal.path, refusal.message

@@ -12,8 +12,10 @@ from reconciler.apiserver.registry.access import Access
 from reconciler.apiserver.registry.strategy import Strategy
 from reconciler.core.ids import Ids
 from reconciler.model import kinds
+from reconciler.model.derived import is_derived
 from reconciler.model.meta import KubeObject
 from reconciler.model.namespace import Namespace
+from reconciler.model.retirement import REMOVE_AT, is_retired
 
 K = TypeVar("K", bound=KubeObject)
 
@@ -30,7 +32,10 @@ def born(strategy: Strategy[K], obj: K, ids: Ids, now: str) -> K:
 
 
 def check_place(access: Access, strategy: Strategy[K], obj: K) -> None:
-    """Refuse content in a namespace that is not there or going away (NamespaceLifecycle)."""
+    """Refuse content in a namespace that is not there or going away (NamespaceLifecycle).
+
+    One that rests goes away with what was in it when a person agreed to that.
+    """
     if not strategy.resource.namespaced:
         return
     meta = obj.metadata
@@ -39,6 +44,9 @@ def check_place(access: Access, strategy: Strategy[K], obj: K) -> None:
     home = access.decode(Namespace, access.existing(kinds.of(Namespace), "", meta.namespace))
     if home.metadata.deletion_timestamp is not None:
         raise errors.terminating(strategy.resource, meta.name, meta.namespace)
+    if is_retired(home) and not is_derived(obj):
+        until = home.metadata.annotations[REMOVE_AT]
+        raise errors.resting(strategy.resource, meta.name, meta.namespace, until)
 
 
 def check_absent(access: Access, strategy: Strategy[K], obj: K) -> None:

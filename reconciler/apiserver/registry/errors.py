@@ -98,6 +98,16 @@ def terminating(resource: Resource, name: str, namespace: str) -> StatusError:
     return forbidden(resource, name, text, [cause])
 
 
+def resting(resource: Resource, name: str, namespace: str, until: str) -> StatusError:
+    """Return the refusal to create what would be removed with a namespace that nobody declares."""
+    text = (
+        f"namespace {namespace} is declared no more and removed at {until}: declare it again, or "
+        f"`reconciler undelete Namespace/{namespace}`"
+    )
+    cause = {"reason": "NamespaceRetired", "message": text, "field": "metadata.namespace"}
+    return forbidden(resource, name, text, [cause])
+
+
 def apply_conflict(error: ApplyConflict) -> StatusError:
     """Return errors.NewApplyConflict."""
     causes = [

@@ -8,6 +8,7 @@ from datetime import timedelta
 import orjson
 import pytest
 
+from reconciler.model.claim import PersistentVolumeClaim
 from reconciler.model.config import ConfigMap
 from reconciler.model.gitops import Revision, Source
 from reconciler.model.namespace import Namespace
@@ -368,6 +369,41 @@ def test_a_namespace_is_never_deleted_unasked(run):
         assert cluster.registry.get(Namespace, "n8").metadata.deletion_timestamp is None
 
     run(scenario)
+
+
+def test_an_approval_covers_what_was_in_the_namespace_when_the_plan_was_shown(run):
+    async def scenario(cluster):
+        await healthy(cluster, manifest("Namespace", "old"), settings("a"))
+        by_hand = pod("before") | {"metadata": {"name": "before", **OLD}}
+        await cluster.client.create(pod_of(by_hand))
+        shown = cluster.feed.show(WEB, settings("a"))
+        held = await cluster.revision(shown.revision, "Held")
+        named = "deleted with all that is in it, also what others made: Pod old/before;"
+        assert named in held.status.message
+        await cluster.client.create(claim_of("data"))
+        await approve(cluster, held, held.status.plan_hash)
+        again = await until(lambda: retold(cluster, held))
+        assert "others made: PersistentVolumeClaim old/data, Pod old/before" in again.status.message
+        assert cluster.registry.get(Namespace, "old").metadata.deletion_timestamp is None
+        await approve(cluster, again, again.status.plan_hash)
+        await until(lambda: cluster.registry.get(Namespace, "old").metadata.deletion_timestamp)
+
+    run(scenario)
+
+
+OLD = {"namespace": "old"}
+
+
+def claim_of(name):
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    body = manifest("PersistentVolumeClaim", name, spec=spec, metadata=OLD)
+    return PersistentVolumeClaim.model_validate_json(orjson.dumps(body))
+
+
+def retold(cluster, held):
+    """Return the revision once its plan is another one than that of `held`."""
+    live = cluster.registry.get(Revision, held.metadata.name)
+    return live if live.status.plan_hash != held.status.plan_hash else None
 
 
 def test_an_object_may_stay_though_nobody_declares_it(run):

@@ -20,6 +20,7 @@ from reconciler.model.gitops import Source
 from reconciler.model.namespace import Namespace
 from reconciler.model.pod import Pod
 from reconciler.model.replication import ReplicationController
+from reconciler.model.retirement import REMOVE_AT
 from reconciler.model.service import Service
 from reconciler.store.memory import MemoryStore
 from reconciler.store.sqlite import open_store
@@ -170,6 +171,23 @@ def test_nothing_is_made_in_a_namespace_that_goes(
     released = emptied.replace(spec=emptied.spec.replace(finalizers=()))
     virtual.run_until_complete(registry.update(released, subresource="finalize"))
     assert refuses(virtual, registry.create(make("ConfigMap", "c", "n"))).code == 404
+
+
+def test_nothing_new_is_made_in_a_namespace_that_rests(
+    virtual: Any, registry: Registry, make: Any
+) -> None:
+    until = {"annotations": {REMOVE_AT: "2026-01-01T01:00:00Z"}}
+    virtual.run_until_complete(registry.create(make("Namespace", "n", "", metadata=until)))
+    refused = refuses(virtual, registry.create(make("ConfigMap", "c", "n")))
+    assert refused.code == 403
+    assert "undelete Namespace/n" in refused.message
+    owner = {"apiVersion": "v1", "kind": "ReplicationController", "name": "c", "uid": "u"}
+    follows = {"ownerReferences": [{**owner, "controller": True}]}
+    virtual.run_until_complete(registry.create(make("Pod", "p", "n", metadata=follows, spec=POD)))
+    undeleted = registry.get(Namespace, "n")
+    back = undeleted.replace(metadata=undeleted.metadata.replace(annotations={}))
+    virtual.run_until_complete(registry.update(back))
+    virtual.run_until_complete(registry.create(make("ConfigMap", "c", "n")))
 
 
 def test_generated_names_do_not_collide(virtual: Any, registry: Registry, make: Any) -> None:
