@@ -7,7 +7,7 @@ source, the loader and the loop, which meet in `sync`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -29,7 +29,7 @@ from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.model.streaming import NodeStreams
 from reconciler.settings import Settings, SettingsError
 from reconciler.source.access import Access
-from reconciler.source.pushed import push_of
+from reconciler.source.pushed import push_of, source_in
 from reconciler.source.receiver import Receiver
 from reconciler.source.snapshot import Snapshot
 from reconciler.source.still import nothing_left
@@ -89,7 +89,7 @@ class Following:
         """Return the loops by name."""
         return {
             "sync": self.sources.run,
-            **webhooks(self._settings, self._look, self._clock),
+            **webhooks(self._settings, self._look, self._clock, self.sources.loops),
         }
 
     def declared(self, key: ObjectKey, live: KubeObject | None) -> str:
@@ -182,7 +182,10 @@ class Following:
 
 
 def webhooks(
-    settings: Settings, look: Callable[[str, bytes], None], clock: Clock
+    settings: Settings,
+    look: Callable[[str, bytes], None],
+    clock: Clock,
+    loops: Container[str] = (),
 ) -> dict[str, Part]:
     """Return the receiver of webhooks, when the settings want one."""
     listen, file = settings.webhook_listen, settings.webhook_secret_file
@@ -195,5 +198,6 @@ def webhooks(
         raise SettingsError(f"webhook_secret_file: {error}") from error
     if not secret:
         raise SettingsError(f"webhook_secret_file: {file} is empty")
-    receiver = Receiver(host.strip("[]"), int(port), Doorkeeper(secret), look, clock)
+    place = partial(source_in, sources=loops)
+    receiver = Receiver(host.strip("[]"), int(port), Doorkeeper(secret), look, clock, place=place)
     return {"webhooks": receiver.run}

@@ -49,12 +49,17 @@ def push_of(target: str, body: bytes, sources: Container[str]) -> Push:
 
     Its path counts when it names one of `sources`; any other one is the forge's own business.
     """
-    name = target.partition("?")[0].rstrip("/").rpartition("/")[2]
-    if name in sources:
+    if name := source_in(target, sources):
         return Push(path=name)
     urls = _urls(_decoded(body))
     names = (repository_name(url) for url in urls)
     return Push(repositories=frozenset(name for name in names if name))
+
+
+def source_in(target: str, sources: Container[str]) -> str:
+    """Return the one of `sources` that a request's path names by its last part, "" for none."""
+    name = target.partition("?")[0].rstrip("/").rpartition("/")[2]
+    return name if name in sources else ""
 
 
 def repository_name(location: str) -> str:

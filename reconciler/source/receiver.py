@@ -35,10 +35,15 @@ class _Refused(Exception):
         self.status = status
 
 
+def _no_place(_: str) -> str:
+    return ""
+
+
 class Receiver:
     """Answers `POST /` (any path below it too); `look` is called with (path, body) of a good one.
 
-    `address` is (host, port) once `ready` is set; port 0 asks for any.
+    `place` tells which source a path names, "" for none. `address` is (host, port) once `ready` is
+    set; port 0 asks for any.
     """
 
     def __init__(
@@ -48,11 +53,14 @@ class Receiver:
         keeper: Doorkeeper,
         look: Callable[[str, bytes], None],
         clock: Clock,
+        *,
+        place: Callable[[str], str] = _no_place,
     ) -> None:
         self.ready = asyncio.Event()
         self.address = (host, port)
         self._keeper = keeper
         self._look = look
+        self._place = place
         self._clock = clock
         self._open = 0
         self._log = structlog.get_logger(component="source")
@@ -91,7 +99,8 @@ class Receiver:
             target, headers, body = await _request(reader)
         except _Refused as refused:
             return refused.status
-        answer = self._keeper.judge(headers, body, self._clock.monotonic())
+        now = self._clock.monotonic()
+        answer = self._keeper.judge(headers, body, now, self._place(target))
         if answer is Answer.ACCEPTED:
             self._log.info("webhook.accepted")
             self._look(target, body)

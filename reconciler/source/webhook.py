@@ -3,18 +3,33 @@
 Called by `receiver.py`. Known are GitHub and Gitea (HMAC-SHA256 of the body), GitLab (a token in a
 header) and anything that sends `Authorization: Bearer` or GitHub's signature. A request is only a
 hint to look: nothing in it is believed.
+
+A delivery is known again by the number that its forge gives it, and by its body: a signed one for
+as long as it is remembered, for its signature holds for ever; one that came with a token for
+`REPLAY_SECONDS`, and only when it names a commit, for a body that is always the same (`{}`) tells
+pushes not apart. Who has stolen a token can make new bodies: there the rate alone is a bound.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from enum import Enum
+from math import inf
 
 _REMEMBERED = 4096
-_DELIVERIES = ("x-github-delivery", "x-gitea-delivery", "x-gitlab-event-uuid", "x-delivery-id")
+# GitLab's X-Gitlab-Webhook-UUID is no number of a delivery: a webhook has one for its whole life.
+_DELIVERIES = (
+    "x-github-delivery", "x-gitea-delivery", "x-gitlab-event-uuid", "idempotency-key",
+    "x-delivery-id",
+)  # fmt: skip
+_COMMIT = re.compile(rb"\b[0-9a-f]{40}(?:[0-9a-f]{24})?\b")
+
+REPLAY_SECONDS = 300.0
+"""For how long a body with a token and the name of a commit is not let in again."""
 
 
 class Answer(Enum):
@@ -35,22 +50,22 @@ class Doorkeeper:
         self._burst = float(burst)
         self._left = float(burst)
         self._at = 0.0
-        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._seen: OrderedDict[str, float] = OrderedDict()
 
-    def judge(self, headers: Mapping[str, str], body: bytes, now: float) -> Answer:
+    def judge(self, headers: Mapping[str, str], body: bytes, now: float, place: str = "") -> Answer:
         """Return what to answer; `headers` have lower-case names, `now` is monotonic seconds.
 
-        A delivery that was here before is refused, by its number and by its signed content; the
-        rate bounds what a thief of a token could do.
+        A delivery that was here before is refused. `place` is the source that the request's path
+        names: a forge tells each webhook of a repository of an event, with one number and body.
         """
         if not self._authentic(headers, body):
             return Answer.UNAUTHORIZED
+        marks = {f"{place} {mark}": now + age for mark, age in self._marks(headers, body).items()}
+        if any(self._seen.get(mark, -inf) > now for mark in marks):
+            return Answer.REPLAYED
         if not self._enough(now):
             return Answer.TOO_MANY
-        marks = self._marks(headers, body)
-        if any(mark in self._seen for mark in marks):
-            return Answer.REPLAYED
-        self._seen.update(dict.fromkeys(marks))
+        self._seen.update(marks)
         while len(self._seen) > _REMEMBERED:
             self._seen.popitem(last=False)
         return Answer.ACCEPTED
@@ -71,11 +86,14 @@ class Doorkeeper:
         wanted = hmac.new(self._secret, body, hashlib.sha256).hexdigest().encode()
         return any(_same(each, wanted) for each in _signatures(headers))
 
-    def _marks(self, headers: Mapping[str, str], body: bytes) -> list[str]:
-        numbers = [f"{name} {headers[name]}" for name in _DELIVERIES if headers.get(name)]
-        if any(_signatures(headers)) and body:
-            numbers.append(hashlib.sha256(body).hexdigest())
-        return numbers
+    def _marks(self, headers: Mapping[str, str], body: bytes) -> dict[str, float]:
+        """Return what the delivery is known by, and for how many seconds."""
+        marks = {f"{name} {headers[name]}": inf for name in _DELIVERIES if headers.get(name)}
+        if body and any(_signatures(headers)):
+            marks[hashlib.sha256(body).hexdigest()] = inf
+        elif _COMMIT.search(body):
+            marks[hashlib.sha256(body).hexdigest()] = REPLAY_SECONDS
+        return marks
 
 
 def _signatures(headers: Mapping[str, str]) -> list[str]:

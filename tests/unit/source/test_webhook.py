@@ -3,12 +3,14 @@
 import asyncio
 import hashlib
 import hmac
+from functools import partial
 
 import pytest
 
 from reconciler.core.clock import SystemClock
+from reconciler.source.pushed import source_in
 from reconciler.source.receiver import Receiver
-from reconciler.source.webhook import Answer, Doorkeeper
+from reconciler.source.webhook import REPLAY_SECONDS, Answer, Doorkeeper
 
 BODY = b'{"ref": "refs/heads/main"}'
 
@@ -21,6 +23,7 @@ GOOD = {
     "github": {"x-hub-signature-256": f"sha256={signature()}", "x-github-delivery": "1"},
     "gitea": {"x-gitea-signature": signature(), "x-gitea-delivery": "1"},
     "gitlab": {"x-gitlab-token": "secret", "x-gitlab-event-uuid": "1"},
+    "gitlab, newer": {"x-gitlab-token": "secret", "idempotency-key": "1"},
     "generic": {"authorization": "Bearer secret", "x-delivery-id": "1"},
 }
 BAD = {
@@ -58,6 +61,45 @@ def test_a_signed_body_with_another_number_is_a_replay():
     assert keeper.judge(again, BODY, 1.0) is Answer.REPLAYED
 
 
+PUSH = b'{"ref": "refs/heads/main", "after": "%s"}' % (b"a" * 40)
+TOKENS = [{"x-gitlab-token": "secret"}, {"authorization": "Bearer secret"}]
+
+
+@pytest.mark.parametrize("token", TOKENS)
+def test_a_body_with_a_token_is_a_replay_for_a_while_when_it_names_a_commit(token):
+    keeper = Doorkeeper("secret")
+    assert keeper.judge(token, PUSH, 0.0) is Answer.ACCEPTED
+    other_number = {**token, "idempotency-key": "2"}
+    assert keeper.judge(other_number, PUSH, REPLAY_SECONDS - 1) is Answer.REPLAYED
+    assert keeper.judge(token, PUSH.replace(b"a", b"b"), REPLAY_SECONDS - 1) is Answer.ACCEPTED
+    assert keeper.judge(token, PUSH, REPLAY_SECONDS) is Answer.ACCEPTED
+    for body in (b"", b"{}", BODY):  # they say the same of each push
+        assert keeper.judge(token, body, REPLAY_SECONDS) is Answer.ACCEPTED
+        assert keeper.judge(token, body, REPLAY_SECONDS) is Answer.ACCEPTED
+
+
+def test_what_names_a_webhook_of_gitlab_is_not_taken_for_a_number_of_a_delivery():
+    keeper = Doorkeeper("secret")
+    headers = {"x-gitlab-token": "secret", "x-gitlab-webhook-uuid": "for-ever"}
+    assert keeper.judge(headers, PUSH, 0.0) is Answer.ACCEPTED
+    assert keeper.judge(headers, PUSH.replace(b"a", b"b"), 0.0) is Answer.ACCEPTED
+
+
+def test_two_webhooks_of_a_repository_that_name_two_sources_are_both_heard_once():
+    keeper = Doorkeeper("secret")
+    for place in ("shop", "other"):
+        assert keeper.judge(GOOD["github"], BODY, 0.0, place) is Answer.ACCEPTED
+    assert keeper.judge(GOOD["github"], BODY, 1.0, "shop") is Answer.REPLAYED
+
+
+def test_a_flood_of_replays_leaves_room_for_what_is_new():
+    keeper = Doorkeeper("secret", rate=1.0, burst=2)
+    assert keeper.judge(GOOD["github"], BODY, 0.0) is Answer.ACCEPTED
+    answers = {keeper.judge(GOOD["github"], BODY, 0.0) for _ in range(100)}
+    assert answers == {Answer.REPLAYED}
+    assert keeper.judge(GOOD["gitlab"], PUSH, 0.0) is Answer.ACCEPTED
+
+
 def test_the_rate_is_bounded_and_recovers():
     keeper = Doorkeeper("secret", rate=1.0, burst=3)
     token = {"x-gitlab-token": "secret"}
@@ -80,7 +122,9 @@ async def receiver():
     def looked(target, body):
         looks.append((target, body))
 
-    made = Receiver("127.0.0.1", 0, Doorkeeper("secret"), looked, SystemClock())
+    keeper = Doorkeeper("secret", burst=100)
+    place = partial(source_in, sources=("shop", "other"))
+    made = Receiver("127.0.0.1", 0, keeper, looked, SystemClock(), place=place)
     made.looks = looks
     running = asyncio.create_task(made.run())
     async with asyncio.timeout(10):
@@ -115,3 +159,10 @@ async def send(receiver, data):
 async def test_the_receiver_answers_each_kind_of_request(receiver, request_, status):
     assert await send(receiver, request_) == status
     assert len(receiver.looks) == (status == 202)
+
+
+async def test_the_receiver_tells_a_replay_by_the_source_that_the_path_names(receiver):
+    tail = f"X-Gitlab-Token: secret\r\nContent-Length: {len(PUSH)}\r\n\r\n".encode() + PUSH
+    targets = (b"/shop", b"/hook/shop/", b"/other", b"/", b"/any")
+    answers = [await send(receiver, b"POST %s HTTP/1.1\r\n%s" % (each, tail)) for each in targets]
+    assert answers == [202, 409, 202, 202, 409]
