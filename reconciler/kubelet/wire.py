@@ -2,8 +2,8 @@
 
 Called by `probing.py`. One set of the kernel watches all sockets, so that the event loop is woken
 once for all that have an answer; a peer on this host has mostly answered by the time that it is
-asked, and is not waited for at all. Time limits are looked at together, once a tick: one may end
-that much late. It knows no HTTP.
+asked, and is not waited for at all; answers are gathered for a moment. Time limits are looked at
+together, once a tick: one may end that much late. It knows no HTTP.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from reconciler.core.errors import ReconcilerError
 from reconciler.core.ticks import TICK
 
 _CHUNK = 16 * 1024
+# What is answered within this time (seconds) is read together. A gRPC server answers in three
+# pieces: with it they are mostly one, which spares a third of such a probe's cost.
+_GATHERED = 0.004
 _UNDER_WAY = frozenset((errno.EINPROGRESS, errno.EALREADY))
 
 
@@ -35,12 +38,17 @@ class _Wait(NamedTuple):
 
 
 class Wire:
-    """The connections of one host's probes. `close` it on the loop that it was used on."""
+    """The connections of one host's probes. `close` it on the loop that it was used on.
 
-    def __init__(self) -> None:
+    `gathered` is for how long, in seconds, answers are gathered.
+    """
+
+    def __init__(self, gathered: float = _GATHERED) -> None:
+        self._gathered = gathered
         self._watched: select.epoll | None = None
         self._waiting: dict[int, _Wait] = {}
         self._sweep: asyncio.TimerHandle | None = None
+        self._look: asyncio.TimerHandle | None = None
 
     async def connect(self, host: str, port: int, by: float) -> socket.socket:
         """Return a connected, non-blocking socket.
@@ -89,9 +97,10 @@ class Wire:
             asyncio.get_running_loop().remove_reader(self._watched.fileno())
             self._watched.close()
             self._watched = None
-        if self._sweep is not None:
-            self._sweep.cancel()
-            self._sweep = None
+        for timer in (self._sweep, self._look):
+            if timer is not None:
+                timer.cancel()
+        self._sweep = self._look = None
 
     async def _ready(self, connected: socket.socket, event: int, by: float) -> None:
         """Wait until the socket has something to say."""
@@ -114,9 +123,15 @@ class Wire:
         return self._watched
 
     def _wake(self) -> None:
-        if self._watched is None:
-            return
-        for number, _event in self._watched.poll(0):
+        """Look in a moment: what else has an answer by then is served with it."""
+        if self._watched is not None:
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self._watched.fileno())
+            self._look = loop.call_later(self._gathered, self._serve, self._watched)
+
+    def _serve(self, watched: select.epoll) -> None:
+        asyncio.get_running_loop().add_reader(watched.fileno(), self._wake)
+        for number, _event in watched.poll(0):
             wait = self._waiting.get(number)
             if wait is not None and not wait.future.done():
                 wait.future.set_result(None)

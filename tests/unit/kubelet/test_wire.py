@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 
 import pytest
 
@@ -53,6 +53,11 @@ def deaf() -> Iterator[int]:
         yield made.getsockname()[1]
 
 
+async def turns(count: int) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
 def descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count
 
@@ -74,6 +79,17 @@ async def test_many_at_once_each_get_their_own_answer(wire: Wire) -> None:
     async with echoing() as port:
         words = [f"number {number}\n".encode() for number in range(300)]
         assert await asyncio.gather(*(asked(wire, HERE, port, each) for each in words)) == words
+
+
+async def test_an_answer_in_pieces_is_read_in_one() -> None:
+    with closing(Wire(gathered=0.3)) as wire, socket.create_server((HERE, 0)) as server:
+        by = soon()
+        with await wire.connect(*server.getsockname(), by) as connected, server.accept()[0] as peer:
+            heard = asyncio.ensure_future(wire.receive(connected, by))
+            for piece in (b"SETTINGS ", b"HEADERS ", b"DATA"):
+                peer.send(piece)
+                await turns(5)
+            assert await heard == b"SETTINGS HEADERS DATA"
 
 
 async def test_more_than_a_socket_holds_is_sent_and_received(wire: Wire) -> None:
