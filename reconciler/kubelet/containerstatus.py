@@ -16,6 +16,7 @@ from reconciler.kubelet.leaving import is_outdated
 from reconciler.kubelet.observed import Observed
 from reconciler.kubelet.restart import next_backoff, not_before, should_restart
 from reconciler.kubelet.roster import Member, Role
+from reconciler.kubelet.unlocated import KILLED, REASON
 from reconciler.model.container import VolumeMount
 from reconciler.model.pod import Pod
 from reconciler.model.podstatus import (
@@ -32,6 +33,9 @@ from reconciler.model.retirement import is_stopped
 from reconciler.model.time import format_time
 
 _FAILED_TO_START = (126, 127, 128)
+_VANISHED = (
+    "The container could not be located when the pod was deleted.  The container used to be Running"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +170,9 @@ def _last_of(former: ContainerStatus | None) -> ContainerState:
         return former.last_state
     return ContainerState(
         terminated=ContainerStateTerminated(
-            exit_code=137,
-            reason="ContainerStatusUnknown",
-            message="The container could not be located when the pod was terminated",
+            exit_code=KILLED,
+            reason=REASON,
+            message=_VANISHED,
             container_id=former.container_id,
         )
     )

@@ -196,7 +196,7 @@ class Kubelet:
             clock=self._clock,
             host=host,
             newcomers=self._newcomers,
-            pulling=narrator.pulling,
+            listener=narrator,
             image_ready=self._image_ready,
         )
 

@@ -11,9 +11,11 @@ import structlog
 
 from reconciler.kubelet import roster
 from reconciler.kubelet.hooks import When
+from reconciler.kubelet.images import Pulled
 from reconciler.kubelet.podspec import pod_key
 from reconciler.kubelet.prober import Kind
-from reconciler.kubelet.starter import Started, StartFailed
+from reconciler.kubelet.runtime import Image
+from reconciler.kubelet.starter import StartFailed
 from reconciler.kubelet.status import is_ready
 from reconciler.model.container import Container
 from reconciler.model.meta import KubeObject
@@ -45,16 +47,21 @@ class Narrator:
             event = "pod.ready" if ready else "pod.unready"
             self._log.info(event, kind="Pod", namespace=meta.namespace, name=meta.name)
 
-    def started(self, pod: Pod, container: Container, started: Started) -> None:
-        """A container runs: where its image came from, its creation, its start."""
-        image, pull = container.image, started.pulled
-        pulled = f'Container image "{image}" already present on machine'
+    def pulled(self, pod: Pod, container: Container, image: Image, pull: Pulled | None) -> None:
+        """A container's image is here, and where it came from; told before what may fail."""
+        name = container.image
+        words = f'Container image "{name}" already present on machine'
         if pull is not None:
             took = f"{pull.seconds:.3f}s ({pull.waited:.3f}s including waiting)"
-            size = f"Image size: {started.image.size} bytes."
-            pulled = f'Successfully pulled image "{image}" in {took}. {size}'
-        self._of(pod, container.name, "Normal", "Pulled", pulled)
+            words = f'Successfully pulled image "{name}" in {took}. Image size: {image.size} bytes.'
+        self._of(pod, container.name, "Normal", "Pulled", words)
+
+    def created(self, pod: Pod, container: Container) -> None:
+        """The engine has made a container."""
         self._of(pod, container.name, "Normal", "Created", f"Created container {container.name}")
+
+    def started(self, pod: Pod, container: Container) -> None:
+        """A container runs."""
         self._of(pod, container.name, "Normal", "Started", f"Started container {container.name}")
 
     def failed(self, pod: Pod, name: str, error: StartFailed) -> None:
@@ -92,6 +99,10 @@ class Narrator:
     def variables_skipped(self, pod: Pod, message: str) -> None:
         """Some keys of envFrom are no names of variables."""
         self._recorder.event(pod, "Warning", "InvalidEnvironmentVariableNames", message)
+
+    def dns_cut(self, pod: Pod, message: str) -> None:
+        """A resolver has more servers or search domains than the C library takes."""
+        self._recorder.event(pod, "Warning", "DNSConfigForming", message)
 
     def rejected(self, pod: Pod, reason: str, message: str) -> None:
         """This host cannot run the pod at all."""

@@ -123,7 +123,8 @@ class Preparer:
         try:
             text: str = await self._files.offload(path.read_text)
         except (OSError, UnicodeDecodeError) as error:
-            raise ProfileMissing(f'cannot load seccomp profile "{path}": {error}') from error
+            why = error.strerror if isinstance(error, OSError) else error
+            raise ProfileMissing(f'cannot load seccomp profile "{path}": {why}') from error
         return text
 
     async def _bind(

@@ -29,6 +29,8 @@ _WRITE_TRIES = 4
 _FALLBACK = "FallbackToLogsOnError"
 # Kubernetes' MaxContainerTerminationMessageLogLines.
 _LINES = 80
+# Kubernetes' MaxPodTerminationMessageLogLength: what all containers of a pod may say together.
+_MOST_WORDS = 12 * 1024
 
 
 class Reporter:
@@ -105,7 +107,7 @@ class Reporter:
                 words = self._files.termination_message(key.uid, container.name, container.attempt)
                 if not words and policy == _FALLBACK and container.state.exit_code:
                     words = await self._last_output(container.id)
-                memory.messages[container.id] = words
+                memory.messages[container.id] = _share(words, pod)
 
     async def _last_output(self, container: str) -> str:
         """Return the end of a failed container's log, as terminationMessagePolicy may ask."""
@@ -122,6 +124,12 @@ class Reporter:
         for status in _statuses(after.status):
             if _in_crash_loop(status) and status.name not in known:
                 self._narrator.backing_off(after, status.name)
+
+
+def _share(words: str, pod: Pod) -> str:
+    """Return as much of a container's last words as its pod has room for (normalizeStatus)."""
+    most = _MOST_WORDS // len(roster.members(pod))
+    return words.encode()[:most].decode(errors="ignore")
 
 
 def _waiting(pod: Pod, memory: Memory) -> dict[str, Waiting]:

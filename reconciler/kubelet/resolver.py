@@ -5,6 +5,7 @@ Kubernetes' kubelet-managed hosts file and its DNS configurer.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from reconciler.core.errors import ReconcilerError
@@ -20,8 +21,9 @@ fe00::1\tip6-allnodes
 fe00::2\tip6-allrouters
 """
 _HOST_NETWORK = "# Kubernetes-managed hosts file (host network).\n"
-_MOST_SEARCHES, _MOST_NAMESERVERS, _LONGEST_HOSTNAME = 32, 3, 63
-_LONGEST_FQDN = 64
+_MOST_SEARCHES, _LONGEST_SEARCH, _LONGEST_SEARCHES = 32, 253, 2048
+_MOST_NAMESERVERS = 3
+_LONGEST_HOSTNAME, _LONGEST_FQDN = 63, 64
 
 
 class HostnameTooLong(ReconcilerError):
@@ -92,8 +94,8 @@ class Resolver:
 
     def text(self) -> str:
         """Return the file, in the order in which Kubernetes writes it."""
-        lines = [f"search {' '.join(self.searches[:_MOST_SEARCHES])}"] if self.searches else []
-        lines += [f"nameserver {server}" for server in self.nameservers[:_MOST_NAMESERVERS]]
+        lines = [f"search {' '.join(self.searches)}"] if self.searches else []
+        lines += [f"nameserver {server}" for server in self.nameservers]
         lines += [f"options {' '.join(self.options)}"] if self.options else []
         return "".join(f"{line}\n" for line in lines)
 
@@ -148,6 +150,38 @@ def _with_config(pod: Pod, base: Resolver) -> Resolver:
         _unique(base.searches + config.searches),
         tuple(f"{name}:{value}" if value else name for name, value in options.items()),
     )
+
+
+def fitted(wanted: Resolver) -> tuple[Resolver, tuple[str, ...]]:
+    """Return what the C library takes of a resolver, and in Kubernetes' words what it does not.
+
+    Kubernetes' formDNSNameserversFitsLimits and formDNSSearchFitsLimits.
+    """
+    servers = wanted.nameservers[:_MOST_NAMESERVERS]
+    searches = tuple(_searches(wanted.searches))
+    messages: list[str] = []
+    if servers != wanted.nameservers:
+        messages.append(
+            "Nameserver limits were exceeded, some nameservers have been omitted, "
+            f"the applied nameserver line is: {' '.join(servers)}"
+        )
+    if searches != wanted.searches:
+        messages.append(
+            "Search Line limits were exceeded, some search paths have been omitted, "
+            f"the applied search line is: {' '.join(searches)}"
+        )
+    return Resolver(servers, searches, wanted.options), tuple(messages)
+
+
+def _searches(wanted: tuple[str, ...]) -> Iterator[str]:
+    left = _LONGEST_SEARCHES + 1  # as if a space stood before the first
+    for search in wanted[:_MOST_SEARCHES]:
+        if len(search) > _LONGEST_SEARCH:
+            continue
+        left -= len(search) + 1
+        if left < 0:
+            return
+        yield search
 
 
 def _unique(values: tuple[str, ...]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from typing import Protocol
 
 from reconciler.core.clock import Clock
 from reconciler.core.errors import ReconcilerError
@@ -29,6 +30,7 @@ from reconciler.kubelet.pullsecrets import credentials
 from reconciler.kubelet.resolver import (
     ClusterDns,
     HostnameTooLong,
+    fitted,
     hosts_file,
     kernel_hostname,
     parse_resolver,
@@ -84,19 +86,32 @@ class Host:
     scope: str = SCOPE
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
-    """A container that runs now, and how its image was pulled if it was."""
+class Listener(Protocol):
+    """Hears how far a start is; `narration.py` has the real one. Nothing here takes time."""
 
-    container: str
-    image: Image
-    pulled: Pulled | None
+    def dns_cut(self, pod: Pod, message: str) -> None:
+        """The pod's resolver has more than the C library takes."""
+        ...
+
+    def pulling(self, pod: Pod, name: str, message: str) -> None:
+        """A container's image is being pulled, and how far that is."""
+        ...
+
+    def pulled(
+        self, pod: Pod, container: ContainerSpecOf, image: Image, pull: Pulled | None
+    ) -> None:
+        """A container's image is here; `pull` is None where it was before."""
+        ...
+
+    def created(self, pod: Pod, container: ContainerSpecOf) -> None:
+        """The engine has made a container."""
+        ...
 
 
 class Starter:
     """Sandboxes and containers of one host, made and removed.
 
-    `pulling(pod, container, message)` hears how a pull goes, `image_ready(pod)` that it ended.
+    `image_ready(pod)` is called when a pull ended.
     """
 
     def __init__(  # noqa: PLR0913 - everything that a host consists of
@@ -114,11 +129,11 @@ class Starter:
         host: Host,
         preparer: Preparer,
         newcomers: Newcomers,
-        pulling: Callable[[Pod, str, str], None],
+        listener: Listener,
         image_ready: Callable[[PodKey], None],
     ) -> None:
         self._lookup, self._preparer, self._newcomers = lookup, preparer, newcomers
-        self._pulling, self._image_ready = pulling, image_ready
+        self._listener, self._image_ready = listener, image_ready
         self._runtime, self._network, self._addresses = runtime, network, addresses
         self._files, self._images, self._cache, self._clock = files, images, cache, clock
         self._volumes, self._host = volumes, host
@@ -179,12 +194,15 @@ class Starter:
 
     def _write_network_files(self, pod: Pod, address: str) -> None:
         host = self._host
+        servers, omitted = fitted(resolver(pod, host.dns, parse_resolver(host.resolver)))
         self._files.write_network_files(
             pod.metadata.uid,
             hosts_file(pod, address, host.dns, host.hosts),
             kernel_hostname(pod, host.dns) + "\n",
-            resolver(pod, host.dns, parse_resolver(host.resolver)).text(),
+            servers.text(),
         )
+        for message in omitted:
+            self._listener.dns_cut(pod, message)
 
     async def remove_sandbox(self, key: PodKey, sandbox: PodContainer) -> None:
         """Remove a sandbox with its link, and free its address."""
@@ -214,9 +232,10 @@ class Starter:
 
     async def start_container(
         self, pod: Pod, spec: ContainerSpecOf, attempt: int, backoff: float, sandbox: str
-    ) -> Started:
-        """Create and start a container. Raises `StartFailed`."""
-        image, pulled = await self._image(pod, spec)
+    ) -> str:
+        """Create and start a container; return its id. Raises `StartFailed`."""
+        image, pull = await self._image(pod, spec)
+        self._listener.pulled(pod, spec, image, pull)
         volumes = await self._mounted(pod)
         try:
             ready = await self._preparer.prepare(pod, spec, attempt, image, volumes)
@@ -227,12 +246,13 @@ class Starter:
             raise StartFailed("CreateContainerError", str(error)) from error
         try:
             made = await self._create_container(wanted)
+            self._listener.created(pod, spec)
             await self._start(made, wanted, image)
             await self._receive(made, pod, spec, sandbox)
         except StartFailed:
             self._cache.doubt(sandbox)  # a sandbox that died is the likeliest cause
             raise
-        return Started(made, image, pulled)
+        return made
 
     async def _image(self, pod: Pod, spec: ContainerSpecOf) -> tuple[Image, Pulled | None]:
         accounts = credentials(spec.image, await self._lookup.pull_secrets(pod))
@@ -241,7 +261,7 @@ class Starter:
             spec.image,
             policy,
             (key, spec.name),
-            tell=partial(self._pulling, pod, spec.name),
+            tell=partial(self._listener.pulling, pod, spec.name),
             ready=partial(self._image_ready, key),
             accounts=accounts,
         )

@@ -17,6 +17,7 @@ from reconciler.kubelet.observed import Observed
 from reconciler.kubelet.phase import computed_phase
 from reconciler.kubelet.podadmit import Rejection
 from reconciler.kubelet.roster import Member
+from reconciler.kubelet.unlocated import settled
 from reconciler.model.pod import Pod
 from reconciler.model.podstatus import REFUSED, TERMINAL, ContainerStatus, HostIP, PodIP, PodStatus
 from reconciler.model.qos import qos_class
@@ -41,6 +42,8 @@ def pod_status(pod: Pod, observed: Observed, facts: Facts, now: datetime) -> Pod
 
     initial, main = statuses(roster.initial(pod)), statuses(roster.main(pod))
     phase, reason, message = _phase(pod, initial, main, observed, now)
+    if phase in TERMINAL and not observed.running:
+        initial, main = settled(pod, initial, main)
     address = _address(pod, observed, facts)
     return pod.status.replace(
         phase=phase,

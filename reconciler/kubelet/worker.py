@@ -341,12 +341,12 @@ class PodWorker:
         if member is None:
             return
         spec, began = member.container, self._clock.monotonic()
-        started = await self._starter.start_container(
+        made = await self._starter.start_container(
             pod, spec, action.attempt, action.backoff, action.sandbox
         )
-        self._narrator.started(pod, spec, started)
+        self._narrator.started(pod, spec)
         key = pod_key(pod)
-        found = next((c for c in self._cache.of(key) if c.id == started.container), None)
+        found = next((c for c in self._cache.of(key) if c.id == made), None)
         if found is not None:
             self._hooks.post_start(subject(pod, spec, found, observed, self._host_ip))
         self._log.info(

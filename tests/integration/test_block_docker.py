@@ -108,5 +108,5 @@ async def test_a_block_volume_is_no_file_system_and_a_file_no_device(
     await bound(node, str(file), "file")
     has = {"volumeDevices": [{"name": "d", "devicePath": "/dev/xvda"}]}
     await node.create("file", container={"command": ["true"]} | has, volumes=volumes("file"))
-    words = f"hostPath type check failed: {file} is not a BlockDevice"
+    words = f"hostPath type check failed: {file} is not a block device"
     await node.until(lambda _: words in str(node.events.told), "file")

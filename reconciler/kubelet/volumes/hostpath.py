@@ -22,11 +22,11 @@ _FOLDER_MODE, _FILE_MODE = 0o755, 0o644
 _CHECKS: dict[str, tuple[Callable[[int], bool], str]] = {
     "DirectoryOrCreate": (stat.S_ISDIR, "a directory"),
     "Directory": (stat.S_ISDIR, "a directory"),
-    "FileOrCreate": (stat.S_ISREG, "a FileOrCreate"),
-    "File": (stat.S_ISREG, "a File"),
-    "Socket": (stat.S_ISSOCK, "a Socket"),
-    "CharDevice": (stat.S_ISCHR, "a CharDevice"),
-    "BlockDevice": (stat.S_ISBLK, "a BlockDevice"),
+    "FileOrCreate": (stat.S_ISREG, "a file"),
+    "File": (stat.S_ISREG, "a file"),
+    "Socket": (stat.S_ISSOCK, "a socket file"),
+    "CharDevice": (stat.S_ISCHR, "a character device"),
+    "BlockDevice": (stat.S_ISBLK, "a block device"),
 }
 
 

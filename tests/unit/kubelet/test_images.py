@@ -59,6 +59,24 @@ def test_a_failed_pull_backs_off(node: Node, play: Any) -> None:
     play(scene())
 
 
+def test_an_image_is_told_before_what_fails_with_it(node: Node, play: Any) -> None:
+    """As the kubelet does: how a container's image came is said though it cannot be started."""
+
+    async def scene() -> None:
+        node.runtime.registry.add(REMOTE)
+        reference = {"configMapKeyRef": {"name": "none", "key": "k"}}
+        env = [{"name": "A", "valueFrom": reference}]
+        await node.create(container={"image": REMOTE, "env": env})
+        await node.until(lambda pod: reason(pod) == "CreateContainerConfigError")
+        assert node.events.reasons()[:3] == ["Pulling", "Pulled", "Failed"]
+        assert told(node, "Pulled")[0].startswith("Successfully pulled image")
+        await node.create("wrong", container={"command": ["missing"]}, restartPolicy="Never")
+        await node.until(lambda pod: pod.status.phase == "Failed", "wrong")
+        assert node.events.reasons("wrong") == ["Pulled", "Created", "Failed"]
+
+    play(scene())
+
+
 def test_an_image_that_must_be_there_is_not_pulled(node: Node, play: Any) -> None:
     async def scene() -> None:
         await node.create(container={"image": REMOTE, "imagePullPolicy": "Never"})

@@ -201,7 +201,17 @@ def test_a_deleted_pod_that_never_began_has_failed(node: Node, play: Any) -> Non
         await node.create(container=missing, finalizers=["example.com/hold"])
         await node.until(lambda pod: pod.status.phase == "Pending" and bool(pod.status.pod_ip))
         await node.client.delete(Pod, "web", "default")
-        await node.until(lambda pod: pod.status.phase == "Failed")
+        pod = await node.until(lambda pod: pod.status.phase == "Failed")
+        (app,) = pod.status.container_statuses
+        assert app.state.to_dict() == {
+            "terminated": {
+                "exitCode": 137,
+                "reason": "ContainerStatusUnknown",
+                "message": "The container could not be located when the pod was terminated",
+                "startedAt": None,
+                "finishedAt": None,
+            }
+        }
 
     play(scene())
 

@@ -19,6 +19,7 @@ from reconciler.kubelet.podnetwork import is_pod_link, link_name
 from reconciler.kubelet.resolver import (
     ClusterDns,
     Resolver,
+    fitted,
     hostname,
     hosts_file,
     parse_resolver,
@@ -93,6 +94,38 @@ def test_the_resolver_is_written_in_kubernetes_order() -> None:
     )
 
 
+def test_no_more_is_written_than_the_c_library_takes() -> None:
+    few = Resolver(("1.1.1.1",) * 3, ("a",) * 32, ("ndots:5",))
+    assert fitted(few) == (few, ())
+    many = Resolver(("1.1.1.1", "2.2.2.2", "3.3.3.3", "4.4.4.4"), ("a",) * 33)
+    found, messages = fitted(many)
+    assert (found.nameservers, found.searches) == (many.nameservers[:3], many.searches[:32])
+    assert messages == (
+        (
+            "Nameserver limits were exceeded, some nameservers have been omitted, "
+            "the applied nameserver line is: 1.1.1.1 2.2.2.2 3.3.3.3"
+        ),
+        (
+            "Search Line limits were exceeded, some search paths have been omitted, "
+            f"the applied search line is: {' '.join(['a'] * 32)}"
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("searches", "kept"),
+    [
+        (["b" * 253, "c" * 254, "d"], ["b" * 253, "d"]),
+        (["b" * 204] * 10, ["b" * 204] * 9),
+        ([*["b" * 204] * 9, "b" * 203], [*["b" * 204] * 9, "b" * 203]),
+    ],
+)
+def test_search_domains_have_a_longest_line(searches: list[str], kept: list[str]) -> None:
+    found, messages = fitted(Resolver((), tuple(searches)))
+    assert found.searches == tuple(kept)
+    assert bool(messages) == (kept != searches)
+
+
 async def test_folders_come_and_go(tmp_path: Path) -> None:
     files = PodFiles(tmp_path / "state", tmp_path / "run")
     files.prepare()
@@ -164,7 +197,7 @@ def test_a_host_path_is_looked_for_in_the_host_s_own_root(tmp_path: Path) -> Non
     assert (tmp_path / "run" / "made" / "deep").is_dir()
     assert check("/var/run/fresh", "FileOrCreate")
     assert (tmp_path / "run" / "fresh").is_file()
-    with pytest.raises(VolumeError, match="/etc/passwd is not a File"):
+    with pytest.raises(VolumeError, match="/etc/passwd is not a file"):
         check("/etc/passwd", "File")
 
 

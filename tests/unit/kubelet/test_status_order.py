@@ -72,6 +72,61 @@ def test_what_ended_with_its_pod_keeps_its_result(deleted: Any, phase: str) -> N
     assert (after.phase, ended.exit_code) == ("Failed", 3)
 
 
+def ends(found: PodStatus) -> list[tuple[str, int | None]]:
+    """Return the reasons, and exit codes, of all containers of a pod."""
+    every = (*found.init_container_statuses, *found.container_statuses)
+    waits = [each.state.waiting for each in every]
+    ended = [each.state.terminated for each in every]
+    return [
+        (w.reason if w else t.reason if t else "Running", t.exit_code if t else None)
+        for w, t in zip(waits, ended, strict=True)
+    ]
+
+
+UNKNOWN = ("ContainerStatusUnknown", 137)
+NOT_BEGUN = ("PodInitializing", None)
+
+
+def test_at_its_end_a_pod_says_that_containers_left_no_trace() -> None:
+    """TerminatePod: who was never reached waits for ever, who could have begun has failed."""
+    wanted = pod("app", initContainers=[one("first"), one("second")], deleted=NOW)
+    assert ends(status(wanted)) == [UNKNOWN, NOT_BEGUN, NOT_BEGUN]
+    done = container("first", phase="exited")
+    assert ends(status(wanted, done)) == [("Completed", 0), NOT_BEGUN, NOT_BEGUN]
+    second = container("second", phase="exited")
+    through = status(wanted, done, second)
+    assert ends(through) == [("Completed", 0), ("Completed", 0), UNKNOWN]
+    assert through.phase == "Failed"
+    assert status(wanted.replace(status=through)) == through
+    runs = status(wanted, done, second, container())
+    assert ends(runs)[2] == ("Running", None)
+    vanished = status(wanted.replace(status=runs))
+    assert ends(vanished)[2] == UNKNOWN
+    assert vanished.container_statuses[0].last_state.terminated is not None
+
+
+def test_containers_beside_a_sidecar_that_had_started_could_have_begun() -> None:
+    wanted = pod("app", initContainers=[sidecar("side")])
+    before = wanted.replace(status=status(wanted, container("side")))
+    deleted = pod("app", initContainers=[sidecar("side")], deleted=NOW)
+    dead = container("side", phase="exited", exit_code=143)
+    assert ends(status(deleted, dead)) == [("Error", 143), NOT_BEGUN]
+    found = status(deleted.replace(status=before.status), dead)
+    assert ends(found) == [("Error", 143), UNKNOWN]
+
+
+def test_a_container_that_vanished_was_running() -> None:
+    before = status(pod(), container())
+    (app,) = status(pod().replace(status=before)).container_statuses
+    last = app.last_state.terminated
+    assert last is not None
+    assert (last.reason, last.exit_code) == UNKNOWN
+    assert last.message == (
+        "The container could not be located when the pod was deleted.  "
+        "The container used to be Running"
+    )
+
+
 def test_a_sidecar_counts_for_readiness_and_not_for_the_end() -> None:
     wanted = pod("app", initContainers=[sidecar("side")], restartPolicy="Never")
     running = status(wanted, container("side"), container())
