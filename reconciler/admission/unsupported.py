@@ -47,6 +47,7 @@ _NO_RESIZE = "containers are not resized in place: other resources make other po
 _PLUGIN = (
     "a Docker host has volume plugins instead: use a claim, or a type that settings map to one"
 )
+_NO_BUNDLES = "there are no trust bundles to project"
 _NO_IMAGE_VOLUME = "the engine cannot mount an image as a volume"
 
 _POD_SPEC: tuple[Row, ...] = (
@@ -88,7 +89,9 @@ _VOLUME_SOURCES = (
     "portworx_volume",
     "storageos",
 )
-_PROJECTION: tuple[Row, ...] = (("cluster_trust_bundle", "clusterTrustBundle", _given, NOT_YET),)
+_PROJECTION: tuple[Row, ...] = (
+    ("cluster_trust_bundle", "clusterTrustBundle", _given, _NO_BUNDLES),
+)
 _SERVICE: tuple[Row, ...] = (
     ("load_balancer_class", "loadBalancerClass", _other_than("reconciler.dev/host"), NOT_YET),
 )

@@ -1,7 +1,7 @@
 """Whether this host can run a pod at all: the kubelet's admission. Pure.
 
 Called by `admitting.py`. One that is rejected fails for good, with
-Kubernetes' reason and words where it has such a rule (sysctl allowlist, AppArmor); what only
+Kubernetes' reason and words where it has such a rule (OS, sysctl allowlist, AppArmor); what only
 Docker cannot give is rejected likewise, never ignored.
 """
 
@@ -76,6 +76,9 @@ def rejection(pod: Pod, rules: HostRules) -> Rejection | None:
 
 
 def _rejections(pod: Pod, rules: HostRules) -> Iterator[Rejection]:
+    if pod.spec.os is not None and pod.spec.os.name != "linux":
+        why = "Failed to admit pod as the OS field doesn't match node OS"
+        yield Rejection("PodOSNotSupported", why)
     context = pod.spec.security_context
     for sysctl in context.sysctls if context is not None else ():
         wrong = _wrong_sysctl(pod, sysctl.name.replace("/", "."), rules)

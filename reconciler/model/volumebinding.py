@@ -76,8 +76,8 @@ def best_match(
     fitting = []
     for volume in volumes:
         if is_for(volume, claim):
-            # What an administrator bound wins, whatever its class; size and mode must do.
-            if _mode(volume) == _mode(claim) and _large_enough(volume, claim):
+            # What an administrator bound wins, whatever its class and labels.
+            if _serves(volume, claim):
                 return volume
             continue
         free = volume.spec.claim_ref is None and volume.status.phase == "Available"
@@ -87,8 +87,14 @@ def best_match(
     return None if prebound_only else min(fitting, key=_preference, default=None)
 
 
-def _large_enough(volume: PersistentVolume, claim: PersistentVolumeClaim) -> bool:
-    return quantity.compare(_capacity(volume), _wanted(claim)) >= 0
+def _serves(volume: PersistentVolume, claim: PersistentVolumeClaim) -> bool:
+    """Tell whether a volume that is bound beforehand can be what its claim asks for."""
+    return (
+        volume.metadata.deletion_timestamp is None
+        and quantity.compare(_capacity(volume), _wanted(claim)) >= 0
+        and _mode(volume) == _mode(claim)
+        and set(claim.spec.access_modes) <= set(volume.spec.access_modes)
+    )
 
 
 def _preference(volume: PersistentVolume) -> tuple[int, int, str]:

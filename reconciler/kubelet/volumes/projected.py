@@ -77,7 +77,7 @@ class Projected(Content):
             held = await self._offload(_read, self._root(request.place) / wanted.path)
             token = await self._tokens.token(pod, wanted, held)
             return {wanted.path: _token_file(pod, token, mode)}
-        raise VolumeError("one of its sources is not supported yet")
+        raise VolumeError("there are no trust bundles to project")
 
 
 def _read(path: Path) -> bytes | None:

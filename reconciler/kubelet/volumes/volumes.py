@@ -23,7 +23,10 @@ from reconciler.kubelet.volumes.protocol import (
 from reconciler.model.pod import Pod
 from reconciler.model.volume import Volume
 
-_NO_KIND = "its type is not supported yet"
+_NO_KIND = (
+    "a Docker host has no drivers of its type, but volume plugins, which claims and settings name"
+)
+_NO_IMAGE = "the engine cannot mount an image as a volume"
 
 
 class Volumes:
@@ -78,7 +81,8 @@ class Volumes:
     async def _one(self, pod: Pod, volume: Volume, *, update: bool) -> Ready:
         kind = next(iter(self._kinds(volume)), None)
         if kind is None:
-            raise VolumeError(_failed(volume, _NO_KIND))
+            why = _NO_KIND if volume.image is None else _NO_IMAGE
+            raise VolumeError(_failed(volume, why))
         request = Request(pod, volume, self._files.place(pod.metadata.uid, kind, volume.name))
         try:
             if update:

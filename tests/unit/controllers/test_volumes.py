@@ -97,6 +97,23 @@ def test_a_volume_bound_beforehand_wins_and_is_nobody_elses() -> None:
 
 
 @pytest.mark.parametrize(
+    ("wish", "serves"),
+    [
+        ({"cls": "fast"}, True),
+        ({"selector": {"matchLabels": {"name": "other"}}}, True),
+        ({"size": "2Gi"}, False),
+        ({"volumeMode": "Block"}, False),
+        ({"accessModes": ["ReadWriteMany"]}, False),
+    ],
+)
+def test_a_volume_bound_beforehand_has_to_do(wish: dict[str, Any], serves: bool) -> None:
+    mine = volume("mine", claimRef={"namespace": "default", "name": "data"})
+    assert chosen(claim(**wish), mine) == ("mine" if serves else "")
+    meta = mine.metadata.replace(deletion_timestamp="2026-01-01T00:00:00Z")
+    assert chosen(claim(**wish), mine.replace(metadata=meta)) == ""
+
+
+@pytest.mark.parametrize(
     ("wish", "offer", "reason"),
     [
         ({"cls": "fast"}, {}, "storageClassName does not match"),

@@ -54,6 +54,11 @@ PROFILE = {"appArmorProfile": {"type": "RuntimeDefault"}}
             "Cannot apply seLinuxOptions: the engine runs without SELinux",
         ),
         (
+            {"os": {"name": "windows"}},
+            "PodOSNotSupported",
+            "Failed to admit pod as the OS field doesn't match node OS",
+        ),
+        (
             {"hostUsers": False},
             "UserNamespaces",
             "Cannot map the users of one pod: its volumes would be nobody's",

@@ -123,7 +123,16 @@ async def test_after_a_crash_teardown_finds_the_kind_by_its_folder(tmp_path: Pat
     assert kind.asked == ["teardown uid-1 data"]
 
 
-async def test_a_kind_that_nobody_serves_is_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        ({"csi": {"driver": "x"}}, "a Docker host has no drivers of its type"),
+        ({"image": {"reference": "x"}}, "the engine cannot mount an image as a volume"),
+    ],
+)
+async def test_a_kind_that_nobody_serves_is_told(
+    tmp_path: Path, source: dict[str, Any], why: str
+) -> None:
     files = PodFiles(tmp_path / "state", tmp_path / "run")
-    with pytest.raises(VolumeError, match='volume "data" : its type is not supported yet'):
-        await Volumes(files, []).prepare(pod(volumes=[CLAIM]))
+    with pytest.raises(VolumeError, match=f'volume "data" : {why}'):
+        await Volumes(files, []).prepare(pod(volumes=[{"name": "data", **source}]))
