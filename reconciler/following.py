@@ -125,7 +125,12 @@ class Following:
             options=SyncOptions(
                 name=name,
                 spec=shape.spec,
-                care=Care(care.on_failure, care.prune_threshold, care.prune_keep_seconds),
+                care=Care(
+                    care.on_failure,
+                    care.prune_threshold,
+                    care.prune_keep_seconds,
+                    self._settings.progress_deadline_seconds,
+                ),
                 takes=selects,
                 recorder=self._recorder,
                 streams=self._streams,

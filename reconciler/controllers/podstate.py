@@ -12,7 +12,7 @@ from functools import lru_cache
 from reconciler.model.inplace import outdated_containers
 from reconciler.model.meta import ObjectMeta, OwnerReference
 from reconciler.model.pod import Pod
-from reconciler.model.podstatus import TERMINAL, PodCondition
+from reconciler.model.podstatus import LIVENESS_UNPROVEN, TERMINAL, PodCondition
 from reconciler.model.time import parse_time
 
 
@@ -65,6 +65,11 @@ def is_available(pod: Pod, min_ready_seconds: int, now: datetime) -> bool:
     if min_ready_seconds == 0:
         return True
     return since is not None and since + timedelta(seconds=min_ready_seconds) <= now
+
+
+def is_proven(pod: Pod) -> bool:
+    """Say whether every liveness probe of the pod has succeeded since its container started."""
+    return condition(pod, LIVENESS_UNPROVEN) is None
 
 
 def available_in(pod: Pod, min_ready_seconds: int, now: datetime) -> float | None:

@@ -13,7 +13,12 @@ from reconciler.kubelet import roster
 from reconciler.kubelet.observed import Observed
 from reconciler.kubelet.roster import Member
 from reconciler.model.pod import Pod
-from reconciler.model.podstatus import START_FAILING, ContainerStatus, PodCondition
+from reconciler.model.podstatus import (
+    LIVENESS_UNPROVEN,
+    START_FAILING,
+    ContainerStatus,
+    PodCondition,
+)
 from reconciler.model.time import format_time
 
 Finding = tuple[str, str, str]
@@ -28,11 +33,14 @@ def conditions(
     main: tuple[ContainerStatus, ...],
     observed: Observed,
     now: datetime,
+    *,
     stuck: str = "",
+    unproven: str = "",
 ) -> tuple[PodCondition, ...]:
     """Return the kubelet's conditions, then those that others set.
 
-    `stuck` says which container cannot be started, and is empty as long as it may only be late.
+    `stuck` says which container cannot be started, and is empty as long as it may only be late;
+    `unproven` which ones no liveness probe has found alive yet, and is empty when none is left.
     """
     sidecars = [s for m, s in zip(roster.initial(pod), initial, strict=True) if m.is_sidecar]
     containers = _readiness(phase, [s.name for s in (*sidecars, *main) if not s.ready])
@@ -47,8 +55,10 @@ def conditions(
     ]
     if stuck:
         computed.append((START_FAILING, ("True", "StartFailing", stuck)))
+    if unproven:
+        computed.append((LIVENESS_UNPROVEN, ("True", "NotProbedYet", unproven)))
     ours = tuple(_condition(pod, name, *value, now) for name, value in computed)
-    names = {START_FAILING, *(condition.type for condition in ours)}
+    names = {START_FAILING, LIVENESS_UNPROVEN, *(condition.type for condition in ours)}
     return (*ours, *(other for other in pod.status.conditions if other.type not in names))
 
 

@@ -6,7 +6,7 @@ the status that the pod's object has already.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -53,7 +53,7 @@ class Facts:
     `ready`: what the readiness probes found, by container id; a container without one is not in
     it. `waiting` goes by container name, `messages` (last words) and `users` by container id,
     `image_ids` by the engine's id of an image. `failures` counts starts that failed in a row, by
-    container name.
+    container name. `unproven` are the ids of those whose liveness probe has not succeeded yet.
     """
 
     host_ip: str
@@ -63,6 +63,7 @@ class Facts:
     image_ids: Mapping[str, str] = field(default_factory=dict)
     users: Mapping[str, ContainerUser] = field(default_factory=dict)
     failures: Mapping[str, int] = field(default_factory=dict)
+    unproven: Collection[str] = ()
 
 
 def container_status(

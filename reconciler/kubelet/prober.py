@@ -25,7 +25,7 @@ from reconciler.kubelet.runtime import ContainerRuntime
 from reconciler.kubelet.wire import Wire
 from reconciler.model.container import Container
 from reconciler.model.pod import Pod
-from reconciler.model.podstatus import ContainerStatus
+from reconciler.model.podstatus import LIVENESS_UNPROVEN, ContainerStatus
 from reconciler.model.probe import Probe
 
 Kind = Literal["Startup", "Liveness", "Readiness"]
@@ -50,18 +50,20 @@ class Results:
     """What the probes of all containers found, by container id.
 
     `ready` and `started` hold those that have such a probe; `unhealthy` says why a
-    container must be restarted.
+    container must be restarted, `unproven` are those whose liveness probe has not succeeded yet.
     """
 
     ready: dict[str, bool] = field(default_factory=dict)
     started: dict[str, bool] = field(default_factory=dict)
     unhealthy: dict[str, Condemned] = field(default_factory=dict)
+    unproven: set[str] = field(default_factory=set)
 
     def forget(self, container: str) -> None:
         """Drop what is known of a container that ended."""
         self.ready.pop(container, None)
         self.started.pop(container, None)
         self.unhealthy.pop(container, None)
+        self.unproven.discard(container)
 
 
 class Prober:
@@ -136,6 +138,8 @@ class Prober:
             self.results.started[seen.id] = bool(former and former.started)
         if spec.readiness_probe:
             self.results.ready[seen.id] = bool(former and former.ready)
+        if spec.liveness_probe and (former is None or _is_unproven(pod)):
+            self.results.unproven.add(seen.id)
         begun = seen.state.started or self._clock.now()
         target = _Target(key, pod, spec, seen, address, begun, asyncio.Event())
         if spec.startup_probe is None:
@@ -176,6 +180,9 @@ class Prober:
             self._report(target.pod, target.spec.name, kind, f"failed: {failure}")
         if change is not None:
             self._apply(kind, probe, target, good=change)
+        elif kind == "Liveness" and failure is None and target.id in self.results.unproven:
+            self.results.unproven.discard(target.id)
+            self._changed(target.key)
 
     async def _rest(self, until: float) -> None:
         """Wait; for long with the others, so that few moments of waking serve all probes."""
@@ -208,6 +215,10 @@ def _former(pod: Pod, seen: PodContainer) -> ContainerStatus | None:
     told = f"docker://{seen.id}"
     statuses = (*pod.status.init_container_statuses, *pod.status.container_statuses)
     return next((each for each in statuses if each.container_id == told), None)
+
+
+def _is_unproven(pod: Pod) -> bool:
+    return any(each.type == LIVENESS_UNPROVEN for each in pod.status.conditions)
 
 
 def _grace(probe: Probe) -> timedelta | None:

@@ -94,6 +94,7 @@ class Reporter:
             image_ids=self._images.ids(),
             users=self._newcomers.users,
             failures=memory.failures,
+            unproven=results.unproven,
         )
         return pod_status(pod, observed, facts, self._clock.now())
 

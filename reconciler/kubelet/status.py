@@ -50,7 +50,14 @@ def pod_status(pod: Pod, observed: Observed, facts: Facts, now: datetime) -> Pod
         reason=reason,
         message=message,
         conditions=conditions(
-            pod, phase, initial, main, observed, now, _stuck(facts, (*initial, *main))
+            pod,
+            phase,
+            initial,
+            main,
+            observed,
+            now,
+            stuck=_stuck(facts, (*initial, *main)),
+            unproven=_unproven(facts, observed),
         ),
         host_ip=facts.host_ip,
         host_ips=(HostIP(ip=facts.host_ip),),
@@ -74,6 +81,12 @@ def _stuck(facts: Facts, statuses: Iterable[ContainerStatus]) -> str:
                 f"container {status.name} could not be started {_LASTING} times in a row: {words}"
             )
     return ""
+
+
+def _unproven(facts: Facts, observed: Observed) -> str:
+    """Return which running containers no liveness probe has found alive yet."""
+    names = sorted(each.name for each in observed.running if each.id in facts.unproven)
+    return f"no liveness probe has succeeded yet of [{' '.join(names)}]" if names else ""
 
 
 def _rejected(pod: Pod, why: Rejection, now: datetime) -> PodStatus:

@@ -113,6 +113,13 @@ Kubernetes has no word for it: a container waits with `CreateContainerError` aft
 refusal, which may heal, as after the fifth.
 """
 
+LIVENESS_UNPROVEN = "reconciler.dev/LivenessUnproven"
+"""The condition that a container runs whose liveness probe has not succeeded once yet.
+
+Kubernetes calls it alive until the probe has failed often enough: a probe that can never succeed
+would pass for a while.
+"""
+
 
 class PodStatus(Model):
     phase: str = ""

@@ -14,7 +14,7 @@ from reconciler.model.inplace import outdated_containers
 from reconciler.model.meta import KubeObject
 from reconciler.model.namespace import Namespace
 from reconciler.model.pod import Pod, PodSpec
-from reconciler.model.podstatus import ContainerStatus
+from reconciler.model.podstatus import LIVENESS_UNPROVEN, ContainerStatus
 from reconciler.model.replication import ReplicationController, ReplicationControllerCondition
 from reconciler.model.storage import PersistentVolume
 from reconciler.model.volumebinding import SELECTED_NODE
@@ -125,11 +125,13 @@ def _pod(pod: Pod) -> Health:
         return Health(State.FAILED, _sentence(pod.status.reason, pod.status.message) or "failed")
     if outdated := outdated_containers(pod):
         return Health(State.PROGRESSING, f"container {outdated[0]}: runs its former image yet")
-    if is_ready(pod) and not is_hook(pod):
-        return HEALTHY
-    if is_ready(pod):
-        return Health(State.PROGRESSING, "the hook has not ended yet")
-    return Health(State.PROGRESSING, "; ".join(waiting_reasons(pod)) or "is not ready")
+    if not is_ready(pod):
+        why = "; ".join(waiting_reasons(pod)) or "is not ready"
+    elif is_hook(pod):
+        why = "the hook has not ended yet"
+    else:
+        why = next((c.message for c in pod.status.conditions if c.type == LIVENESS_UNPROVEN), "")
+    return Health(State.PROGRESSING, why) if why else HEALTHY
 
 
 def is_ready(pod: Pod) -> bool:

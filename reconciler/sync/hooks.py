@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from datetime import datetime, timedelta
 from typing import Any
 
 from reconciler.desired.objects import DesiredObject
 from reconciler.desired.objecttree import instructed
 from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.model.pod import Pod
-from reconciler.model.time import parse_time
 
 HOOK_ANNOTATION = "reconciler.dev/hook"
 TIMEOUT_ANNOTATION = "reconciler.dev/hook-timeout-seconds"
@@ -73,17 +71,6 @@ def ran_for_another(wanted: DesiredObject, live: KubeObject) -> bool:
         return False
     mark = wanted.obj.metadata.annotations.get(RUN_ANNOTATION)
     return mark is not None and live.metadata.annotations.get(RUN_ANNOTATION) != mark
-
-
-def starts_by(obj: KubeObject | None) -> datetime | None:
-    """Return until when a hook has to be taken up by a node; None once it is, and for all else.
-
-    That is its time-out from its creation; `activeDeadlineSeconds` counts from its start only.
-    """
-    if not isinstance(obj, Pod) or not is_hook(obj) or obj.status.start_time is not None:
-        return None
-    made, seconds = obj.metadata.creation_timestamp, obj.spec.active_deadline_seconds
-    return parse_time(made) + timedelta(seconds=seconds) if made and seconds else None
 
 
 def _timeout(notes: Mapping[str, Any]) -> int:

@@ -94,7 +94,7 @@ class Sync:
         )
         self._gates = Gates(client, options, live, self._comparison, self._verdict, clock)
         self._last_words = LastWords(self._inventory.live, options.streams)
-        self._suspects = Suspects(name, self._inventory, self._comparison)
+        self._suspects = Suspects(options, self._inventory, self._comparison)
         self._executor = Executor(client, clock, name, self._inventory, self._written, narrator)
         self._controller: Controller[str] = Controller(
             "sync", self._reconcile, backoff=_BACKOFF, random=random
@@ -220,7 +220,8 @@ class Sync:
             await self._keep_applied(snapshot.revision)
         else:
             self._verdict.validated(record)
-            self._candidate = begun(snapshot, record, desired, self._clock.now())
+            now, first = self._clock.now(), self._journal.begun(record)
+            self._candidate = begun(snapshot, record, desired, now, first)
 
     async def _loaded(self, snapshot: Snapshot) -> Desired:
         try:
@@ -263,9 +264,7 @@ class Sync:
         self._inventory.contest(planned.contested)
         if planned.refusals:
             await self._verdict.refused(candidate, planned.refusals)
-            await self._keep_applied(candidate.revision)
-            return
-        if not await self._gates.passed(candidate, planned):
+        if planned.refusals or not await self._gates.passed(candidate, planned):
             await self._keep_applied(candidate.revision)
             return
         candidate.judge(self._inventory.live, self._target)

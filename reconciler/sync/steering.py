@@ -33,12 +33,14 @@ class Care:
 
     `on_failure` holds where the Source has no annotation; `prune_threshold` is the share of its
     objects, in percent, above which deletions wait for approval, `prune_keep` for how many seconds
-    an object rests before it is removed.
+    an object rests before it is removed, `progress_deadline` for how many a declared pod may take
+    to be ready.
     """
 
     on_failure: OnFailure = "rollback"
     prune_threshold: int = 30
     prune_keep: float = 0.0
+    progress_deadline: int = 600
 
 
 def anywhere(_pod: Pod, _node: Node) -> bool:

@@ -15,14 +15,17 @@ from reconciler.sync.casualties import controller_of, doom, is_of
 from reconciler.sync.comparison import Comparison
 from reconciler.sync.identity import source_of
 from reconciler.sync.inventory import Inventory
+from reconciler.sync.patience import Patience
+from reconciler.sync.steering import SyncOptions
 from reconciler.sync.target import Target
 
 
 class Suspects:
     """The keys to look at, those of objects that must be gone first, and those that wait."""
 
-    def __init__(self, source: str, inventory: Inventory, comparison: Comparison) -> None:
-        self._source = source
+    def __init__(self, options: SyncOptions, inventory: Inventory, comparison: Comparison) -> None:
+        self._source = options.name
+        self._patience = Patience(options.care.progress_deadline)
         self._inventory = inventory
         self._comparison = comparison
         self.changed: dict[ObjectKey, None] = {}
@@ -53,7 +56,7 @@ class Suspects:
         settled, soon = target.settle(clock.monotonic())
         if self.waiting:
             self.changed.update(dict.fromkeys(settled))
-        waits = (soon, target.give_up_hooks(live, clock.now()))
+        waits = (soon, target.give_up(live, clock.now(), self._patience))
         return min((each for each in waits if each), default=0.0)
 
     def hear(
@@ -69,7 +72,7 @@ class Suspects:
             news |= _doomed(target, new)
         if key in target.desired:
             news |= target.see(key, new)
-            if isinstance(new, Pod) and key in target.started:
+            if isinstance(new, Pod) and target.made(new):
                 news |= target.doomed(key, doom(new))
             if self._comparison.concerns(key, old, new):
                 self.changed[key] = None
@@ -87,6 +90,6 @@ class Suspects:
 def _doomed(target: Target, pod: Pod) -> bool:
     """Judge a controller by a pod of its that cannot heal."""
     owner = controller_of(pod)
-    if owner is None or owner not in target.unhealthy or target.since is None:
+    if owner is None or owner not in target.unhealthy or target.begun is None:
         return False
-    return is_of(pod, target.since) and target.doomed(owner, doom(pod))
+    return is_of(pod, target.begun) and target.doomed(owner, doom(pod))

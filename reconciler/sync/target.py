@@ -17,8 +17,10 @@ from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.model.pod import Pod
 from reconciler.source.snapshot import Snapshot
 from reconciler.sync.actions import Write, starts
+from reconciler.sync.casualties import is_of
 from reconciler.sync.health import HEALTHY, Health, State, health, settles
-from reconciler.sync.hooks import marked, starts_by
+from reconciler.sync.hooks import marked
+from reconciler.sync.patience import Patience
 from reconciler.sync.waves import Order, order_of
 
 _SHOWN = 3
@@ -31,9 +33,11 @@ class Target:
     `record` is its Revision object's name; `planned` says that its plan was told, `applied` that
     every write is done, `rollback` that it undoes a failed one, which was begun at `undoes` where
     that is known, `asked` that a person wants it now; `message` is the commit's; `since` is when it
-    was begun, `order` what waits for what; `inputs` marks the variables that it was made with.
+    was taken up by this run, `begun` by whichever run was the first, `order` what waits for what;
+    `inputs` marks the variables that it was made with.
     `unhealthy` has every declared object that is not healthy, or not there yet; `failed` those of
-    them that are not expected to heal; `started` are declared pods in which it started a container.
+    them that are not expected to heal; `started` are declared pods in which it started a container,
+    `pods` those of `unhealthy` that are pods.
     `settling` are those of `unhealthy` that look well and have to stay so until a time of the
     monotonic clock, 0 before it is set.
     """
@@ -48,11 +52,13 @@ class Target:
     asked: bool = False
     message: str = ""
     since: datetime | None = None
+    begun: datetime | None = None
     inputs: str = ""
     order: Order = field(default_factory=Order)
     unhealthy: dict[ObjectKey, Health] = field(default_factory=dict)
     failed: dict[ObjectKey, Health] = field(default_factory=dict)
     started: set[ObjectKey] = field(default_factory=set)
+    pods: set[ObjectKey] = field(default_factory=set)
     settling: dict[ObjectKey, float] = field(default_factory=dict)
 
     def doomed(self, key: ObjectKey, reason: str) -> bool:
@@ -64,21 +70,30 @@ class Target:
             return known != self.failed[key]
         return False
 
-    def give_up_hooks(self, live: Mapping[ObjectKey, KubeObject], now: datetime) -> float:
-        """Give up hooks that no node took up in their time; return when to ask again.
+    def give_up(
+        self, live: Mapping[ObjectKey, KubeObject], now: datetime, patience: Patience
+    ) -> float:
+        """Give up the pods of this revision that took too long; return when to ask again.
 
-        That is in so many seconds, 0 when none waits. Once begun, the node's kubelet ends them.
+        That is in so many seconds, 0 when none is waited for.
         """
         waits = []
-        for key in self.unhealthy.keys() & self.order.waves.keys():
-            obj = live.get(key)
-            due = starts_by(obj)
-            if obj is not None and due is not None and due <= now:
-                reason = f"the hook did not start within its time: {health(obj).reason}"
-                self.unhealthy[key] = self.failed[key] = Health(State.FAILED, reason)
-            elif due is not None:
+        for key in self.pods - self.settling.keys() - self.failed.keys():
+            pod = live.get(key)
+            due = patience.until(pod) if isinstance(pod, Pod) and self.made(pod) else None
+            if pod is None or due is None:
+                continue
+            if due > now:
                 waits.append((due - now).total_seconds())
+            else:
+                reason = patience.over(pod, self.unhealthy[key].reason)
+                self.unhealthy[key] = self.failed[key] = Health(State.FAILED, reason)
         return min(waits, default=0.0)
+
+    def made(self, pod: Pod) -> bool:
+        """Return whether the revision made a declared pod, or started a container in it."""
+        known = self.begun is not None and is_of(pod, self.begun)
+        return known or pod.key in self.started
 
     def settle(self, now: float) -> tuple[list[ObjectKey], float]:
         """Count as healthy what stayed so; return that, and in how many seconds to ask again or 0.
@@ -90,6 +105,7 @@ class Target:
         over = [key for key, due in self.settling.items() if due <= now]
         for key in over:
             del self.settling[key], self.unhealthy[key]
+            self.pods.discard(key)
         return over, min(self.settling.values(), default=now) - now
 
     def judge(self, live: Mapping[ObjectKey, KubeObject], before: Target | None) -> None:
@@ -106,6 +122,7 @@ class Target:
             fresh = [key for key in changed if key in wanted and key not in known]
             self.unhealthy = {k: h for k, h in before.unhealthy.items() if k in wanted}
             self.failed = {k: h for k, h in before.failed.items() if k in wanted}
+            self.pods = before.pods & wanted.keys()
             self.settling = {k: due for k, due in before.settling.items() if k in wanted}
         for key in fresh:
             self.see(key, live.get(key))
@@ -127,23 +144,29 @@ class Target:
         else:
             self.settling.pop(key, None)
         if now.state is State.HEALTHY:
+            self.pods.discard(key)
             return before is not None
         self.unhealthy[key] = now
+        if key.kind == "Pod":
+            self.pods.add(key)
         if now.state is State.FAILED:
             self.failed[key] = now
         return now != before
 
 
-def begun(snapshot: Snapshot, record: str, desired: Desired, now: datetime) -> Target:
-    """Return the target that a valid revision of the source is."""
-    objects = marked(desired.objects)
+def begun(
+    snapshot: Snapshot, record: str, desired: Desired, now: datetime, first: datetime | None
+) -> Target:
+    """Return the target that a valid revision of the source is; `first` is when it first began."""
+    objects, since = marked(desired.objects), now.replace(microsecond=0)
     return Target(
         snapshot.revision,
         record,
         objects,
         order=order_of(objects),
         message=snapshot.message,
-        since=now.replace(microsecond=0),
+        since=since,
+        begun=first or since,
         inputs=snapshot.inputs,
     )
 

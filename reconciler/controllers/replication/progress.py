@@ -3,7 +3,8 @@
 Called by `loop.py` before the rollout plan (a stopped rollout makes no more pods) and for the
 status. What sync and people learn about a rollout, they learn from this condition:
 
-* `RolloutComplete` (True): every pod is of the present template and available;
+* `RolloutComplete` (True): every pod is of the present template and available, and its liveness
+  probe has succeeded once: one that never can would restart the pod again and again;
 * `RollingOut` (True): not yet, and there was progress within the deadline;
 * `ProgressDeadlineExceeded` (False): none for too long. Progress takes it back.
 
@@ -16,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from reconciler.controllers.podstate import is_available, moment, ready_since
+from reconciler.controllers.podstate import is_available, is_proven, moment, ready_since
 from reconciler.controllers.replication.policy import RolloutPolicy
 from reconciler.controllers.replication.rollout import Generations
 from reconciler.model.pod import Pod
@@ -61,9 +62,10 @@ def assess(
     available = [pod for pod in pods.new if is_available(pod, policy.min_ready_seconds, now)]
     before = _condition(rc)
     changed = rc.status.observed_generation != rc.metadata.generation
-    if not pods.old and len(pods.new) == replicas == len(available):
+    unproven = sum(not is_proven(pod) for pod in available)
+    if not pods.old and len(pods.new) == replicas == len(available) and not unproven:
         return Progress(_say(before, COMPLETE, _all_available(replicas), now), None)
-    message = _so_far(replicas, len(available), len(pods.old))
+    message = _so_far(replicas, len(available), len(pods.old), unproven)
     if before is None or changed or (before.reason == COMPLETE and pods.old):
         return _start(message, policy, now)
     if before.reason == COMPLETE:
@@ -111,8 +113,10 @@ def _all_available(replicas: int) -> str:
     return "1 pod available" if replicas == 1 else f"{replicas} pods available"
 
 
-def _so_far(replicas: int, available: int, old: int) -> str:
+def _so_far(replicas: int, available: int, old: int, unproven: int) -> str:
     message = f"{available} of {replicas} pods of the present template available"
+    if unproven:
+        message += f", {unproven} of them not found alive by a liveness probe yet"
     return f"{message}, {old} of an old template left" if old else message
 
 

@@ -35,7 +35,13 @@ from reconciler.controllers.replication.template import (
 from reconciler.model.container import Container
 from reconciler.model.inplace import SHAPE
 from reconciler.model.pod import Pod
-from reconciler.model.podstatus import ContainerState, ContainerStateRunning, ContainerStatus
+from reconciler.model.podstatus import (
+    LIVENESS_UNPROVEN,
+    ContainerState,
+    ContainerStateRunning,
+    ContainerStatus,
+    PodCondition,
+)
 from reconciler.model.replication import ReplicationControllerStatus
 from reconciler.model.time import format_time
 from tests.unit.controllers.builders import make_pod, make_rc
@@ -298,6 +304,17 @@ class TestProgress:
         progress = self.assess([ready(n, NEW) for n in "abc"], self.status("RollingOut", 30))
         assert (progress.condition.reason, progress.check_in) == ("RolloutComplete", None)
         assert progress.condition.last_transition_time == format_time(NOW)
+
+    def test_not_complete_before_the_liveness_probes_have_succeeded(self) -> None:
+        waits = PodCondition(type=LIVENESS_UNPROVEN, status="True")
+        pods = [ready(name, NEW) for name in "abc"]
+        conditions = (*pods[0].status.conditions, waits)
+        pods[0] = pods[0].replace(status=pods[0].status.replace(conditions=conditions))
+        progress = self.assess(pods, self.status("RollingOut", 30))
+        assert progress.condition.reason == "RollingOut"
+        assert "1 of them not found alive by a liveness probe" in progress.condition.message
+        complete = self.status("RolloutComplete", 1000)
+        assert self.assess(pods, complete).condition is complete.conditions[0]
 
     def test_complete_stays_complete_when_a_pod_breaks_later(self) -> None:
         before = self.status("RolloutComplete", 1000)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from reconciler.kubelet.labels import MANAGED
 from reconciler.kubelet.runtime import ContainerSpec
+from reconciler.model.podstatus import LIVENESS_UNPROVEN
 from tests.unit.kubelet.node import HOST_IP, Node, ready
 
 
@@ -309,6 +311,53 @@ def test_an_exec_probe_decides_readiness_and_life(node: Node, play: Any) -> None
         assert "Killing" in node.events.reasons("sick")
 
     play(scene())
+
+
+def test_a_liveness_probe_that_never_succeeds_leaves_its_pod_unproven_until_it_loops(
+    node: Node, play: Any
+) -> None:
+    async def scene() -> None:
+        probe = {"exec": {"command": ["false"]}, "periodSeconds": 1, "failureThreshold": 2}
+        await node.create(container={"livenessProbe": probe})
+        pod = await node.until(ready)
+        while _restarts(pod) < 3:
+            assert _unproven(pod) or not ready(pod)
+            pod = await node.until(partial(_differs, pod))
+        assert _waits(await node.until(_waits)) == "CrashLoopBackOff"
+
+    play(scene())
+
+
+def test_a_liveness_probe_proves_a_container_once_and_a_new_kubelet_believes_it(
+    node: Node, play: Any
+) -> None:
+    async def scene() -> None:
+        probe = {"exec": {"command": ["true"]}, "periodSeconds": 5, "initialDelaySeconds": 20}
+        await node.create(container={"livenessProbe": probe})
+        pod = await node.until(ready)
+        assert _unproven(pod) == "no liveness probe has succeeded yet of [app]"
+        began = node.clock.monotonic()
+        proven = await node.until(lambda p: not _unproven(p))
+        assert ready(proven)
+        assert 19 < node.clock.monotonic() - began < 21
+        await node.stop()
+        await node.start()
+        await asyncio.sleep(3)
+        assert await node.pod() == proven
+
+    play(scene())
+
+
+def _unproven(pod: Any) -> str:
+    return next((c.message for c in pod.status.conditions if c.type == LIVENESS_UNPROVEN), "")
+
+
+def _restarts(pod: Any) -> int:
+    return sum(each.restart_count for each in pod.status.container_statuses)
+
+
+def _differs(pod: Any, other: Any) -> bool:
+    return bool(other != pod)
 
 
 def test_a_probe_that_nobody_can_ask_says_nothing(node: Node, play: Any) -> None:

@@ -11,6 +11,7 @@ from reconciler.model.container import Container
 from reconciler.model.meta import ObjectMeta
 from reconciler.model.pod import Pod
 from reconciler.model.podstatus import (
+    LIVENESS_UNPROVEN,
     ContainerState,
     ContainerStateRunning,
     ContainerStateWaiting,
@@ -113,6 +114,9 @@ def pod(phase="Pending", conditions=(), statuses=()):
 def test_pods():
     ready = PodCondition(type="Ready", status="True")
     assert health(pod("Running", (ready,))) == HEALTHY
+    unproven = PodCondition(type=LIVENESS_UNPROVEN, status="True", message="not probed yet")
+    waits = Health(State.PROGRESSING, "not probed yet")
+    assert health(pod("Running", (ready, unproven))) == waits
     assert health(pod("Succeeded")) == HEALTHY
     assert health(pod("Failed")).state is State.FAILED
     assert health(pod("Running")).state is State.PROGRESSING

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
+import orjson
 import pytest
 
 from reconciler.model.config import ConfigMap
@@ -13,12 +14,13 @@ from reconciler.model.meta import ObjectMeta
 from reconciler.model.namespace import Namespace
 from reconciler.model.pod import Pod
 from reconciler.model.replication import ReplicationController
+from reconciler.sync.patience import DEADLINE_ANNOTATION
 from reconciler.sync.steering import Care
 from tests.unit.sync.cluster import Cluster, until
 from tests.unit.sync.test_loop import names, ready
 from tests.unit.sync.test_transaction import WEB, crash, data, fail, healthy, image, suspend
 from tests.unit.sync.test_waves import hook
-from tests.unit.sync.world import controller, manifest, settings
+from tests.unit.sync.world import controller, manifest, pod, settings
 
 
 @pytest.fixture
@@ -182,3 +184,72 @@ def test_a_hook_that_no_node_takes_fails_when_its_time_is_over(run):
         assert names(cluster, Pod) == []
 
     run(scenario)
+
+
+@pytest.mark.parametrize("own", [None, 60])
+def test_a_pod_that_no_node_takes_fails_its_revision_by_the_progress_deadline(run, own):
+    async def scenario(cluster):
+        await healthy(cluster, settings("a", key="1"))
+        lone = pod("lone")
+        if own is not None:
+            lone["metadata"]["annotations"] = {DEADLINE_ANNOTATION: str(own)}
+        shown = cluster.feed.show(WEB, lone, settings("a", key="2"))
+        await until(lambda: names(cluster, Pod) == ["lone"])
+        await told_why(cluster, "lone", "0/1 nodes are available: 1 Insufficient cpu.")
+        await asyncio.sleep((own or 600) - 10)
+        assert (await cluster.revision(shown.revision, "Progressing")).status
+        undone = await cluster.revision(shown.revision, "RolledBack")
+        within = f"not ready within {own or 600} s: Unschedulable: 0/1 nodes are available"
+        assert within in undone.status.message
+        await cluster.settled()
+        assert data(cluster, "a") == {"key": "1"}
+        assert names(cluster, Pod) == []
+
+    run(scenario)
+
+
+def test_a_pod_of_an_earlier_revision_does_not_fail_a_later_one(run):
+    async def scenario(cluster):
+        await cluster.apply(WEB, pod("lone"))
+        await asyncio.sleep(300)
+        later = cluster.feed.show(WEB, pod("lone"), settings("a"))
+        await asyncio.sleep(900)
+        assert (await cluster.revision(later.revision, "Progressing")).status
+
+    run(scenario)
+
+
+def test_a_restart_forgets_neither_the_deadline_of_a_pod_nor_whose_crashes_count(virtual, clock):
+    async def body():
+        cluster = Cluster(clock, care=Care())
+        async with cluster.running():
+            await healthy(cluster, settings("a", key="1"))
+            shown = cluster.feed.show(WEB, pod("lone"), settings("a", key="2"))
+            await until(lambda: names(cluster, Pod) == ["lone"])
+            await told_why(cluster, "lone", "no node")
+            await asyncio.sleep(400)
+        async with cluster.running():
+            cluster.feed.put(shown)
+            await asyncio.sleep(190)
+            assert (await cluster.revision(shown.revision, "Progressing")).status
+            began = cluster.clock.monotonic()
+            await cluster.revision(shown.revision, "RolledBack")
+            assert cluster.clock.monotonic() - began < 15
+            again = cluster.feed.show(WEB, controller("c"), settings("a", key="3"))
+            await until(lambda: names(cluster, ReplicationController) == ["c"])
+            await crash(cluster, "c", restarts=1)
+        async with cluster.running():
+            cluster.feed.put(again)
+            await cluster.settled()
+            await crash(cluster, "c", restarts=3)
+            await cluster.revision(again.revision, "RolledBack")
+
+    virtual.run_until_complete(body())
+
+
+async def told_why(cluster, name, why):
+    live = cluster.registry.get(Pod, name, "web")
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
+    body = live.to_dict() | {"status": {"conditions": [{**condition, "message": why}]}}
+    told = Pod.model_validate_json(orjson.dumps(body)).status
+    await cluster.client.update(live.replace(status=told), subresource="status")

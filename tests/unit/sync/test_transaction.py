@@ -55,8 +55,8 @@ def pod_of(body):
     return Pod.model_validate_json(orjson.dumps(body))
 
 
-async def crash(cluster, name):
-    """Make a pod of the controller that crashes again and again, as the kubelet would tell."""
+async def crash(cluster, name, restarts=3):
+    """Let a pod of the controller crash again and again, as the kubelet would tell."""
     live = cluster.registry.get(ReplicationController, name, "web")
     owner = {
         "apiVersion": "v1", "kind": "ReplicationController", "name": name,
@@ -69,11 +69,18 @@ async def crash(cluster, name):
         "containerID": "docker://dead",
     }  # fmt: skip
     container = {
-        "name": "app", "ready": False, "restartCount": 3, "image": "app:2", "imageID": "",
+        "name": "app", "ready": False, "restartCount": restarts, "image": "app:2", "imageID": "",
         "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}},
         "lastState": {"terminated": ended},
     }  # fmt: skip
-    made = await cluster.client.create(pod_of({"metadata": metadata, "spec": spec}))
+    there = [
+        each for each in cluster.registry.list(Pod, "web") if each.metadata.name == f"{name}-x"
+    ]
+    made = (
+        there[0]
+        if there
+        else await cluster.client.create(pod_of({"metadata": metadata, "spec": spec}))
+    )
     told = made.status.replace(
         container_statuses=pod_of(
             {"metadata": metadata, "spec": spec, "status": {"containerStatuses": [container]}}
