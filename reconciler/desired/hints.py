@@ -14,6 +14,7 @@ from typing import Any
 from reconciler.admission.errors import FieldError, Reason
 from reconciler.desired.kindhints import kind_hint
 from reconciler.desired.texthints import value_hint
+from reconciler.desired.valuehints import quantity_hint, unquoted_hint
 from reconciler.model import kinds, schema
 from reconciler.model.base import Model
 from reconciler.model.schema import Schema
@@ -40,6 +41,8 @@ _OTHER_NAMES = {
     "externalport": ("nodePort",),
 }
 _DEEPEST = 6
+# Types whose values are written without quotes.
+_PLAIN = ("a whole number", "a number", "true or false")
 
 
 def hint_for(error: FieldError, manifest: Any) -> str:
@@ -54,8 +57,7 @@ def hint_for(error: FieldError, manifest: Any) -> str:
         return _type_hint(error)
     if error.reason is Reason.REQUIRED:
         return _required_hint(error.path, manifest)
-    value = error.value
-    return value_hint(value) if isinstance(value, str) else ""
+    return _value_hint(error)
 
 
 def _steps(path: str) -> tuple[str | int, ...]:
@@ -154,13 +156,20 @@ def _type_hint(error: FieldError) -> str:
     wanted, _, got = error.detail.removeprefix("must be ").partition(", not ")
     if wanted == "a string" and got.startswith(("the number", "the boolean")):
         return "write the value in quotes"
-    if wanted.startswith(("a whole number", "a number", "true or false")) and "string" in got:
-        return "write the value without quotes" if got.endswith('"') else ""
+    if wanted.startswith(_PLAIN) and got.startswith("the string"):
+        return unquoted_hint(got.removeprefix("the string").strip().strip('"'))
     if wanted == "a list":
         return 'start each item with "- "'
     if wanted == "a mapping" and got == "a list":
         return 'remove the "- ": there is one, not a list'
-    return value_hint(error.value) if isinstance(error.value, str) else ""
+    return _value_hint(error)
+
+
+def _value_hint(error: FieldError) -> str:
+    value = error.value
+    if not isinstance(value, str):
+        return ""
+    return value_hint(value) or (quantity_hint(value) if "quantities" in error.detail else "")
 
 
 def _required_hint(path: str, manifest: Mapping[str, Any]) -> str:

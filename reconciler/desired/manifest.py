@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from reconciler.admission.create import validate
-from reconciler.admission.decode import decode, decode_lenient, identify
+from reconciler.admission.decode import decode, identify
 from reconciler.admission.defaults import apply_defaults
 from reconciler.admission.errors import (
     AdmissionError,
@@ -23,6 +23,7 @@ from reconciler.admission.errors import (
     Undecodable,
     required,
 )
+from reconciler.admission.remains import news, without
 from reconciler.admission.unsupported import unsupported
 from reconciler.desired.age import SUFFIX, AgeKeys, Sealed
 from reconciler.desired.declarable import refusal
@@ -46,6 +47,7 @@ _SERVER_METADATA = frozenset(
     ("creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "generation",
      "managedFields", "resourceVersion", "selfLink", "uid")
 )  # fmt: skip
+_MANY = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,18 +258,21 @@ def _with_account(obj: KubeObject) -> KubeObject:
 
 
 def _with_later_stages(manifest: Mapping[str, Any], first: Undecodable) -> AdmissionError:
-    """Validate what is left without the unknown fields, so that nothing waits for its turn.
+    """Validate what is left without the faults, so that nothing waits for its turn.
 
-    A field that is missing because it is there under a wrong name is told once, not twice.
+    A field that is missing because it is there under a wrong name is told once, not twice. Who
+    has a great many faults is told of those first.
     """
+    if len(first.errors) > _MANY:
+        return first
     try:
-        lenient, _ = decode_lenient(manifest)
+        left = decode(without(manifest, first.errors))
     except Undecodable:
         return first
     meant = {meant_path(error, manifest) for error in first.errors}
     later = [
         error
-        for error in _refusals(apply_defaults(lenient))
+        for error in news(_refusals(apply_defaults(left)), first.errors)
         if error.reason is not Reason.REQUIRED or error.path not in meant
     ]
     return AdmissionError(

@@ -35,10 +35,14 @@ def test_unknown_fields(manifest: dict[str, Any], path: str, hint: str) -> None:
         ("must be a string, not the number 5", "write the value in quotes"),
         ("must be a string, not the boolean true", "write the value in quotes"),
         ('must be a whole number of 32 bits, not the string "3"', "write the value without quotes"),
+        ('must be a whole number of 32 bits, not the string "2 // two of them"', "a comment starts with #, not //"),
+        ('must be a whole number of 32 bits, not the string "many"', ""),
+        ('must be true or false, not the string "true"', "write the value without quotes"),
+        ('must be true or false, not the string "Yes"', "write true or false"),
         ("must be a list, not a mapping", 'start each item with "- "'),
         ("must be a mapping, not a list", 'remove the "- ": there is one, not a list'),
     ],
-)
+)  # fmt: skip
 def test_wrong_types(detail: str, hint: str) -> None:
     assert hint_for(FieldError("spec.x", Reason.TYPE_INVALID, detail), POD) == hint
 
@@ -73,3 +77,19 @@ def test_a_required_field_that_stands_elsewhere() -> None:
 def test_typographic_quotes_in_a_value() -> None:
     error = FieldError("metadata.name", Reason.INVALID, "a name must ...", "“web”")
     assert "typographic" in hint_for(error, POD)
+
+
+@pytest.mark.parametrize(
+    ("value", "hint"),
+    [
+        ("1 core", 'write "1"'),
+        ("12 MB", 'write "12M" or "12Mi"'),
+        ("1,5gb", 'write "1.5G" or "1.5Gi"'),
+        ("500 m", 'write "500m" or "500Mi"'),
+        ("a lot", ""),
+    ],
+)
+def test_quantities_as_people_write_them(value: str, hint: str) -> None:
+    detail = "quantities must match the regular expression '...'"
+    error = FieldError("spec.containers[0].resources.limits.cpu", Reason.INVALID, detail, value)
+    assert hint_for(error, POD) == hint

@@ -89,6 +89,28 @@ def test_an_unknown_field_does_not_hide_what_validation_says() -> None:
     assert "metadata.name" in fields
 
 
+def test_a_wrong_type_does_not_hide_what_validation_says() -> None:
+    text = POD.replace("name: web", "name: W_b\n  labels: {a.b/c: 5}", 1) + (
+        "  restartPolicy: Sometimes\n  hostname: 3\n  volumes: [{name: 5, emptyDir: {}}]\n"
+    )
+    text = text.replace("image: nginx", "image: nginx\n    volumeMounts: [{name: v, mountPath: 7}]")
+    assert sorted({field for _, field in _told(text)}) == [
+        "metadata.labels.a.b/c",
+        "metadata.name",
+        "spec.containers[0].volumeMounts[0].mountPath",
+        "spec.hostname",
+        "spec.restartPolicy",
+        "spec.volumes[0].name",
+    ]
+
+
+def test_what_only_a_wrong_type_made_missing_is_not_told() -> None:
+    text = POD.replace("- name: web", "- name: 5")
+    assert [field for _, field in _told(text)] == ["spec.containers[0].name"]
+    listed = text[: text.index("  containers:")] + "  containers: {name: c}\n"
+    assert [field for _, field in _told(listed)] == ["spec.containers"]
+
+
 def test_a_problem_tells_the_object_and_the_likely_fix() -> None:
     (problem,) = _read(POD.replace("image:", "Image:")).problems[:1]
     assert problem.object == "Pod default/web"
