@@ -209,7 +209,7 @@ class Settings(SourceSettings):
     )
 
     node_name: str = Field(
-        default_factory=_host_name, description="name of this host's Node object"
+        default_factory=_host_name, description="name of its Node object (default the host's name)"
     )
     register_node: bool = Field(default=True, description="whether the host registers itself")
     pod_cidr: Network = Field(default="10.244.0.0/24", description="addresses of this node's pods")
@@ -260,10 +260,12 @@ class Settings(SourceSettings):
     )
 
     log_level: str = Field(
-        default="info", pattern="^(debug|info|warning|error)$", description="least level logged"
+        default="info",
+        pattern="^(debug|info|warning|error)$",
+        description="least level logged: debug, info, warning or error",
     )
     audit: Literal["none", "writes", "all"] = Field(
-        default="writes", description="which requests to the API are logged"
+        default="writes", description="which requests to the API are logged: none, writes or all"
     )
 
     @property

@@ -48,6 +48,16 @@ class _Parser(argparse.ArgumentParser):
         self.exit(INVALID, f"{self.prog}: error: {message}\n")
 
 
+class _Version(argparse.Action):
+    """`--version`: looked up when asked for, for that reads and parses a file."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        sys.stdout.write(f"{parser.prog} {version(parser.prog)}\n")
+        parser.exit()
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of every command; its help is documentation, so it is tested."""
     parser = _Parser(
@@ -56,19 +66,22 @@ def build_parser() -> argparse.ArgumentParser:
         epilog="Settings come from RECONCILER_* variables, --config FILE and flags, "
         "each stronger than the one before.",
     )
+    text = "print the program's version and exit"
+    parser.add_argument("--version", action=_Version, nargs=0, help=text)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add(commands, "run", _run, "run the daemon until it is told to stop", _SOURCE, _DAEMON)
     validate = _add(commands, "validate", _validate, "check manifests offline", _KEYS)
-    validate.add_argument("paths", nargs="+", type=Path, metavar="PATH")
+    validate.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="file or directory")
     render = _add(commands, "render", _render, "print the objects that a source yields", _KEYS)
-    render.add_argument("target", type=Path, metavar="PATH")
+    render.add_argument("target", type=Path, metavar="PATH", help="file or directory")
     text = "as this source of the daemon yields it, with its namespace and variables"
     render.add_argument("--as", dest="name", default="", metavar="SOURCE", help=text)
     plan = _add(
         commands, "plan", _plan, "show what a sync would change; exit 2 when it would", _SOURCE,
         ("source_name",),
     )  # fmt: skip
-    plan.add_argument("-o", "--output", choices=("text", "json"), default="text")
+    text = "for people (the default) or for programs"
+    plan.add_argument("-o", "--output", choices=("text", "json"), default="text", help=text)
     text = "plan the files of the work tree as they are, before they are committed"
     plan.add_argument("--uncommitted", action="store_true", help=text)
     status = _add(commands, "status", _status, "show the source, its revision and each workload")
@@ -142,7 +155,8 @@ def _one_source(parser: argparse.ArgumentParser, text: str) -> None:
 def _add_setting(parser: argparse.ArgumentParser, name: str) -> None:
     field = Settings.model_fields[name]
     flag = "--" + name.replace("_", "-")
-    default = f" (default {field.default})" if field.default else ""
+    known = field.default and field.default_factory is None
+    default = f" (default {field.default})" if known else ""
     text = f"{field.description}{default}"
     if field.annotation is bool:
         parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text)
