@@ -34,28 +34,31 @@ Path = tuple[str | int, ...]
 _PLAIN = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 
 
-def decode(value: Any) -> KubeObject:
-    """Return the object that a manifest's plain value says; raises `Undecodable`."""
-    resource = identify(value)
+def decode(value: Any, of: Resource | None = None) -> KubeObject:
+    """Return the object that a manifest's plain value says; raises `Undecodable`.
+
+    `of` is for a kind that is not in the table of kinds: the value is known to be of that one.
+    """
+    resource = of or identify(value)
     try:
         return _parse(resource.model, value)
     except ValidationError as error:
         return _again(resource, value, error)
 
 
-def decode_lenient(value: Any) -> tuple[KubeObject, tuple[str, ...]]:
-    """Decode, leaving unknown fields out; return the object and a warning for each of them.
+def decode_lenient(value: Any, of: Resource | None = None) -> tuple[KubeObject, tuple[str, ...]]:
+    """Decode as `decode`, but leave unknown fields out; return a warning for each of them, too.
 
     The warnings are those of fieldValidation=Warn. Raises `Undecodable` for all other faults.
     """
     try:
-        return decode(value), ()
+        return decode(value, of), ()
     except Undecodable as error:
         unknown = [item for item in error.errors if item.reason is Reason.UNKNOWN_FIELD]
         if len(unknown) < len(error.errors):
             raise
-        pruned = _without_unknown(value, schema.of(identify(value).model))
-        return decode(pruned), tuple(item.message for item in unknown)
+        pruned = _without_unknown(value, schema.of((of or identify(value)).model))
+        return decode(pruned, of), tuple(item.message for item in unknown)
 
 
 def identify(value: Any) -> Resource:

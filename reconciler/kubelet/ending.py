@@ -16,7 +16,7 @@ from reconciler.kubelet.actions import Action, BeginStop, KillContainer, StopCon
 from reconciler.kubelet.labels import PodContainer
 from reconciler.kubelet.observed import Observed, Stopping
 from reconciler.model.pod import Pod
-from reconciler.model.time import parse_time
+from reconciler.model.time import parse_time, span
 
 # Kubernetes' grace for a pod whose object is gone.
 ORPHAN_GRACE = timedelta(seconds=1)
@@ -57,7 +57,7 @@ def grace_of(pod: Pod | None) -> timedelta:
     seconds = pod.metadata.deletion_grace_period_seconds
     if seconds is None:
         seconds = pod.spec.termination_grace_period_seconds
-    return timedelta(seconds=DEFAULT_GRACE if seconds is None else seconds)
+    return span(DEFAULT_GRACE if seconds is None else seconds)
 
 
 def has_pre_stop(pod: Pod | None, name: str) -> bool:
@@ -72,7 +72,7 @@ def overdue_at(pod: Pod) -> datetime | None:
     seconds = pod.spec.active_deadline_seconds
     if seconds is None or pod.status.start_time is None:
         return None
-    return parse_time(pod.status.start_time) + timedelta(seconds=seconds)
+    return parse_time(pod.status.start_time) + span(seconds)
 
 
 def stop_all(pod: Pod | None, observed: Observed, now: datetime) -> Iterator[Step]:

@@ -27,6 +27,7 @@ from reconciler.model.container import Container
 from reconciler.model.pod import Pod
 from reconciler.model.podstatus import LIVENESS_UNPROVEN, ContainerStatus
 from reconciler.model.probe import Probe
+from reconciler.model.time import span
 
 Kind = Literal["Startup", "Liveness", "Readiness"]
 _Tasks = dict[Kind, asyncio.Task[None]]
@@ -223,7 +224,7 @@ def _is_unproven(pod: Pod) -> bool:
 
 def _grace(probe: Probe) -> timedelta | None:
     seconds = probe.termination_grace_period_seconds
-    return None if seconds is None else timedelta(seconds=seconds)
+    return None if seconds is None else span(seconds)
 
 
 @dataclass(frozen=True, slots=True)

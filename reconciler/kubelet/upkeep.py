@@ -6,7 +6,7 @@ Called by the planner for each container that `initialization.py` names.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from reconciler.kubelet.actions import StartContainer
 from reconciler.kubelet.ending import DEFAULT_GRACE, Step, Stop, has_pre_stop, stop
@@ -16,6 +16,7 @@ from reconciler.kubelet.observed import Condemned, Observed
 from reconciler.kubelet.restart import next_backoff, not_before, should_restart
 from reconciler.kubelet.roster import Member, spec_hash
 from reconciler.model.pod import Pod
+from reconciler.model.time import span
 
 
 def keep(
@@ -89,7 +90,7 @@ def _check(
         if not hook and running.id not in observed.stopping:
             return  # nothing to do for it before the proxies let go
     seconds = pod.spec.termination_grace_period_seconds
-    grace = timedelta(seconds=DEFAULT_GRACE if seconds is None else seconds)
+    grace = span(DEFAULT_GRACE if seconds is None else seconds)
     wanted = Stop(
         running,
         grace if cause.grace is None else cause.grace,

@@ -6,12 +6,24 @@ Called by whoever puts a time into an object. Pure: the present comes from a `Cl
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
 _SECONDS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
+
+
+LONGEST_SECONDS = ((1 << 63) - 1) // 10**9
+"""The seconds that Go's time.Duration can hold: 292 years."""
+
+
+def span(seconds: int) -> timedelta:
+    """Return whole seconds that somebody wrote as an int64, at most `LONGEST_SECONDS` of them.
+
+    Kubernetes bounds neither grace periods nor tolerations; Python's own spans are shorter.
+    """
+    return timedelta(seconds=max(-LONGEST_SECONDS, min(seconds, LONGEST_SECONDS)))
 
 
 def format_time(moment: datetime) -> str:

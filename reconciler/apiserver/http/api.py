@@ -26,6 +26,7 @@ from reconciler.apiserver.http import (
     patching,
     query,
     reading,
+    scale,
     status,
     subresources,
     target,
@@ -104,7 +105,7 @@ class Api:
         self._events = Watches(self._access.readable(events), clock, chance)
         self._node, self._chance = node, chance
         self._reviews = Reviews(authenticator, self._access.authorizer, clock)
-        self._scale = subresources.Scale(registry, clock)
+        self._scale = scale.Scales(registry, clock)
         self._metrics = Metrics()
         self._audit = Audit(audit, Ids().uid)
         self._log = structlog.get_logger(component="api")

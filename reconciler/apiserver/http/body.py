@@ -100,12 +100,17 @@ def read(request: Request, wanted: Expected, validation: Validation) -> Body:
     return _of_kind(body, request.body, wanted)
 
 
-def decode(body: Body, validation: Validation) -> tuple[Any, tuple[str, ...]]:
-    """Return the object of a body, and the warnings; raises `StatusError`."""
+def decode(
+    body: Body, validation: Validation, of: kinds.Resource | None = None
+) -> tuple[Any, tuple[str, ...]]:
+    """Return the object of a body, and the warnings; raises `StatusError`.
+
+    `of` is the kind where it is none of the table of kinds.
+    """
     try:
-        obj, unknown = decode_lenient(body.value)
+        obj, unknown = decode_lenient(body.value, of)
     except AdmissionError as error:
-        raise refused(_as_written(error, body)) from error
+        raise refused(_as_written(error, body, of)) from error
     faults = (*body.faults, *unknown)
     if faults and validation == "Strict":
         raise bad_request(_strict_error(obj, faults))
@@ -126,13 +131,13 @@ class _Written(float):
         return self.text
 
 
-def _as_written(error: AdmissionError, body: Body) -> AdmissionError:
+def _as_written(error: AdmissionError, body: Body, of: kinds.Resource | None) -> AdmissionError:
     """Return a fault of a JSON body with its number as it was written there: 1e1, not 10.0."""
     if not (isinstance(error, Undecodable) and body.json and _FRACTION.search(error.wire)):
         return error
     try:
         value = json.loads(body.json, parse_float=_Written)
-        decode_lenient({**value, **{key: body.value[key] for key in ("kind", "apiVersion")}})
+        decode_lenient({**value, **{key: body.value[key] for key in ("kind", "apiVersion")}}, of)
     except Undecodable as shown:
         return shown
     except (ValueError, RecursionError):  # orjson reads some texts that are too deep for json

@@ -323,7 +323,7 @@ def _head(reply: Reply, *, close: bool) -> bytes:
 def _stream_head(stream: Stream, *, chunked: bool) -> bytes:
     lines = [
         f"HTTP/1.1 {stream.code} {_REASONS.get(stream.code, '')}",
-        f"Content-Type: {stream.content_type}",
+        *([f"Content-Type: {stream.content_type}"] if stream.content_type else ()),
         *(f"{name}: {value}" for name, value in stream.headers),
         "Transfer-Encoding: chunked" if chunked else "Connection: close",
     ]

@@ -166,10 +166,10 @@ async def patch_object(
 
     def change(record: Record) -> Any:
         value = changed(patch, orjson.loads(record.value), schema.of(of.model))
-        obj, faults = _decoded(patch, value, of, options.validation)
+        obj, faults = decoded(patch, value, of, options.validation)
         last.warnings = (*faults, *warnings.doubled_owners(obj))
         _check_uid(registry.decode(of.model, record), obj, of)
-        return owned_once(_in_place(obj, target, of))
+        return owned_once(in_place(obj, target, of))
 
     stored = await registry.patch(
         of.model,
@@ -183,16 +183,17 @@ async def patch_object(
     return told(registry, stored, last.warnings)
 
 
-def _decoded(
+def decoded(
     patch: Patch, value: Any, of: Resource, validation: Validation
 ) -> tuple[Any, Sequence[str]]:
+    """Return the object of a patched value, and the warnings of it; raises `StatusError`."""
     if not isinstance(value, dict) or (value.get("apiVersion"), value.get("kind")) != (
         of.api_version,
         of.kind,
     ):
         raise status.invalid_patch(patch.shown(value), _other_kind(value, of))
     try:
-        obj, unknown = decode_lenient(value)
+        obj, unknown = decode_lenient(value, of)
     except Undecodable as error:
         raise status.invalid_patch(patch.shown(value), patch.why(error.wire)) from error
     if unknown and validation == "Strict":
@@ -223,7 +224,7 @@ def _check_uid(old: KubeObject, new: KubeObject, of: Resource) -> None:
         raise invalid_object(of, old.metadata.name, (fault, fault))
 
 
-def _in_place(obj: Any, target: Target, of: Resource) -> Any:
+def in_place(obj: Any, target: Target, of: Resource) -> Any:
     """Return the object where the URL says; raises `StatusError` when the patch moved it."""
     name = obj.metadata.name
     if name != target.name:
@@ -239,7 +240,7 @@ async def apply(
     """PATCH by server-side apply; return also the code, 201 for what was created."""
     options = query.write_options(request, "PatchOptions", apply=True)
     manifest = body.yaml_or_json(request.body)
-    _check_applied(manifest, target, of)
+    check_applied(manifest, target, of)
     placed = dict(manifest)
     if of.namespaced:
         placed["metadata"] = {**(manifest.get("metadata") or {}), "namespace": target.namespace}
@@ -262,7 +263,8 @@ def _exists(registry: Registry, target: Target, of: Resource) -> bool:
     return True
 
 
-def _check_applied(manifest: Any, target: Target, of: Resource) -> None:
+def check_applied(manifest: Any, target: Target, of: Resource) -> None:
+    """Refuse what cannot be applied to the object of the URL; raises `StatusError`."""
     if not isinstance(manifest, dict):
         raise bad_request("error decoding YAML: the patch must be an object")
     kind, api_version = str(manifest.get("kind") or ""), str(manifest.get("apiVersion") or "")
@@ -271,7 +273,7 @@ def _check_applied(manifest: Any, target: Target, of: Resource) -> None:
         raise bad_request(f"invalid object type: {shown}, Kind={kind}")
     _check_typed(manifest, of)
     try:
-        decode_lenient(manifest)  # what it is merged into is of the right shape already
+        decode_lenient(manifest, of)  # what it is merged into is of the right shape already
     except Undecodable as error:
         raise refused(error) from error
     metadata = manifest.get("metadata") or {}

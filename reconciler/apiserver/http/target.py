@@ -36,6 +36,7 @@ class Target:
 
 _OF_NAMESPACES = ("status", "finalize")
 _CORE = ("", "v1")
+_PROXIED = 5  # parts of namespaces/NAMESPACE/pods/NAME/proxy
 
 
 def watched(path: str) -> str:
@@ -59,7 +60,9 @@ def parse(path: str, versions: frozenset[tuple[str, str]]) -> Target | None:
         group, version, rest = parts[1], parts[2], parts[3:]
     else:
         return None
-    if (group, version) not in versions or not rest or not all(rest):
+    # What lies below a proxy is somebody else's path.
+    own = rest[:_PROXIED] if rest[_PROXIED - 1 : _PROXIED] == ["proxy"] else rest
+    if (group, version) not in versions or not rest or not all(own):
         return None
     return _within(group, version, rest)
 

@@ -115,16 +115,7 @@ async def replace_object(
     registry: Registry, obj: Any, target: Target, of: Resource, options: WriteOptions
 ) -> tuple[Any, int]:
     """Write an object where the URL says it is; raises `StatusError` when it says otherwise."""
-    name = obj.metadata.name
-    if not name:
-        raise bad_request(
-            f"the name of the object ({target.name} based on URL) was undeterminable:"
-            " name must be provided"
-        )
-    if name != target.name:
-        raise bad_request(
-            f"the name of the object ({name}) does not match the name on the URL ({target.name})"
-        )
+    check_name(obj, target)
     placed = in_namespace(obj, of, target.namespace)
     manager, dry_run = options.manager, options.dry_run
     try:
@@ -136,6 +127,20 @@ async def replace_object(
             raise
         return await registry.create(placed, manager=manager, dry_run=dry_run), 201
     return stored, 200
+
+
+def check_name(obj: KubeObject, target: Target) -> None:
+    """Refuse an object that is not the one of the URL; raises `StatusError`."""
+    name = obj.metadata.name
+    if not name:
+        raise bad_request(
+            f"the name of the object ({target.name} based on URL) was undeterminable:"
+            " name must be provided"
+        )
+    if name != target.name:
+        raise bad_request(
+            f"the name of the object ({name}) does not match the name on the URL ({target.name})"
+        )
 
 
 def in_namespace(obj: Any, of: Resource, namespace: str) -> Any:

@@ -7,11 +7,11 @@ collector's business, which reads the finalizers set here.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Generic, Literal, TypeVar
 
 from reconciler.model.meta import KubeObject, ObjectMeta
-from reconciler.model.time import format_time, parse_time
+from reconciler.model.time import LONGEST_SECONDS, format_time, parse_time, span
 
 K = TypeVar("K", bound=KubeObject)
 
@@ -88,8 +88,8 @@ def _gracefully(
     if grace is None or meta.deletion_grace_period_seconds == 0:
         return meta, False
     if meta.deletion_timestamp is None:
-        end = now + timedelta(seconds=grace)
-        return _begin(meta, format_time(end), grace), False
+        kept = min(grace, LONGEST_SECONDS)
+        return _begin(meta, format_time(now + span(kept)), kept), False
     return _shortened(meta, options)
 
 
@@ -100,7 +100,7 @@ def _shortened(meta: ObjectMeta, options: DeleteOptions) -> tuple[ObjectMeta, bo
         return meta, False
     if wanted is None or wanted >= present:
         return meta, True
-    end = parse_time(meta.deletion_timestamp) - timedelta(seconds=present - wanted)
+    end = parse_time(meta.deletion_timestamp) - span(present - wanted)
     changed = meta.replace(
         deletion_timestamp=format_time(end), deletion_grace_period_seconds=wanted
     )

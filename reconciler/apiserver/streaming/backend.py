@@ -6,6 +6,7 @@ Names are `[SCHEME:]NAME[:PORT]`, as k8s.io/apimachinery SplitSchemeNamePort rea
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import ip_address
 from random import Random
 
 from reconciler.apiserver.http.target import Target
@@ -16,6 +17,7 @@ from reconciler.model.service import Endpoints, Service
 
 _SCHEMES = ("http", "https", "")
 _LARGEST_PORT = 65535
+_BROADCAST = "255.255.255.255"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +56,30 @@ def of_pod(registry: Registry, target: Target) -> Backend:
     """Return where a pod listens: the port named, or its first. Raises `StatusError`."""
     asked = _split(target.name, "pod")
     pod = registry.get(Pod, asked.name, target.namespace)
+    tls = asked.scheme == "https"
     port = asked.port or next(
-        (str(port.container_port) for each in pod.spec.containers for port in each.ports), "80"
+        (str(port.container_port) for each in pod.spec.containers for port in each.ports),
+        "443" if tls else "80",
     )
     if not pod.status.pod_ip:
         raise bad_request(f"pod {asked.name} does not have an address assigned")
-    return Backend(pod.status.pod_ip, _number(port), asked.scheme == "https")
+    if not _is_proxyable(pod.status.pod_ip):
+        raise bad_request("address not allowed")
+    return Backend(pod.status.pod_ip, _number(port), tls)
+
+
+def _is_proxyable(text: str) -> bool:
+    """Say whether requests may be sent to an address, as proxyutil.IsProxyableIP does.
+
+    Who may write a pod's status must not reach what listens on this host alone.
+    """
+    try:
+        found = ip_address(text)
+    except ValueError:
+        return False
+    address = getattr(found, "ipv4_mapped", None) or found
+    local = address.is_loopback or address.is_link_local or address.is_unspecified
+    return not (local or address.is_multicast or str(address) == _BROADCAST)
 
 
 def _number(text: str) -> int:
@@ -88,11 +108,10 @@ def _port_name(service: Service, asked: str) -> str:
     for port in ports:
         if asked in (port.name, str(port.port)):
             return port.name
-    # Kubernetes finds no endpoint for such a port.
-    name = service.metadata.name
-    raise StatusError(
-        503, "ServiceUnavailable", f'no service port "{asked}" found for service "{name}"'
-    )
+    if asked.isdecimal():
+        name = service.metadata.name
+        raise unavailable(f'no service port {asked} found for service "{name}"')
+    return asked  # a name that no endpoint has
 
 
 def _ready(registry: Registry, name: str, namespace: str, port: str) -> list[tuple[str, int]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from importlib import import_module
@@ -102,7 +103,7 @@ class _Exchange:
         await self._writer.drain()
 
     def _headers(self, request: Request) -> list[tuple[str, str]]:
-        kept = [(name, value) for name, value in request.headers.items() if name not in _OWN]
+        kept = [each for each in request.headers.items() if not _is_own(each[0])]
         kept.append(("Host", f"{self._backend.address}:{self._backend.port}"))
         if request.body or request.method in ("POST", "PUT", "PATCH"):
             kept.append(("Content-Length", str(len(request.body))))
@@ -182,12 +183,24 @@ class _Exchange:
                 await self._writer.drain()
 
 
+def _is_own(name: str) -> bool:
+    """Say whether a header is for this server alone."""
+    return name in _OWN or name.startswith("impersonate-")
+
+
 def _unreachable(backend: Backend, error: BaseException) -> StatusError:
     where = f"{backend.address}:{backend.port}"
-    why = str(error) or type(error).__name__
+    why = _of_connect(error) or str(error) or type(error).__name__
     return StatusError(
         503, "ServiceUnavailable", f"error trying to reach service: dial tcp {where}: {why}"
     )
+
+
+def _of_connect(error: BaseException) -> str:
+    """Return what connect(2) said as Go tells it, nothing for another fault."""
+    if isinstance(error, ssl.SSLError) or not isinstance(error, OSError) or not error.errno:
+        return ""
+    return f"connect: {os.strerror(error.errno).lower()}"
 
 
 def _tls() -> ssl.SSLContext:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from posixpath import normpath
 from random import Random
+from urllib.parse import quote, urlencode
 
 from reconciler.apiserver.http import status
 from reconciler.apiserver.http.message import Answer, Reply, Request
@@ -91,7 +93,13 @@ class Streams:
             to = backend.of_pod(self._registry, target)
         else:
             to = backend.of_service(self._registry, target, self._random)
-        if bare and request.method in ("GET", "HEAD"):
-            return Reply(_MOVED, b"", "", [("Location", f"{request.path}/")])
-        tail = "/" if request.path.endswith("/") and path else ""
-        return await relay.relay(request, to, f"/{path}{tail}")
+        if bare and "upgrade" not in request.headers:
+            query = f"?{urlencode(request.query, doseq=True)}" if request.query else ""
+            return Reply(_MOVED, b"", "", [("Location", f"{quote(request.path)}/{query}")])
+        return await relay.relay(request, to, cleaned(path, request.path))
+
+
+def cleaned(path: str, whole: str) -> str:
+    """Return the path for a server behind a proxy: JoinPreservingTrailingSlash to its root."""
+    cleaned = normpath(f"/{path.lstrip('/')}")
+    return f"{cleaned}/" if whole.endswith("/") and cleaned != "/" else cleaned

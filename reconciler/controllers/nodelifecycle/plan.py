@@ -9,7 +9,7 @@ is ready: with nowhere to go (Kubernetes' full disruption mode) pods stay where 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from reconciler.controllers.podstate import moment
 from reconciler.model.lease import Lease
@@ -25,7 +25,7 @@ from reconciler.model.node import (
 )
 from reconciler.model.pod import Pod
 from reconciler.model.scheduling import Toleration
-from reconciler.model.time import format_time
+from reconciler.model.time import format_time, span
 
 _WATCHED = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure")
 _PRESSURE = {
@@ -125,7 +125,7 @@ def evict_in(pod: Pod, taints: Iterable[Taint], now: datetime) -> float | None:
         limits = [i.toleration_seconds for i in tolerations if i.toleration_seconds is not None]
         if limits:
             since = moment(taint.time_added) if taint.time_added is not None else now
-            end = since + timedelta(seconds=max(min(limits), 0))
+            end = since + span(max(min(limits), 0))
             waits.append(max((end - now).total_seconds(), 0.0))
     return min(waits, default=None)
 

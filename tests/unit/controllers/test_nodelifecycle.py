@@ -32,7 +32,7 @@ from reconciler.model.node import (
 )
 from reconciler.model.pod import Pod, PodSpec
 from reconciler.model.scheduling import Toleration
-from reconciler.model.time import format_micro_time, format_time
+from reconciler.model.time import LONGEST_SECONDS, format_micro_time, format_time
 from tests.unit.controllers.builders import make_pod
 from tests.unit.controllers.world import ObedientKubelet, World
 
@@ -123,6 +123,7 @@ class TestPlan:
         assert wait(toleration(300)) == 200
         assert wait(toleration(300), toleration(90)) == 0
         assert wait(toleration(None)) is None
+        assert wait(toleration((1 << 63) - 1)) == LONGEST_SECONDS - 100
         assert evict_in(make_pod("p"), taints[1:], NOW) is None
 
 

@@ -25,6 +25,7 @@ from reconciler.kubelet.actions import (
 from reconciler.kubelet.observed import Condemned, Observed, Stopping
 from reconciler.kubelet.plan import plan
 from reconciler.model.pod import Pod
+from reconciler.model.time import LONGEST_SECONDS
 from tests.unit.kubelet.builders import NOW, container, pod, sandbox, seconds
 
 LIVE = (sandbox(),)
@@ -201,6 +202,14 @@ def test_a_shorter_grace_holds_from_the_first_signal() -> None:
     wanted = pod(deleted=NOW, grace=5)
     assert planned(wanted, sandboxes=LIVE, containers=(container(),), stopping=stopping) == Plan(
         (), NOW + seconds(2)
+    )
+
+
+def test_a_grace_beyond_all_times_is_one_of_centuries() -> None:
+    end = NOW + seconds(LONGEST_SECONDS)
+    wanted = pod(deleted=end, grace=(1 << 63) - 1)
+    assert planned(wanted, sandboxes=LIVE, containers=(container(),)) == Plan(
+        (StopContainer("app-0", "app", end, STOP),)
     )
 
 

@@ -253,3 +253,14 @@ async def test_a_head_of_a_stream_has_no_body_that_the_next_answer_would_begin_i
     first, rest = transport.sent.split(b"\r\n\r\n", 1)
     assert b"chunked" in first
     assert bodies(rest) == [b"GET /api {'x': ['1', '2'], 'y': ['']} 0"]
+
+
+async def test_a_stream_of_no_type_names_none() -> None:
+    async def handler(request: Request) -> Answer:
+        async def produce(sink: Sink) -> None:
+            await sink.write(b"bytes")
+
+        return Stream(produce, content_type="")
+
+    transport = await talk(GET, handler=handler)
+    assert b"Content-Type" not in transport.sent

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
+from reconciler.apiserver.http.message import Reply, Request
 from tests.unit.apiserver.security.cluster import Cluster
 
 CONTROLLERS = "/api/v1/namespaces/default/replicationcontrollers"
@@ -78,8 +80,10 @@ async def test_an_apply_takes_the_replicas_by_force_only() -> None:
         (scale(3, resourceVersion="1"), 409),
         (scale(3, uid="another"), 409),
         (scale(-1), 422),
-        (scale("three"), 400),
+        (scale("three"), 500),  # as kube-apiserver answers what has no schema
+        (scale(1 << 31), 400),
         ({**scale(3), "kind": "Pod"}, 400),
+        (scale(3, name="other"), 400),
         ([], 400),
         (5, 400),
     ],
@@ -89,3 +93,60 @@ async def test_an_apply_of_a_wrong_scale_is_refused(sent: Any, code: int) -> Non
     path = f"{SCALE}?fieldManager=hpa&force=true"
     assert (await cluster.ask("PATCH", path, sent, content_type=APPLY))[0] == code
     assert (await cluster.ask("GET", SCALE))[1]["spec"]["replicas"] == 1
+
+
+OTHER_NAME = "the name of the object (other) does not match the name on the URL (web)"
+TOO_MANY = (
+    "json: cannot unmarshal number 2147483648 into Go struct field ScaleSpec.spec.replicas"
+    " of type int32"
+)
+
+
+@pytest.mark.parametrize(
+    ("sent", "code", "why"),
+    [
+        (scale(1 << 31), 400, TOO_MANY),
+        (scale(1.5), 400, "cannot unmarshal number 1.5 into Go struct field ScaleSpec.spec"),
+        (scale(3, name="other"), 400, OTHER_NAME),
+        (scale(3, namespace="other"), 400, "does not match the namespace sent on the request"),
+        (scale(3, labels=5), 400, "cannot unmarshal number into Go struct field"),
+        ({**scale(3), "spec": {"replica": 3}}, 400, 'unknown field "spec.replica"'),
+        (scale(-1), 422, 'Scale.autoscaling "web" is invalid: spec.replicas: Invalid value: -1'),
+        (scale(3, resourceVersion="1"), 409, "the object has been modified"),
+    ],
+)
+async def test_an_update_of_a_wrong_scale_is_refused(sent: Any, code: int, why: str) -> None:
+    cluster = await web()
+    answered, told = await cluster.ask("PUT", f"{SCALE}?fieldValidation=Strict", sent)
+    assert (answered, why in told["message"]) == (code, True), told
+    assert (await cluster.ask("GET", SCALE))[1]["spec"]["replicas"] == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "why"),
+    [
+        ({"spec": {"replicas": 1 << 31}}, 422, TOO_MANY),
+        ({"spec": {"replicas": "three"}}, 422, "cannot unmarshal string into Go struct field"),
+        ({"spec": None}, 200, ""),
+        ({"spec": 5}, 422, "cannot unmarshal number into Go struct field"),
+        ({"metadata": {"name": "other"}}, 400, OTHER_NAME),
+        ({"kind": "Pod"}, 422, "is registered for version"),
+    ],
+)
+async def test_a_patch_that_leaves_a_wrong_scale_is_refused(
+    change: Any, code: int, why: str
+) -> None:
+    cluster = await web()
+    answered, told = await cluster.ask("PATCH", SCALE, change, content_type=MERGE)
+    assert (answered, why in told.get("message", "")) == (code, True), told
+    left = (await cluster.ask("GET", SCALE))[1]["spec"].get("replicas", 0)
+    assert left == (0 if code == 200 else 1)
+
+
+async def test_an_unknown_field_of_a_scale_is_warned_of() -> None:
+    cluster = await web()
+    sent = json.dumps({**scale(2), "spec": {"replicas": 2, "more": 1}}).encode()
+    headers = {"authorization": "Bearer right", "content-type": "application/json"}
+    answer = await cluster.api.handle(Request("PUT", SCALE, {}, headers, sent))
+    assert isinstance(answer, Reply)
+    assert (answer.code, answer.warnings) == (200, ('299 - "unknown field \\"spec.more\\""',))

@@ -132,6 +132,20 @@ def test_a_pod_ends_when_its_kubelet_says_so(virtual: Any, registry: Registry, m
     assert registry.list(Pod) == []
 
 
+def test_a_grace_beyond_all_times_is_as_long_as_a_duration(
+    virtual: Any, registry: Registry, make: Any
+) -> None:
+    # 292 years: what Go's time.Duration holds.
+    spec = {**POD, "nodeName": "n", "terminationGracePeriodSeconds": (1 << 63) - 1}
+    virtual.run_until_complete(registry.create(make("Pod", "p", spec=spec)))
+    marked, gone = virtual.run_until_complete(registry.delete(Pod, "p", "default"))
+    assert (gone, marked.metadata.deletion_grace_period_seconds) == (False, 9223372036)
+    assert marked.metadata.deletion_timestamp == "2318-04-12T23:47:16Z"
+    shorter = DeleteOptions(grace_period_seconds=10)
+    marked, _ = virtual.run_until_complete(registry.delete(Pod, "p", "default", shorter))
+    assert marked.metadata.deletion_timestamp == "2026-01-01T00:00:10Z"
+
+
 @pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
 def test_a_terminal_pod_goes_at_once(
     virtual: Any, registry: Registry, make: Any, phase: str
