@@ -239,12 +239,15 @@ class _Build:
         self, file: Kustomization, path: str, data: bytes, field: str, target: Any, options: Any,
         *, inline: bool,
     ) -> Iterator[Patch]:  # fmt: skip
-        own = file.place(field)
+        own, empty = file.place(field), True
         try:
             for each in self._reader.patches(path, data):
+                empty = False
                 yield Patch(each.value, own if inline else each.place, target, options)
         except Bad as error:
             raise (file.bad(field, error.problem.message) if inline else error) from error
+        if empty:
+            raise file.bad(field, "the patch is empty")
 
 
 def _note(changed: Iterable[Resource], file: Kustomization, field: str) -> None:

@@ -36,7 +36,7 @@ def _walk(value: Any, steps: Sequence[str], create: bool, new: Change) -> None:
         return
     if not isinstance(value, dict):
         return
-    first, rest = steps[0], steps[1:]
+    first, rest = steps[0].removesuffix("[]"), steps[1:]
     if not rest:
         if create or value.get(first) is not None:
             value[first] = new(value.get(first))

@@ -51,6 +51,10 @@ _REFUSED = {
     "replacements": "replacements are not supported: use ${VAR} substitution or a patch",
     "buildMetadata": "build metadata is not written: a revision tells the origin of each object",
 }
+_VERSIONS = {
+    "Kustomization": "kustomize.config.k8s.io/v1beta1",
+    "Component": "kustomize.config.k8s.io/v1alpha1",
+}
 _KNOWN = (*_LISTS, *_ENTRIES, *_MAPPINGS, *_STRINGS)
 
 
@@ -71,8 +75,10 @@ class Kustomization:
         self.value = self._parse(data, limits)
         for key, value in self.value.items():
             self._check(key, value)
-        if self.kind not in ("Kustomization", "Component"):
+        if self.kind not in _VERSIONS:
             raise self.bad("kind", f"expected Kustomization or Component, not {self.kind}")
+        if self.text("apiVersion") not in ("", _VERSIONS[self.kind]):
+            raise self.bad("apiVersion", f"expected {_VERSIONS[self.kind]} for a {self.kind}")
 
     @property
     def folder(self) -> str:

@@ -55,6 +55,11 @@ _REFERENCES: dict[str, list[FieldSpec]] = {
         ["volumes/persistentVolumeClaim/claimName"], _WITHOUT_TEMPLATE
     ),
     "PersistentVolume": [FieldSpec("spec/volumeName", "PersistentVolumeClaim")],
+    "StorageClass": [
+        FieldSpec("spec/storageClassName", kind)
+        for kind in ("PersistentVolume", "PersistentVolumeClaim")
+    ],
+    "PriorityClass": _in_pods(["priorityClassName"], _WITHOUT_TEMPLATE),
 }
 
 

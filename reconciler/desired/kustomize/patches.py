@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from reconciler.core import jsonpatch
 from reconciler.desired.kustomize.merge import strategic
 from reconciler.desired.kustomize.resource import Id, Json, Place, Resource, bad
 from reconciler.desired.patterns import compiled
+from reconciler.model import kinds
+from reconciler.model.selector import Selector, SelectorError, parse
 
-_LABEL = re.compile(
-    r"^\s*(?P<not>!)?(?P<key>[^\s=!,()]+)\s*(?:(?P<op>=|==|!=|\bin\b|\bnotin\b)\s*(?P<rest>.*))?$"
-)
-_BETWEEN = re.compile(r",(?![^(]*\))")
+_NOWHERE = "_non_namespaceable_"
+_DIRECTIVES = ("$setElementOrder/", "$deleteFromPrimitiveList/", "$retainKeys")
+_LABEL_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +40,22 @@ def apply(resources: list[Resource], patch: Patch) -> list[Resource]:
         return resources
     if not isinstance(patch.content, dict):
         raise bad(patch.place, "", "a patch is a mapping, or a list of operations")
+    if directive := _unread(patch.content):
+        message = f"{directive} is not read, by kustomize neither"
+        raise bad(patch.place, "", message, "use $patch: replace or $patch: delete")
     chosen = _targets(resources, patch)
     gone = {id(each) for each in chosen if not _merge(each, patch)}
     return [each for each in resources if id(each) not in gone]
+
+
+def _unread(value: Any) -> str:
+    """Return the first directive of a patch that only kube-apiserver follows, or ""."""
+    if isinstance(value, dict):
+        found = next((key for key in value if key.startswith(_DIRECTIVES)), "")
+        return found or _unread(list(value.values()))
+    if isinstance(value, list):
+        return next((found for item in value if (found := _unread(item))), "")
+    return ""
 
 
 def _targets(resources: Sequence[Resource], patch: Patch) -> list[Resource]:
@@ -86,6 +101,8 @@ def _merge(target: Resource, patch: Patch) -> bool:
 
 def _operations(target: Resource, patch: Patch) -> None:
     before = target.id
+    if any(isinstance(each, dict) and each.get("path") == "" for each in patch.content):
+        raise bad(patch.place, "", 'the JSON patch does not fit: the path "" is missing')
     try:
         changed = jsonpatch.apply(target.value, patch.content)
     except (jsonpatch.Inapplicable, jsonpatch.TooManyOperations) as error:
@@ -110,7 +127,7 @@ def select(
     """Return the objects that a target's group, version, kind, name, namespace and labels fit."""
     try:
         return [each for each in resources if _fits(each, target)]
-    except ValueError as error:
+    except (ValueError, SelectorError) as error:
         raise bad(place, "target", str(error)) from error
 
 
@@ -124,7 +141,6 @@ def _fits(each: Resource, target: Mapping[str, Any]) -> bool:
 
 def _fits_id(one: Id, target: Mapping[str, Any]) -> bool:
     group, _, version = one.api_version.rpartition("/")
-    namespace = one.namespace or "default"
     return all(
         not wanted or compiled(str(wanted)).fullmatch(value)
         for wanted, value in (
@@ -132,26 +148,30 @@ def _fits_id(one: Id, target: Mapping[str, Any]) -> bool:
             (target.get("version"), version),
             (target.get("kind"), one.kind),
             (target.get("name"), one.name),
-            (target.get("namespace"), namespace),
+            (target.get("namespace"), _namespace(one)),
         )
     )
 
 
+def _namespace(one: Id) -> str:
+    """Return the namespace of an object, in which nothing is that has none."""
+    known = kinds.by_gvk(one.api_version, one.kind)
+    if known is not None and not known.namespaced:
+        return _NOWHERE
+    return one.namespace or "default"
+
+
 def _fits_pairs(have: Mapping[str, Any], selector: Any) -> bool:
-    """Return whether labels meet a selector in Kubernetes' string form."""
-    return all(_meets(have, text) for text in _BETWEEN.split(str(selector)) if selector)
+    """Return whether labels or annotations meet a selector in Kubernetes' string form."""
+    return not selector or _selector(str(selector)).matches(have)
 
 
-def _meets(have: Mapping[str, Any], text: str) -> bool:
-    found = _LABEL.match(text)
-    if found is None:
-        raise ValueError(f"{text!r} is no label selector")
-    key, operator, rest = found["key"], found["op"], (found["rest"] or "").strip()
-    if operator is None:
-        return (key in have) is not bool(found["not"])
-    if operator in ("=", "=="):
-        return have.get(key) == rest
-    if operator == "!=":
-        return have.get(key) != rest
-    values = [value.strip() for value in rest.strip("()").split(",")]
-    return (have.get(key) in values) is (operator == "in")
+@lru_cache(maxsize=256)
+def _selector(text: str) -> Selector:
+    """Return a selector; raises `ValueError` for one whose values could be no label's."""
+    found = parse(text)
+    for requirement in found.requirements:
+        for value in requirement.values:
+            if not _LABEL_VALUE.fullmatch(value):
+                raise ValueError(f"{text!r}: {value!r} is no value of a label")
+    return found

@@ -10,12 +10,11 @@ from reconciler.desired.kustomize.fields import FieldSpec, change, specs_for
 from reconciler.desired.kustomize.resource import Json, Resource
 from reconciler.desired.patterns import compiled
 
-_TEMPLATES = (
-    FieldSpec("spec/template/metadata/labels", "ReplicationController", create=True),
-    FieldSpec("template/metadata/labels", "PodTemplate", create=True),
-)
 LABELS = (FieldSpec("metadata/labels", create=True),)
-TEMPLATE_LABELS = (*LABELS, *_TEMPLATES)
+TEMPLATE_LABELS = (
+    *LABELS,
+    FieldSpec("spec/template/metadata/labels", "ReplicationController", create=True),
+)
 SELECTOR_LABELS = (
     *TEMPLATE_LABELS,
     FieldSpec("spec/selector", "Service", create=True),

@@ -15,7 +15,12 @@ from reconciler.desired.kustomize.tree import Tree
 from reconciler.desired.limits import ReadLimits
 from reconciler.desired.written import FileReader
 from reconciler.source.snapshot import FileRef
-from tests.unit.desired.kustomize.corpus import CASES, REFUSED, Case
+from tests.unit.desired.kustomize import corpus, oddities
+from tests.unit.desired.kustomize.corpus import Case
+from tests.unit.desired.kustomize.oddities import UNREAD
+
+CASES = corpus.CASES | oddities.CASES
+REFUSED = corpus.REFUSED | oddities.REFUSED
 
 needs_kubectl = pytest.mark.skipif(
     shutil.which("kubectl") is None, reason="kubectl, the judge of what is right, is not installed"
@@ -115,6 +120,14 @@ def test_what_kubectl_refuses_is_refused_with_a_place(name, tmp_path):
     assert problem.path
     assert problem.line >= 1
     assert problem.message
+
+
+@pytest.mark.parametrize("name", UNREAD)
+def test_what_is_not_read_is_refused_by_its_name(name):
+    case, words = UNREAD[name]
+    with pytest.raises(Bad, match=words) as refused:
+        ours(case)
+    assert refused.value.problem.line >= 1
 
 
 def test_the_corpus_has_at_least_forty_cases():
