@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from reconciler.model.meta import KubeObject
 from reconciler.model.pod import Pod
 from reconciler.model.time import parse_time
+from reconciler.sync.health import is_ready
 from reconciler.sync.hooks import is_hook
 
 DEADLINE_ANNOTATION = "reconciler.dev/progress-deadline-seconds"
@@ -26,12 +27,13 @@ class Patience:
     def until(self, pod: Pod) -> datetime | None:
         """Return until when a pod has to be ready; of a hook, when a node has to have taken it up.
 
-        Once begun, a hook is ended by its kubelet: `activeDeadlineSeconds` counts from its start.
+        One that is ready may wait for its first liveness probe, which says itself when it begins.
+        A hook that has begun is ended by its kubelet: `activeDeadlineSeconds` counts from there.
         """
         if is_hook(pod):
             begun, limit = pod.status.start_time is not None, pod.spec.active_deadline_seconds
             return None if begun or not limit else _after(pod, limit)
-        return _after(pod, self._limit(pod))
+        return None if is_ready(pod) else _after(pod, self._limit(pod))
 
     def over(self, pod: KubeObject, waits: str) -> str:
         """Return why a pod is given up that waited for what `waits` says."""

@@ -63,13 +63,17 @@ def assess(
     before = _condition(rc)
     changed = rc.status.observed_generation != rc.metadata.generation
     unproven = sum(not is_proven(pod) for pod in available)
-    if not pods.old and len(pods.new) == replicas == len(available) and not unproven:
+    whole = not pods.old and len(pods.new) == replicas == len(available)
+    if whole and not unproven:
         return Progress(_say(before, COMPLETE, _all_available(replicas), now), None)
     message = _so_far(replicas, len(available), len(pods.old), unproven)
     if before is None or changed or (before.reason == COMPLETE and pods.old):
         return _start(message, policy, now)
     if before.reason == COMPLETE:
         return Progress(before, None)  # complete once: what a pod does later is no rollout
+    if whole and before.reason == ROLLING:
+        # Their probes say when they begin; one that fails makes a pod unavailable.
+        return Progress(_say(before, ROLLING, message, now), None)
     since = _transition(before, now)
     latest = max((since, *_available_since(available, policy)))
     if before.reason == EXCEEDED:

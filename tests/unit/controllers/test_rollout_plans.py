@@ -196,6 +196,9 @@ class TestProgress:
         complete = self.status("RolloutComplete", 1000)
         assert self.assess(pods, complete).condition is complete.conditions[0]
 
+        patient = self.assess(pods, self.status("RollingOut", 1000))
+        assert (patient.condition.reason, patient.check_in) == ("RollingOut", None)
+
     def test_complete_stays_complete_when_a_pod_breaks_later(self) -> None:
         before = self.status("RolloutComplete", 1000)
         progress = self.assess([ready("a", NEW), unready("b", NEW)], before)
