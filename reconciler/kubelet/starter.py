@@ -303,9 +303,12 @@ class Starter:
             self._cache.doubt(made)  # it may run
             raise
         except RuntimeFailure as error:
-            # The engine keeps what it could not start as a dead container, with its reason.
-            self._cache.put(await self._runtime.inspect(made))
-            raise StartFailed("RunContainerError", str(error), self._clock.now()) from error
+            # The engine keeps what it could not start as a dead container, with its reason, and
+            # the restart policy says when to try again. One that is not dead was never tried.
+            known = await self._runtime.inspect(made)
+            self._cache.put(known)
+            until = self._clock.now() if known.phase == "exited" else None
+            raise StartFailed("RunContainerError", str(error), until) from error
         now = self._clock.now()
         self._cache.put(
             Container(

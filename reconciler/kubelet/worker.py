@@ -113,19 +113,32 @@ class PodWorker:
         if memory.follow(self._clock):
             self._cache.clock_set(key)
         try:
+            return await self._rounds(key, memory)
+        except (RuntimeFailure, NetworkFailure, ApiError) as error:
+            raise Retryable(str(error)) from error
+
+    async def _rounds(self, key: PodKey, memory: Memory) -> Outcome:
+        """Act until nothing is left to do now; when the engine fails, the pod says why it waits."""
+        try:
             for _ in range(_ROUNDS):
                 next_ = await self._round(key, memory)
                 if not next_.actions:
                     return self._rest(key, memory, next_)
-        except (RuntimeFailure, NetworkFailure, ApiError) as error:
-            raise Retryable(str(error)) from error
+        except RuntimeFailure as error:
+            memory.unsettled = str(error)
+            if pod := self._pod(key, memory):
+                observed = self._watched(key, pod, memory)
+                await self._reporter.report(key, pod, observed, memory, busy=False)
+            raise
         return RequeueAfter(0)
 
     async def _round(self, key: PodKey, memory: Memory) -> Plan:
-        await self._settle_doubts(key, memory)
+        await self._cache.settle(key, self._runtime.inspect)
         pod = self._pod(key, memory)
         observed = self._watched(key, pod, memory)
         next_ = plan(pod, observed, self._clock.now())
+        if not next_.actions:
+            memory.unsettled = ""  # the engine did all that was asked of it
         ends = any(isinstance(action, DeleteObject) for action in next_.actions)
         effects = [self._perform(a, key, pod, observed, memory) for a in next_.actions]
         if pod is not None and not ends:
@@ -148,18 +161,6 @@ class PodWorker:
         self._deaths.forget(key)
         self._starter.release(key)
         self._memory.pop(key, None)
-
-    async def _settle_doubts(self, key: PodKey, memory: Memory) -> None:
-        """Ask the engine what became of the containers; when it does not tell, the pod says why."""
-        memory.unsettled = ""
-        try:
-            await self._cache.settle(key, self._runtime.inspect)
-        except RuntimeFailure as error:
-            memory.unsettled = str(error)
-            if pod := self._pod(key, memory):
-                observed = self._watched(key, pod, memory)
-                await self._reporter.report(key, pod, observed, memory, busy=False)
-            raise
 
     def _watched(self, key: PodKey, pod: Pod | None, memory: Memory) -> Observed:
         """Observe the pod with what its probes say: after a start they say what its status said."""

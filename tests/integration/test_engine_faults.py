@@ -7,6 +7,7 @@ reason is on the pod.
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import threading
 from collections import Counter
@@ -17,7 +18,9 @@ from pathlib import Path
 import docker
 import pytest
 
-from tests.integration.engineproxy import WORDS, EngineProxy
+from reconciler.kubelet.docker import DockerRuntime
+from reconciler.kubelet.runtime import RuntimeFailure, RuntimeUnavailable
+from tests.integration.engineproxy import WORDS, EngineProxy, Mode
 from tests.integration.harness import (
     Container,
     Daemon,
@@ -128,8 +131,10 @@ def test_an_engine_that_is_stopped_and_started_under_load(world: World) -> None:
     world.wait(lambda: world.running() >= 3, "some of the pods")
     world.host.stop_engine()
     world.wait(lambda: said(world.daemon, "docker.events.lost"), "the loss to be told")
+    world.scale(12)
+    world.wait(lambda: "Docker does not answer" in world.status(), "the reason")
     world.host.start_engine()
-    world.settled(10)
+    world.settled(12)
 
 
 def test_containers_that_are_removed_in_every_phase(world: World) -> None:
@@ -213,6 +218,36 @@ def test_a_disk_that_is_full(tmp_path: Path) -> None:
         assert before <= {one.id for one in world.engine.containers("test")}
 
 
+@pytest.mark.parametrize(
+    ("mode", "kind", "words"),
+    [
+        ("failing", RuntimeFailure, WORDS),
+        ("silent", RuntimeUnavailable, "Docker does not answer"),
+    ],
+)
+async def test_no_call_waits_for_an_engine_that_hangs(
+    tmp_path: Path, mode: Mode, kind: type[RuntimeFailure], words: str
+) -> None:
+    door = tmp_path / "door.sock"
+    with EngineProxy(door, tmp_path / "nobody.sock") as proxy:
+        proxy.turn(mode)
+        runtime = DockerRuntime(door, timeout=1)
+        calls = [
+            runtime.list(),
+            runtime.inspect("x"),
+            runtime.image("x"),
+            runtime.start("x"),
+            runtime.signal("x", "SIGTERM"),
+            runtime.remove("x"),
+            runtime.exec("x", ("true",), 1),
+            runtime.version(),
+        ]
+        failures = await asyncio.gather(*calls, return_exceptions=True)
+        await runtime.close()
+    assert [type(failure) for failure in failures] == [kind] * len(calls)
+    assert all(words in str(failure) for failure in failures), failures
+
+
 @pytest.mark.parametrize("mode", ["failing", "silent"])
 def test_an_engine_that_answers_with_failures_or_not_at_all(world: World, mode: str) -> None:
     door = world.host.folder / "door.sock"
@@ -221,12 +256,13 @@ def test_an_engine_that_answers_with_failures_or_not_at_all(world: World, mode: 
         world.scale(8)
         world.wait(lambda: world.running() >= 2, "some of the pods")
         proxy.turn(mode)  # type: ignore[arg-type]
+        world.scale(10)
         if mode == "failing":
-            world.wait(lambda: WORDS in world.status() or world.running() == 8, "the reason")
-        else:
+            world.wait(lambda: WORDS in world.status(), "the reason")
+        else:  # the reason comes with the end of a call's minute: see the test before
             world.wait(lambda: said(world.daemon, "docker.events.lost"), "the loss to be told")
         proxy.turn("open")
-        world.settled(8)
+        world.settled(10)
         assert world.daemon.clean() == []
 
 
