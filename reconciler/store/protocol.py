@@ -125,6 +125,13 @@ class Feed(Protocol):
         """Return when there may be something to read; may be cancelled without loss."""
         ...
 
+    def follow(self, told: Callable[[], None]) -> Callable[[], None]:
+        """Call `told` whenever there may be something to read, until what is returned is called.
+
+        It is called in the midst of a write: it may plan to read, and no more.
+        """
+        ...
+
 
 class Store(Protocol):
     """A revisioned map from `ObjectKey` to bytes."""

@@ -8,7 +8,7 @@ then published once it is durable, or abandoned.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from reconciler.model.meta import ObjectKey
@@ -46,7 +46,7 @@ class State:
         self.history = History(limit, compacted)
         self._allocated = compacted
         self._flying: dict[ObjectKey, Event] = {}
-        self._pulses: dict[tuple[str, str], asyncio.Event] = {}
+        self._pulses: dict[tuple[str, str], Pulse] = {}
 
     def restore(self, events: Iterable[Event]) -> None:
         """Take over what a journal held, in the order of revisions, before the first use."""
@@ -84,8 +84,7 @@ class State:
             pulses.update(((key.kind, ""), (key.kind, key.namespace)))
         for place in pulses:
             if pulse := self._pulses.get(place):
-                pulse.set()
-                pulse.clear()
+                pulse.beat()
         return self.history.trim()
 
     def in_flight(self, key: ObjectKey) -> bool:
@@ -108,7 +107,7 @@ class State:
         """Return the changes of `kind` after `since`, to be read in batches; see `Store.feed`."""
         if since < self.history.compacted or since > self._allocated:
             raise Compacted(since, self.history.compacted)
-        pulse = self._pulses.setdefault((kind, namespace), asyncio.Event())
+        pulse = self._pulses.setdefault((kind, namespace), Pulse())
         return StateFeed(self, self.history.stream(kind), namespace, since, pulse)
 
     def _base(self, operation: Operation) -> Record | None:
@@ -131,13 +130,39 @@ class State:
             self.table.put(event.record)
 
 
+class Pulse:
+    """Tells those who wait for changes of one kind, in one namespace or all, that some came."""
+
+    __slots__ = ("_event", "_followers")
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+        self._followers: list[Callable[[], None]] = []
+
+    def beat(self) -> None:
+        """Wake who waits, call who follows."""
+        self._event.set()
+        self._event.clear()
+        for told in self._followers:
+            told()
+
+    async def wait(self) -> None:
+        """Return at the next beat."""
+        await self._event.wait()
+
+    def follow(self, told: Callable[[], None]) -> Callable[[], None]:
+        """Call `told` at each beat, until what is returned is called."""
+        self._followers.append(told)
+        return lambda: self._followers.remove(told)
+
+
 class StateFeed:
     """A reader's place in the shared stream of a kind; see `Feed`."""
 
     __slots__ = ("_namespace", "_position", "_pulse", "_state", "_stream", "revision")
 
     def __init__(
-        self, state: State, stream: Stream, namespace: str, since: int, pulse: asyncio.Event
+        self, state: State, stream: Stream, namespace: str, since: int, pulse: Pulse
     ) -> None:
         self.revision = since
         self._state = state
@@ -146,7 +171,7 @@ class StateFeed:
         self._position = stream.after(since)
         self._pulse = pulse
 
-    def read(self) -> list[Event]:
+    def read(self) -> Sequence[Event]:
         """Return the events that came since the last call; raises `Compacted`."""
         stream, namespace = self._stream, self._namespace
         if self._position < stream.start:
@@ -155,13 +180,17 @@ class StateFeed:
         self._position = stream.end
         self.revision = max(self.revision, self._state.revision)
         if not namespace:
-            return list(events)
+            return events
         return [event for event in events if event.record.key.namespace == namespace]
 
     async def wait(self) -> None:
         """Return when there may be something to read."""
         if self._position == self._stream.end:
             await self._pulse.wait()
+
+    def follow(self, told: Callable[[], None]) -> Callable[[], None]:
+        """See `Feed.follow`."""
+        return self._pulse.follow(told)
 
 
 def _event(operation: Operation, base: Record | None, revision: int) -> Event:

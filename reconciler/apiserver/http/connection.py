@@ -266,9 +266,20 @@ class Connection(asyncio.Protocol):
 
     async def write(self, data: bytes) -> None:
         """Send raw bytes; waits while the client is slow, and cuts one that reads nothing."""
+        self.send(data)
+        await self.drain()
+
+    def send(self, data: bytes) -> bool:
+        """Send raw bytes without waiting; say whether more may follow before `drain`."""
+        if self._transport.is_closing():
+            return False
+        self._transport.write(data)
+        return self._writable.is_set()
+
+    async def drain(self) -> None:
+        """Wait while the client is slow; cut one that reads nothing. Raises `ConnectionError`."""
         if self._transport.is_closing():
             raise ConnectionResetError
-        self._transport.write(data)
         await self._drain()
 
     async def _drain(self) -> None:
@@ -288,16 +299,6 @@ def _source(transport: asyncio.Transport) -> str:
     return str(peer[0]) if isinstance(peer, tuple) and peer else "unix"
 
 
-class _Chunks:
-    """The body of a stream in chunks."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    async def write(self, data: bytes) -> None:
-        await self._connection.write(b"%x\r\n%b\r\n" % (len(data), data))
-
-
 class _Plain:
     """The body of a stream that ends with the connection, as HTTP/1.0 has it."""
 
@@ -305,7 +306,21 @@ class _Plain:
         self._connection = connection
 
     async def write(self, data: bytes) -> None:
-        await self._connection.write(data)
+        self.send(data)
+        await self.drain()
+
+    def send(self, data: bytes) -> bool:
+        return self._connection.send(data)
+
+    async def drain(self) -> None:
+        await self._connection.drain()
+
+
+class _Chunks(_Plain):
+    """The body of a stream in chunks."""
+
+    def send(self, data: bytes) -> bool:
+        return self._connection.send(b"%x\r\n%b\r\n" % (len(data), data))
 
 
 def _head(reply: Reply, *, close: bool) -> bytes:

@@ -63,6 +63,14 @@ class Sink(Protocol):
         """Send `data`; waits while the client is slow. Raises `ConnectionError` when it is gone."""
         ...
 
+    def send(self, data: bytes) -> bool:
+        """Send `data` without waiting; say whether more may be sent, or `drain` comes first."""
+        ...
+
+    async def drain(self) -> None:
+        """Wait while the client is slow. Raises `ConnectionError` when it is gone."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Stream:

@@ -2,7 +2,8 @@
 
 All watchers read one shared history at a place of their own, and an event is encoded once for all
 that ask for the same. One event is told at once; what follows closely is gathered, so that a burst
-costs each watcher a few writes. A watcher that is too slow finds its place gone and is told 410.
+costs each watcher a few writes (`broadcast.py`). A watcher that is too slow finds its place gone
+and is told 410.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from random import Random
 
 from reconciler.apiserver.http import query, status, view
 from reconciler.apiserver.http.accept import Wanted
+from reconciler.apiserver.http.broadcast import Broadcast, Broadcasts
 from reconciler.apiserver.http.frames import Channel, Frames
 from reconciler.apiserver.http.message import Sink, Stream
 from reconciler.apiserver.http.query import ListOptions
@@ -29,7 +31,6 @@ from reconciler.store.protocol import Change, Compacted, Event, Feed, Record
 _BOOKMARK_SECONDS = 60.0
 _SHORTEST, _LONGEST = 1800, 3600  # a watch without a timeout ends between these, as in Kubernetes
 _INITIAL_BATCH = 500
-_GATHER_SECONDS = 0.004  # how long a watcher that was just told something gathers what follows
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class Watches:
         self._clock = clock
         self._random = random
         self._frames = Frames()
+        self._broadcasts = Broadcasts()
 
     def open(self, scope: Scope, options: ListOptions) -> Stream:
         """Return the stream of a watch; raises `StatusError` for what it cannot be asked."""
@@ -59,7 +61,8 @@ class Watches:
         if options.initial and since > self._registry.revision:
             raise query.future(since, self._registry.revision)
         seconds = options.timeout or self._random.randint(_SHORTEST, _LONGEST)
-        watch = _Watch(self._registry, self._channel(scope, options), scope, choose, options)
+        shared = self._channel(scope, options), self._broadcast(scope)
+        watch = _Watch(self._registry, *shared, scope, choose, options)
         # Where the watch starts is settled now, so that nothing is missed before the first read.
         start = since or self._registry.revision
         initial = () if since and not options.initial else self._initial(scope)
@@ -73,8 +76,15 @@ class Watches:
         asked = (scope.resource.key_kind, scope.wanted, scope.include)
         return self._frames.channel((*asked, options.labels, options.fields))
 
+    def _broadcast(self, scope: Scope) -> Broadcast:
+        return self._broadcasts.of(scope.resource.key_kind, scope.namespace)
+
     def _initial(self, scope: Scope) -> tuple[Record, ...]:
         return tuple(self._registry.records(scope.resource.model, scope.namespace))
+
+
+class _Slow(Exception):
+    """The client has not read what it was sent."""
 
 
 class _Watch:
@@ -84,12 +94,14 @@ class _Watch:
         self,
         registry: Registry,
         channel: Channel,
+        broadcast: Broadcast,
         scope: Scope,
         choose: Chooser,
         options: ListOptions,
     ) -> None:
         self._registry = registry
         self._channel = channel
+        self._broadcast = broadcast
         self._scope = scope
         self._choose = choose
         self._bookmarks = options.bookmarks
@@ -138,20 +150,24 @@ class _Watch:
 
     def _news(self, feed: Feed, since: int) -> bytes:
         """Return what the watcher is told of the changes that came."""
-        events = (event for event in feed.read() if event.record.revision > since)
-        return b"".join(filter(None, map(self._event, events)))
+        told = [self._event(each) for each in feed.read() if each.record.revision > since]
+        return (told[0] or b"") if len(told) == 1 else b"".join(filter(None, told))
 
     async def _tell(self, sink: Sink, feed: Feed, since: int) -> None:
         """Write what happens, as it happens, until cancelled."""
-        loop, gathered = asyncio.get_running_loop(), 0.0
-        while True:
+
+        def push() -> bool:
             frames = self._news(feed, since)
-            if frames:
+            if frames and not sink.send(frames):
+                raise _Slow
+            return bool(frames)
+
+        while True:
+            while frames := self._news(feed, since):
                 await sink.write(frames)
-                gathered = loop.time() + _GATHER_SECONDS
-            await feed.wait()
-            if (pause := gathered - loop.time()) > 0:
-                await asyncio.sleep(pause)
+            with contextlib.suppress(_Slow):
+                await self._broadcast.follow(feed, push)
+            await sink.drain()
 
     def _existing(self, record: Record) -> bytes | None:
         item = view.of_record(self._registry, self._scope.resource.model, record)

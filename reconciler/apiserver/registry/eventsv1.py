@@ -152,6 +152,9 @@ class _ConvertedFeed:
     async def wait(self) -> None:
         await self._feed.wait()
 
+    def follow(self, told: Callable[[], None]) -> Callable[[], None]:
+        return self._feed.follow(told)
+
     def _change(self, change: Change) -> Change:
         previous = change.previous and self._converted(change.previous)
         return Change(change.change, self._converted(change.record), previous)

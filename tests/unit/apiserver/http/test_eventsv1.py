@@ -140,8 +140,15 @@ class Sink:
         self.news = asyncio.Event()
 
     async def write(self, data: bytes) -> None:
+        self.send(data)
+
+    def send(self, data: bytes) -> bool:
         self.data += data
         self.news.set()
+        return True
+
+    async def drain(self) -> None:
+        """Nobody is slow here."""
 
 
 async def test_a_watch_tells_of_core_events_by_its_own_names() -> None:

@@ -26,8 +26,19 @@ class Sink:
         self.loop = loop
         self.writes: list[tuple[float, bytes]] = []
 
+        self.reads = asyncio.Event()
+        self.reads.set()
+
     async def write(self, data: bytes) -> None:
+        self.send(data)
+        await self.drain()
+
+    def send(self, data: bytes) -> bool:
         self.writes.append((self.loop.time(), data))
+        return self.reads.is_set()
+
+    async def drain(self) -> None:
+        await self.reads.wait()
 
     def events(self):
         return [json.loads(line) for _, data in self.writes for line in data.splitlines()]
@@ -136,8 +147,7 @@ def test_a_watcher_that_reads_too_slowly_is_told_to_list_again_and_holds_up_nobo
     async def scenario(world):
         slow, task = world.watch()
         quick, other_task = world.watch()
-        reads = asyncio.Event()
-        slow.write = _held(slow.write, reads)
+        slow.reads.clear()
         await asyncio.sleep(0)
         await world.make("first")
         await asyncio.sleep(1)
@@ -147,7 +157,8 @@ def test_a_watcher_that_reads_too_slowly_is_told_to_list_again_and_holds_up_nobo
         assert len(quick.events()) == 21
         world.store.compact()
         await world.make("last")
-        reads.set()
+        assert len(slow.writes) == 1
+        slow.reads.set()
         await task
         first, last = slow.events()
         assert first["object"]["metadata"]["name"] == "first"
@@ -159,14 +170,60 @@ def test_a_watcher_that_reads_too_slowly_is_told_to_list_again_and_holds_up_nobo
     run(scenario)
 
 
-def _held(write, reads):
-    """Return a write to a client that reads nothing until `reads` is set."""
+def test_a_watcher_that_read_everything_in_the_end_is_told_the_rest(run):
+    async def scenario(world):
+        slow, task = world.watch()
+        await asyncio.sleep(0)
+        slow.reads.clear()
+        for number in range(5):
+            await world.make(f"m-{number}")
+            await asyncio.sleep(1)
+        assert len(slow.events()) == 1
+        slow.reads.set()
+        await asyncio.sleep(1)
+        assert len(slow.writes) == 2
+        await world.make("last")
+        await asyncio.sleep(1)
+        told = [event["object"]["metadata"]["name"] for event in slow.events()]
+        assert told == [*(f"m-{number}" for number in range(5)), "last"]
+        await ended(task)
 
-    async def held(data):
-        await reads.wait()
-        await write(data)
+    run(scenario)
 
-    return held
+
+def test_what_one_watcher_cannot_be_told_the_others_are(run):
+    class Broken(view.ObjectForm):
+        def event(self, item, *, first):
+            raise ZeroDivisionError
+
+    async def scenario(world):
+        _, broken = world.watch(labels="a=b", form=Broken(kinds.of(ConfigMap)))
+        well, task = world.watch()
+        await asyncio.sleep(0)
+        await world.make("one", a="b")
+        await asyncio.sleep(1)
+        assert isinstance(broken.exception(), ZeroDivisionError)
+        await world.make("two")
+        await asyncio.sleep(1)
+        assert len(well.events()) == 2
+        await ended(task)
+
+    run(scenario)
+
+
+def test_where_nobody_watches_nothing_is_heard(run):
+    async def scenario(world):
+        _, task = world.watch()
+        _, other = world.watch()
+        await asyncio.sleep(0)
+        pulse = world.store._state._pulses["ConfigMap", "default"]
+        assert len(pulse._followers) == 1
+        await ended(task)
+        assert len(pulse._followers) == 1
+        await ended(other)
+        assert pulse._followers == []
+
+    run(scenario)
 
 
 def test_a_thousand_watchers_share_one_encoding(run):
