@@ -110,11 +110,8 @@ class Loader:
 
     def _read_new(self, snapshot: Snapshot, changed: Iterable[FileRef]) -> None:
         """Parse the contents that were not seen yet."""
-        unseen = {
-            _cache_key(ref): ref
-            for ref in changed
-            if not ref.refused and _cache_key(ref) not in self._by_content
-        }
+        contents = ((_cache_key(ref), ref) for ref in changed if not ref.refused)
+        unseen = {key: ref for key, ref in contents if key not in self._by_content}
         with bulk_load() if len(unseen) >= _BULK else nullcontext():
             self._recall(unseen)
             refs = list(unseen.values())
@@ -122,15 +119,16 @@ class Loader:
                 result = read_file(
                     ref.path, data, self._namespace, self._limits, self._keys, self._variables
                 )
-                self._by_content[_cache_key(ref)] = result
-                self._kept.note(_kept_key(ref), data, result)
-        used = (_kept_key(ref) for ref in snapshot.files.values() if not ref.refused)
+                key = _cache_key(ref)
+                self._by_content[key] = result
+                self._kept.note(_kept_key(key), data, result)
+        used = (_kept_key(_cache_key(ref)) for ref in snapshot.files.values() if not ref.refused)
         self._kept.flush(used, len(snapshot.files))
 
     def _recall(self, unseen: dict[tuple[str, bool, bool], FileRef]) -> None:
         """Take what an earlier run read out of `unseen`."""
         for key, ref in list(unseen.items()):
-            known = self._kept.recall(_kept_key(ref), ref.path)
+            known = self._kept.recall(_kept_key(key), ref.path)
             if known is not None:
                 self._by_content[key] = known
                 del unseen[key]
@@ -202,8 +200,9 @@ def _cache_key(ref: FileRef) -> tuple[str, bool, bool]:
     return ref.content, path.endswith(_JSON), path != ref.path
 
 
-def _kept_key(ref: FileRef) -> str:
-    return ":".join(map(str, _cache_key(ref)))
+def _kept_key(key: tuple[str, bool, bool]) -> str:
+    content, is_json, is_sealed = key
+    return f"{content}:{is_json}:{is_sealed}"
 
 
 def _at(result: FileResult, path: str) -> FileResult:

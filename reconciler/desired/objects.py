@@ -15,6 +15,7 @@ from reconciler.desired.problem import Problem
 from reconciler.model.meta import KubeObject, ObjectKey
 
 _OURS = "reconciler.dev/"
+_assign = object.__setattr__
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class DesiredObject:
     def __post_init__(self) -> None:
         """Look once, so that what an earlier run read need not be decoded to be asked."""
         ours = any(name.startswith(_OURS) for name in self.obj.metadata.annotations)
-        object.__setattr__(self, "instructed", ours)
+        _assign(self, "instructed", ours)
 
     @property
     def place(self) -> str:
@@ -60,11 +61,13 @@ class DesiredObject:
 class Recalled(DesiredObject):
     """A declared object that an earlier run admitted: decoded when somebody asks, which few do.
 
-    `place` is its line, column and document; `encoded` the canonical JSON of its manifest.
+    `place` is its line, column and document; `encoded` the canonical JSON of its manifest. A start
+    makes all of them: it sets what every plan looks at, and nothing else.
     """
 
-    __slots__ = ("_encoded", "_manifest", "_obj")
-    _encoded: str
+    __slots__ = ("_encoded", "_manifest", "_obj", "_place")
+    _encoded: bytes
+    _place: tuple[int, int, int]
     _manifest: dict[str, Any] | None
     _obj: KubeObject | None
 
@@ -75,18 +78,35 @@ class Recalled(DesiredObject):
         path: str,
         place: tuple[int, int, int],
         within: str,
-        encoded: str,
+        encoded: bytes,
         *,
         instructed: bool,
     ) -> None:
-        line, column, document = place
-        for name, value in (
-            ("key", key), ("content", content), ("path", path), ("line", line),
-            ("column", column), ("document", document), ("within", within),
-            ("layers", ()), ("_encoded", encoded), ("instructed", instructed), ("_manifest", None),
-            ("_obj", None),
-        ):  # fmt: skip
-            object.__setattr__(self, name, value)
+        _assign(self, "key", key)
+        _assign(self, "content", content)
+        _assign(self, "path", path)
+        _assign(self, "within", within)
+        _assign(self, "layers", ())
+        _assign(self, "instructed", instructed)
+        _assign(self, "_place", place)
+        _assign(self, "_encoded", encoded)
+        _assign(self, "_manifest", None)
+        _assign(self, "_obj", None)
+
+    @property
+    def line(self) -> int:
+        """See `DesiredObject`."""
+        return self._place[0]
+
+    @property
+    def column(self) -> int:
+        """See `DesiredObject`."""
+        return self._place[1]
+
+    @property
+    def document(self) -> int:
+        """See `DesiredObject`."""
+        return self._place[2]
 
     @property
     def manifest(self) -> Mapping[str, Any]:
@@ -94,7 +114,7 @@ class Recalled(DesiredObject):
         known = self._manifest
         if known is None:
             known = orjson.loads(self._encoded)
-            object.__setattr__(self, "_manifest", known)
+            _assign(self, "_manifest", known)
         return known
 
     @property
@@ -103,14 +123,14 @@ class Recalled(DesiredObject):
         known = self._obj
         if known is None:
             known = apply_defaults(decode(self.manifest))
-            object.__setattr__(self, "_obj", known)
+            _assign(self, "_obj", known)
         return known
 
     def at(self, path: str) -> DesiredObject:
         """See `DesiredObject`."""
         return Recalled(
-            self.key, self.content, path, (self.line, self.column, self.document), self.within,
-            self._encoded, instructed=self.instructed,
+            self.key, self.content, path, self._place, self.within, self._encoded,
+            instructed=self.instructed,
         )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from sys import intern
 
 from reconciler.model.meta import ObjectKey
 from reconciler.store.protocol import (
@@ -46,6 +47,7 @@ INSERT INTO history VALUES (0);
 
 _FULL = ("SQLITE_FULL",)
 _FATAL = ("SQLITE_IOERR", "SQLITE_CORRUPT", "SQLITE_NOTADB")
+_CHANGES = {each.value: each for each in Change}
 _ROW = "(?,?,?,?,?,?,?)"
 _LOCK_WAIT = 5.0  # seconds that another process may hold the write lock
 _WAL_BOUND = 16 * 1024 * 1024  # bytes that the write-ahead log keeps after a checkpoint
@@ -89,12 +91,13 @@ class Journal:
             (since,),
         )
         for revision, change, kind, namespace, name, previous, value in cursor:
-            key = ObjectKey(kind, namespace, name)
+            key = ObjectKey(intern(kind), intern(namespace), name)
             record = Record(key, revision, self._opened(key, revision, value))
             before = rows.pop(previous, None)
-            if change != Change.DELETED:
+            known = _CHANGES[change]
+            if known is not Change.DELETED:
                 rows[revision] = record
-            yield Event(Change(change), record, before)
+            yield Event(known, record, before)
 
     def append(self, events: Sequence[Event], forgotten: Forgotten | None) -> None:
         """Make `events` durable in one transaction; then delete what is `forgotten`.

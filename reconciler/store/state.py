@@ -50,10 +50,17 @@ class State:
 
     def restore(self, events: Iterable[Event]) -> None:
         """Take over what a journal held, in the order of revisions, before the first use."""
+        live: dict[ObjectKey, Record] = {}
         for event in events:
-            self._place(event)
-            if event.record.revision > self.history.compacted:
+            record = event.record
+            if event.change is Change.DELETED:
+                live.pop(record.key, None)
+            else:
+                live[record.key] = record
+            self.revision = record.revision
+            if record.revision > self.history.compacted:
                 self.history.append(event)
+        self.table.fill(live.values())
         self._allocated = self.revision
 
     def prepare(self, operations: Sequence[Operation]) -> Transaction:

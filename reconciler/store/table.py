@@ -6,7 +6,7 @@ Listing one namespace touches that namespace only. Nothing here knows revisions 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from reconciler.model.meta import ObjectKey
 from reconciler.store.protocol import Record
@@ -48,6 +48,19 @@ class Table:
         if key.name not in place.records:
             insort(place.names, key.name)
         place.records[key.name] = record
+
+    def fill(self, records: Iterable[Record]) -> None:
+        """Take over many records at once; the table must be empty, and each key is there once."""
+        for record in records:
+            key = record.key
+            namespaces = self._kinds.setdefault(key.kind, {})
+            place = namespaces.get(key.namespace)
+            if place is None:
+                place = namespaces[key.namespace] = _Namespace()
+            place.records[key.name] = record
+        for namespaces in self._kinds.values():
+            for place in namespaces.values():
+                place.names = sorted(place.records)
 
     def remove(self, key: ObjectKey) -> None:
         """Remove the record at `key`, which must be there."""

@@ -22,11 +22,11 @@ def identity(source: str, key: ObjectKey) -> str:
     return f"{source}/{key.kind}/{key.namespace}/{key.name}"
 
 
-def source_of(obj: KubeObject) -> str:
-    """Return the source whose inventory holds `obj`, or "" when none does."""
+def source_of(obj: KubeObject, key: ObjectKey | None = None) -> str:
+    """Return the source whose inventory holds `obj`, or "" when none does; `key` is its key."""
     value = obj.metadata.annotations.get(SOURCE_ANNOTATION)
     if not value:
         return ""
     source, _, rest = value.partition("/")
-    key = obj.key
+    key = key or obj.key
     return source if rest == f"{key.kind}/{key.namespace}/{key.name}" else ""

@@ -199,8 +199,8 @@ class Live:
 
     def _put(self, key: ObjectKey, known: KubeObject | None, obj: KubeObject) -> None:
         self.objects[key] = obj
-        owner = source_of(obj)
-        if known is not None and (former := source_of(known)) and former != owner:
+        owner = source_of(obj, key)
+        if known is not None and (former := source_of(known, key)) and former != owner:
             self._owned[former].pop(key, None)
         if owner:
             self._owned.setdefault(owner, {})[key] = None

@@ -66,8 +66,8 @@ class Pulling:
             self._made = {
                 key: obj
                 for key, obj in self._live.items()
-                if obj.metadata.annotations.get(PULLS_FOR_ANNOTATION) == self._source
-                and isinstance(obj, ImagePull | Secret)
+                if isinstance(obj, (ImagePull, Secret))
+                and obj.metadata.annotations.get(PULLS_FOR_ANNOTATION) == self._source
             }
         return self._made
 

@@ -23,6 +23,7 @@ from reconciler.controllers.replication import count, inplace, rest, restraint, 
 from reconciler.controllers.replication.actions import CreatePods, PodAction
 from reconciler.controllers.replication.claim import claim
 from reconciler.controllers.replication.effects import Effects, Failure
+from reconciler.controllers.replication.idle import is_idle
 from reconciler.controllers.replication.policy import (
     DEFAULTS,
     RolloutDefaults,
@@ -120,6 +121,8 @@ class ReplicationLoop:
             del self._written[key]
             if revision(shown) == revision(written):
                 return  # the echo of our own status
+        if old is None and is_idle(shown) and not self._candidates(shown):
+            return  # whatever pod it may have wakes it
         self._controller.queue.add(key)
 
     def _pod_changed(self, event: EventType, old: Pod | None, new: Pod | None) -> None:

@@ -81,6 +81,12 @@ def assess(
     return _advance(before, message, max(latest, watched_since), policy, now)
 
 
+def says_complete(condition: ReplicationControllerCondition, *, replicas: int) -> bool:
+    """Return whether a status says, word for word, that all of so many pods are there."""
+    said = (condition.type, condition.status, condition.reason, condition.message)
+    return said == (PROGRESSING, "True", COMPLETE, _all_available(replicas))
+
+
 def _advance(
     before: ReplicationControllerCondition,
     message: str,

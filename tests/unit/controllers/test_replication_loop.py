@@ -18,7 +18,7 @@ from reconciler.model.pod import Pod
 from reconciler.model.replication import ReplicationController
 from reconciler.model.retirement import REMOVE_AT, STOPPED
 from reconciler.scheduler.loop import Scheduler
-from tests.unit.controllers.builders import make_rc
+from tests.unit.controllers.builders import make_pod, make_rc
 from tests.unit.controllers.world import ObedientKubelet, World
 
 
@@ -433,5 +433,43 @@ def test_a_pod_that_cannot_be_released_yet_is_not_replaced_yet(run: Run) -> None
         await label(other="word")  # what the controller hears of the pod first is not the newest
         await world.until(lambda: owned() == 3)
         assert most == 2
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("pods_first", [True, False])
+@pytest.mark.parametrize("owned", [True, False])
+def test_after_a_restart_no_pod_of_an_idle_controller_is_overlooked(
+    run: Run, pods_first: bool, owned: bool
+) -> None:
+    async def scenario(world: Cluster) -> None:
+        rc = await world.client.create(fresh(make_rc(replicas=0)))
+        status = rc.status.replace(observed_generation=rc.metadata.generation)
+        rc = await world.client.update(rc.replace(status=status), subresource="status")
+        pod = make_pod("left", rc=rc if owned else None, labels=rc.spec.selector)
+        await world.client.create(pod.replace(metadata=pod.metadata.replace(uid="")))
+        world.informer(Pod if pods_first else ReplicationController)  # listed in this order
+        await world.begin()
+        await world.until(lambda: not world.active())
+        await world.settle()
+        idle = world.rc().metadata.resource_version
+        stray = make_pod("later", labels=rc.spec.selector)
+        await world.client.create(stray.replace(metadata=stray.metadata.replace(uid="")))
+        await world.until(lambda: not world.active())
+        await world.settle()
+        assert world.rc().metadata.resource_version >= idle
+        assert world.rc().status.replicas == 0
+
+    run(scenario)
+
+
+def test_an_idle_controller_wakes_when_it_is_to_have_pods(run: Run) -> None:
+    async def scenario(world: Cluster) -> None:
+        rc = await world.client.create(fresh(make_rc(replicas=0)))
+        status = rc.status.replace(observed_generation=rc.metadata.generation)
+        await world.client.update(rc.replace(status=status), subresource="status")
+        await world.begin()
+        await world.change(replicas=2)
+        await world.until(lambda: world.ready() == 2)
 
     run(scenario)

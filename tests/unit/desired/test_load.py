@@ -207,3 +207,23 @@ def test_a_damaged_memory_costs_nothing_but_time(files: Files, tmp_path: Path) -
     assert {k: each.obj for k, each in again.objects.items()} == {
         k: each.obj for k, each in first.objects.items()
     }
+
+
+def test_a_memory_that_is_damaged_in_the_middle_is_good_up_to_there(
+    files: Files, tmp_path: Path
+) -> None:
+    memory = tmp_path / "declared"
+    files.texts = {f"{number:04}.yaml": namespace(f"n{number}") for number in range(1200)}
+    first = Loader(memory=KeptFile(memory, "code")).load(files.snapshot("1"))
+    whole = memory.read_bytes()
+    place = whole.index(b'"n700"')
+    memory.write_bytes(whole[:place] + b'"n7x0"' + whole[place + 6 :])
+    files.read_paths.clear()
+    again = Loader(memory=KeptFile(memory, "code")).load(files.snapshot("1"))
+    assert files.read_paths == [f"{number:04}.yaml" for number in range(500, 1200)]
+    assert {k: each.obj for k, each in again.objects.items()} == {
+        k: each.obj for k, each in first.objects.items()
+    }
+    files.read_paths.clear()
+    Loader(memory=KeptFile(memory, "code")).load(files.snapshot("1"))
+    assert files.read_paths == []

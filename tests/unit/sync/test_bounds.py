@@ -125,7 +125,7 @@ def test_a_circle_of_declarers_ends():
 
 def test_what_an_earlier_run_read_is_not_decoded_to_be_asked_what_it_is():
     key = ObjectKey("ConfigMap", "team", "a")
-    recalled = Recalled(key, "hash", "a.yaml", (1, 1, 0), "", "no JSON at all", instructed=False)
+    recalled = Recalled(key, "hash", "a.yaml", (1, 1, 0), "", b"no JSON at all", instructed=False)
     assert not out_of_bounds("main", [recalled], None, lambda _: None)
     (refused,) = out_of_bounds("main", [recalled], frozenset({"other"}), lambda _: None)
     assert refused.key == key

@@ -111,8 +111,8 @@ def test_the_fields_of_a_templates_owner_are_not_the_objects_own() -> None:
         assert repeated.decode(ReplicationController, pasted.to_json()) == pasted
 
 
-def parts(obj: Any) -> tuple[PodSpec, Any]:
-    return obj.spec.template.spec, obj.metadata.managed_fields[0].fields_v1
+def parts(obj: Any) -> tuple[PodSpec, Any, ReplicationControllerStatus]:
+    return obj.spec.template.spec, obj.metadata.managed_fields[0].fields_v1, obj.status
 
 
 def test_equal_parts_of_two_objects_are_one_object() -> None:
@@ -123,7 +123,8 @@ def test_equal_parts_of_two_objects_are_one_object() -> None:
     )
     assert one[0] is other[0]
     assert one[1] is other[1]
-    assert third == (PodSpec(hostname="g"), {"f:status": {}})
+    assert one[2] is other[2] is third[2]
+    assert third == (PodSpec(hostname="g"), {"f:status": {}}, ReplicationControllerStatus())
 
 
 def test_what_is_known_is_bounded() -> None:
