@@ -28,12 +28,12 @@ def span(seconds: int) -> timedelta:
 
 def format_time(moment: datetime) -> str:
     """Return `moment` as metav1.Time writes it: "2026-01-02T03:04:05Z"."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
 
 
 def format_micro_time(moment: datetime) -> str:
     """Return `moment` as metav1.MicroTime writes it: "2026-01-02T03:04:05.000000Z"."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def parse_time(text: str) -> datetime:

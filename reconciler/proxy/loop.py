@@ -280,7 +280,7 @@ class Proxy:
         try:
             if sticky:
                 await self._blocking(self._kernel.forget_affinity, sticky)
-            forgotten = await self._blocking(self._flows.forget_udp, pools)
+            forgotten = await self._blocking(self._flows.forget_udp, pools) if pools else 0
         except (OSError, NftError) as error:
             self._log.warning("proxy.flows_kept", reason=str(error))
             return

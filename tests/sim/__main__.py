@@ -9,6 +9,7 @@ import os
 import sys
 import time
 
+from tests.sim.coverage import Coverage
 from tests.sim.draw import drawn
 from tests.sim.history import History
 from tests.sim.play import Verdict, play
@@ -60,18 +61,21 @@ def _tell(history: History, verdict: Verdict) -> None:
 
 
 def _many(seeds: range, workers: int) -> int:
-    began, failed, spent = time.monotonic(), 0, 0.0
+    began, failed, spent, coverage = time.monotonic(), 0, 0.0, Coverage()
     play(drawn(seeds.start))  # what the first costs, no worker has to pay again
+    gc.disable()
     gc.freeze()
     with multiprocessing.get_context("fork").Pool(workers, maxtasksperchild=_BATCH) as pool:
         for number, (verdict, seconds) in enumerate(pool.imap_unordered(_one, seeds), 1):
             spent += seconds
+            coverage.add(verdict)
             if verdict.broken:
                 failed += 1
                 _report(verdict)
             if number % 500 == 0:
                 print(f"{number} histories, {failed} broke a law", flush=True)
     wall = time.monotonic() - began
+    print(*coverage.lines(), sep="\n")
     print(
         f"{len(seeds)} histories from seed {seeds.start}: {failed} broke a law; "
         f"{spent / max(1, len(seeds)):.3f} s of processor each, {wall:.0f} s in all"

@@ -24,6 +24,7 @@ from tests.sim.history import (
     What,
 )
 from tests.sim.manifests import Tree
+from tests.sim.misfortunes import names
 from tests.sim.world import World
 
 
@@ -48,12 +49,17 @@ class Deeds:
         made = world.remote.push(manifests.files(tree), parent)
         world.trace.note(f"* commit {made.id[:12]} {tree}")
 
-    @singledispatchmethod
     def perform(self, what: What) -> None:
         """Do it now."""
+        if not isinstance(what, Arm):  # that is met by the call which takes it
+            self._world.met.update(names(what))
+        self._perform(what)
+
+    @singledispatchmethod
+    def _perform(self, what: What) -> None:
         raise TypeError(f"nobody knows how to do {what}")
 
-    @perform.register
+    @_perform.register
     def _(self, what: Commit) -> None:
         remote = self._world.remote
         if what.rewrite and remote.head:
@@ -62,53 +68,53 @@ class Deeds:
         else:
             self.push(what.tree)
 
-    @perform.register
+    @_perform.register
     def _(self, what: Crash) -> None:
         world = self._world
         world.loop.after_steps(what.steps, lambda: world.processes.crash(what.node, what.away))
 
-    @perform.register
+    @_perform.register
     def _(self, what: Stop) -> None:
         self._world.processes.stop(what.away)
 
-    @perform.register
+    @_perform.register
     def _(self, what: Reboot) -> None:
         self._world.processes.reboot(what.node, what.away)
 
-    @perform.register
+    @_perform.register
     def _(self, what: EngineAway) -> None:
         self._world.engine_away(what.node, what.seconds)
 
-    @perform.register
+    @_perform.register
     def _(self, what: NetAway) -> None:
         self._world.network_away(what.node, what.seconds)
 
-    @perform.register
+    @_perform.register
     def _(self, _: NewKey) -> None:
         keys = self._world.disk.keys
         keys.insert(0, f"k{int(keys[0][1:]) + 1}")
         self._world.trouble(f"the store's keys are {keys}")
 
-    @perform.register
+    @_perform.register
     def _(self, what: GitAway) -> None:
         world = self._world
         world.trouble("git is away")
         world.remote.away = True
         world.loop.call_later(what.seconds, setattr, world.remote, "away", False)
 
-    @perform.register
+    @_perform.register
     def _(self, what: DiskFull) -> None:
         world = self._world
         world.trouble("the disk is full")
         world.disk.full = True
         world.loop.call_later(what.seconds, setattr, world.disk, "full", False)
 
-    @perform.register
+    @_perform.register
     def _(self, what: ClockJump) -> None:
         self._world.trouble(f"the clock jumps {what.seconds} s")
         self._world.clock.jumped += timedelta(seconds=what.seconds)
 
-    @perform.register
+    @_perform.register
     def _(self, what: Kill) -> None:
         world = self._world
         engine = world.hosts[what.node].engine
@@ -119,12 +125,12 @@ class Deeds:
             world.lossy |= what.how in UNHEARD
             engine.perish(victim.id, what.how)
 
-    @perform.register
+    @_perform.register
     def _(self, what: Hand) -> None:
         world = self._world
         world.trouble(f"by hand: {what.what}")
         world.loop.create_task(hands.act(world, what.what, what.pick), context=world.context)
 
-    @perform.register
+    @_perform.register
     def _(self, what: Arm) -> None:
         self._world.faults.arm(what.fault)

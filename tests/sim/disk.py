@@ -63,7 +63,8 @@ class Disk:
             raise StoreFull("the disk refused the write: database or disk is full")
         for event in events:
             key, revision, value = event.record.key, event.record.revision, event.record.value
-            row = replace(event, record=Record(key, revision, keys.seal(key, revision, value)))
+            sealed = Record(key, revision, keys.seal(key, revision, value))
+            row = Event(event.change, sealed, event.previous)
             self.rows[revision] = row
             self._written(event, self.expected.pop(revision, None))
         for revision in forgotten.revisions if forgotten else ():
@@ -150,7 +151,7 @@ class WatchedStore(SqliteStore):
             if made is not None:
                 made(record)
 
-        return replace(operation, made=note)
+        return type(operation)(operation.key, operation.encode, operation.expect, note)
 
 
 class VirtualWriter:

@@ -25,33 +25,22 @@ from tests.sim.history import (
     Stop,
     What,
 )
+from tests.sim.misfortunes import (
+    AT_CALLS,
+    CALLS,
+    DEATHS,
+    EFFECTS,
+    HANDS,
+    KINDS,
+    LISTS,
+    OTHERS,
+    RESEAL,
+    UNSEEN,
+    WATCHES,
+)
 
-_CALLS = (
-    "docker.create", "docker.create", "docker.start", "docker.start", "docker.remove",
-    "docker.signal", "docker.list", "docker.inspect", "docker.image", "docker.exec",
-    "network.attach", "network.detach", "network.links",
-)  # fmt: skip
-_EFFECTS = ("refuse", "lost", "lost", "hang", "crash-before", "crash-after", "crash-half")
-_KINDS = (
-    "Pod", "Pod", "ReplicationController", "Node", "Service", "Endpoints", "EndpointSlice",
-    "ConfigMap", "Secret", "Namespace", "Source.gitops.reconciler.dev",
-)  # fmt: skip
-_OTHERS = (
-    ("store.write", "crash-before"), ("store.write", "crash-after"), ("store.write", "full"),
-    ("store.write", "device-before"), ("store.write", "device-after"),
-    ("kernel.apply", "refuse"), ("kernel.apply", "crash-before"), ("kernel.apply", "crash-after"),
-    ("kernel.replace", "refuse"), ("git.fetch", "fail"), ("git.blob", "fail"),
-    ("event.die", "lose"), ("event.die", "late"), ("event.die", "twice"), ("event.start", "lose"),
-    ("api.update", "lost"), ("api.delete", "lost"), ("api.*", "refuse"), ("api.*", "late"),
-)  # fmt: skip
-_WATCHES = ("cut", "cut", "late", "late", "lose", "twice")
-_LISTS = ("refuse", "late")
-_DEATHS = ("die", "kill", "remove", "unheard", "vanish")
-_HANDS = (
-    "delete-pod", "scale", "edit-config", "delete-service", "delete-controller", "make-config",
-    "label-pod", "edit-image", "flush-rules", "delete-endpoints", "delete-waiting", "make-service",
-    "hold-config", "hold-controller", "undelete",
-)  # fmt: skip
+IN_TURN = 2
+"""Of so many seeds one has, beside what chance gives it, faults that all seeds take in turn."""
 
 
 def drawn(seed: int) -> History:
@@ -67,12 +56,17 @@ def drawn(seed: int) -> History:
     misfortunes = random.choice((0, 1, 2, 4, 8))
     steps = [*commits]
     for _ in range(misfortunes):
-        steps += _misfortunes(random, _when(random, commits), nodes)
+        at = _when(random, commits)
+        steps += _with_company(random, at, _misfortune(random, nodes))
     steps.sort(key=lambda step: step.at)
     disorder = random.choice((0.0, 0.0, 0.1, 0.5))
     lag = random.choice((0.0, 0.0, 0.05, 0.5))
     keep = random.choice((0.0, 0.0, 15.0))
     accounts = random.random() < 0.25
+    if seed % IN_TURN:
+        for what in _in_turn(random, seed // IN_TURN):
+            steps += _with_company(random, _when(random, commits), what)
+            nodes = max(nodes, _node(what) + 1)
     every = tuple(range(len(steps)))
     return History(seed, nodes, disorder, lag, tuple(steps), every, keep, accounts)
 
@@ -84,18 +78,54 @@ def _when(random: Random, commits: list[Step]) -> float:
     return min(random.choice(commits).at + random.expovariate(0.3), SPAN)
 
 
-def _misfortunes(random: Random, at: float, nodes: int) -> list[Step]:
-    """Draw one misfortune, and what goes with it."""
-    what = _misfortune(random, nodes)
+def _with_company(random: Random, at: float, what: What) -> list[Step]:
+    """Return a misfortune, and what has to go with it to be felt."""
     steps = [Step(at, what)]
     match what:
         case NewKey():
             steps.append(Step(at + random.uniform(0, 20), Stop(0.5)))
         case Arm(Fault(point=point)) if point.startswith("list."):
             steps.append(Step(at, Arm(Fault(point.replace("list", "watch") + ".*", "cut"))))
-        case Arm(Fault(point="store.reseal")):
+        case Arm(Fault(point=point)) if point == RESEAL[0]:
             steps += [Step(at, NewKey()), Step(at, Stop(0.5))]
     return steps
+
+
+def _in_turn(random: Random, turn: int) -> list[What]:
+    """Return a fault of each sort: as many turns as a sort has kinds bring all of them."""
+    call, how = AT_CALLS[turn % len(AT_CALLS)]
+    unseen, way = UNSEEN[turn % len(UNSEEN)]
+    others = (
+        *(
+            Arm(Fault(point, effect, int(_is_of_agents(point)), seconds=8.0))
+            for point, effect in OTHERS
+        ),
+        NetAway(1, 30.0),
+    )
+    people = (
+        *(Hand(word, random.randrange(6)) for word in HANDS),
+        *(Kill(0, random.randrange(8), death) for death in DEATHS),
+    )
+    return [
+        Arm(Fault(call, how, seconds=2.0)),
+        Arm(Fault(unseen, way, seconds=8.0)),
+        others[turn % len(others)],
+        people[turn % len(people)],
+    ]
+
+
+def _node(what: What) -> int:
+    """Return the node that a misfortune is about: one that only agents meet needs a second."""
+    match what:
+        case Arm(Fault(node=node)) | NetAway(node):
+            return node
+        case _:
+            return 0
+
+
+def _is_of_agents(point: str) -> bool:
+    """Say whether only those processes meet a fault that are not the daemon."""
+    return point.startswith("api.")
 
 
 def _misfortune(random: Random, nodes: int) -> What:
@@ -104,11 +134,11 @@ def _misfortune(random: Random, nodes: int) -> What:
     if kind < 4:
         return Crash(node, random.randrange(1, 400), random.choice((0.5, 3.0, 30.0)))
     if kind < 9:
-        call, effect = random.choice(_CALLS), random.choice(_EFFECTS)
+        call, effect = random.choice(CALLS), random.choice(EFFECTS)
         seconds = random.choice((0.5, 2.0, 40.0)) if effect == "hang" else 0.5
         return Arm(Fault(call, effect, node, random.randrange(3), seconds))
     if kind < 12:
-        point, effect = random.choice(_OTHERS)
+        point, effect = random.choice(OTHERS)
         here = node if point.startswith(("kernel", "event", "api")) else 0
         return Arm(Fault(point, effect, here, random.randrange(6), random.choice((1.0, 8.0))))
     if kind < 15:
@@ -118,10 +148,10 @@ def _misfortune(random: Random, nodes: int) -> What:
 
 def _unseen(random: Random) -> What:
     """Draw something that keeps a part of the program from seeing what is."""
-    kind = random.choice(_KINDS)
+    kind = random.choice(KINDS)
     if random.random() < 0.3:
-        return Arm(Fault(f"list.{kind}", random.choice(_LISTS), seconds=random.choice((2.0, 15.0))))
-    effect, seconds = random.choice(_WATCHES), random.choice((1.0, 8.0, 30.0))
+        return Arm(Fault(f"list.{kind}", random.choice(LISTS), seconds=random.choice((2.0, 15.0))))
+    effect, seconds = random.choice(WATCHES), random.choice((1.0, 8.0, 30.0))
     if random.random() < 0.4:
         return Arm(Fault(f"watch.{kind}.DELETED", effect, seconds=seconds))
     return Arm(Fault(f"watch.{kind}.*", effect, skip=random.randrange(4), seconds=seconds))
@@ -137,8 +167,8 @@ def _rest(random: Random, node: int) -> What:
         GitAway(random.choice((5.0, 40.0))),
         DiskFull(random.choice((1.0, 10.0))),
         ClockJump(random.choice((-3600.0, -30.0, 30.0, 3600.0))),
-        Kill(node, random.randrange(8), random.choice(_DEATHS)),
-        Kill(node, random.randrange(8), random.choice(_DEATHS)),
-        *(Hand(random.choice(_HANDS), random.randrange(6)) for _ in range(3)),
+        Kill(node, random.randrange(8), random.choice(DEATHS)),
+        Kill(node, random.randrange(8), random.choice(DEATHS)),
+        *(Hand(random.choice(HANDS), random.randrange(6)) for _ in range(3)),
     )
     return random.choice(rest)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import islice
 
 from tests.sim import goal, hands, manifests
 from tests.sim.deeds import Deeds
@@ -22,6 +23,7 @@ _SETTLED = 12.0
 _QUIET = 45.0
 _LOOK = 2.0
 _ASK_AGAIN = 60.0
+_TOLD = 6
 
 
 class Driver:
@@ -68,10 +70,10 @@ class Driver:
         world, deeds = self._world, self._deeds
         await asyncio.sleep(max(0.0, world.quiet_from - world.loop.time()))
         began = asked = pushed = world.loop.time()
-        while lacks := list(goal.missing(world, declared)):
+        while any(goal.missing(world, declared)):
             now = world.loop.time()
             if now - began > (LONG_PATIENCE if world.lossy else PATIENCE):
-                world.stop_broken(f"the declared state is reached: {'; '.join(lacks[:6])}")
+                world.stop_broken(f"the declared state is reached: {self._lacks(declared)}")
             if now - pushed > _ASK_AGAIN and goal.given_up(world):
                 pushed = now
                 deeds.push(manifests.healed(deeds.tree))
@@ -91,5 +93,8 @@ class Driver:
         await asyncio.sleep(_QUIET)
         if world.effects != before:
             world.stop_broken(f"no churn: {world.effects - before} effects at rest")
-        if lacks := list(goal.missing(world, declared)):
-            world.stop_broken(f"the declared state stays: {'; '.join(lacks[:6])}")
+        if lacks := self._lacks(declared):
+            world.stop_broken(f"the declared state stays: {lacks}")
+
+    def _lacks(self, declared: list[Manifest]) -> str:
+        return "; ".join(islice(goal.missing(self._world, declared), _TOLD))

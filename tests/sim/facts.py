@@ -12,6 +12,8 @@ from tests.sim.manifests import SECRET
 SECRETS = (SECRET, b64encode(SECRET.encode()).decode(), "eyJhbGciOi")
 """What may be read nowhere else: the word in every secret, and how each token begins."""
 
+SECRET_BYTES = tuple(each.encode() for each in SECRETS)
+
 
 @dataclass(slots=True)
 class PodFacts:

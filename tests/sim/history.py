@@ -153,7 +153,8 @@ class History:
         return replace(self, kept=kept)
 
     def happening(self) -> list[Step]:
-        return [self.steps[number] for number in self.kept]
+        """Return the steps in the order in which they happen."""
+        return sorted((self.steps[number] for number in self.kept), key=lambda step: step.at)
 
     @property
     def name(self) -> str:

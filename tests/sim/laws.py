@@ -21,7 +21,7 @@ from reconciler.model.pod import Pod
 from reconciler.model.retirement import REMOVE_AT
 from reconciler.store.protocol import Change, Event
 from tests.sim.engine import Host
-from tests.sim.facts import SECRETS, ControllerFacts, PodFacts, pod_facts
+from tests.sim.facts import SECRET_BYTES, SECRETS, ControllerFacts, PodFacts, pod_facts
 from tests.sim.storelaws import StoreLaws
 
 _ASKED = (137, 143)
@@ -29,6 +29,12 @@ _ASKED = (137, 143)
 
 _PROMPT = 30.0
 """Seconds in which a pod has ended when its grace is over and nothing is disturbed."""
+
+_LOOKED_AT = frozenset((
+    "Pod", "ReplicationController", "Namespace", "Node", "Service",
+    "Source.gitops.reconciler.dev", "Revision.gitops.reconciler.dev",
+))  # fmt: skip
+"""Kinds of which a law reads more than that they go."""
 
 _LAG = 5.0
 """Seconds within which a kubelet hears that a pod shall run again: watches lag."""
@@ -69,17 +75,17 @@ class Laws:
     def written(self, event: Event, expected: int | None) -> None:
         """See a durable change, whose writer had read the revision `expected`."""
         self._store.written(event, expected)
-        if event.record.key.kind in ("Event", "ProxyState.gitops.reconciler.dev"):
+        gone = event.change is Change.DELETED
+        if not gone and event.record.key.kind not in _LOOKED_AT:
             return
         body = orjson.loads(event.record.value)
-        gone = event.change is Change.DELETED
         if gone and body["metadata"].get("finalizers"):
             self.broken("finalizers hold an object", f"{event.record.key} is gone")
         self._look_at(event, body, gone=gone)
 
     def sealed(self, key: ObjectKey, row: bytes) -> None:
         """See what lies on the disk for a durable change."""
-        if any(each.encode() in row for each in SECRETS):
+        if any(each in row for each in SECRET_BYTES):
             self.broken("secrets stay secret", f"{key} lies on the disk in plain text")
 
     def _look_at(self, event: Event, body: dict[str, Any], *, gone: bool) -> None:

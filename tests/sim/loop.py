@@ -18,7 +18,7 @@ from contextlib import suppress
 from contextvars import Context, ContextVar, copy_context
 from random import Random
 from typing import Any
-from weakref import WeakSet
+from weakref import ref
 
 PROCESS: ContextVar[Process | None] = ContextVar("process", default=None)
 PART: ContextVar[str] = ContextVar("part", default="")
@@ -57,6 +57,38 @@ class SimTask(asyncio.Task):  # type: ignore[type-arg]
         return self.number
 
 
+class Call:
+    """Something that is to be called; stands for both of asyncio's handles."""
+
+    __slots__ = ("args", "callback", "context", "loop", "over", "timed")
+
+    def __init__(
+        self, loop: SimLoop, callback: Callable[..., Any], args: Any, context: Context | None
+    ) -> None:
+        self.loop, self.callback, self.args = loop, callback, args
+        self.context = copy_context() if context is None else context
+        self.timed = self.over = False
+
+    def __lt__(self, _other: object) -> bool:
+        """Say that timers of one moment have no order but that in which the heap has them."""
+        return False
+
+    def cancel(self) -> None:
+        """Let it never be called."""
+        if not self.over:
+            self.over = True
+            self.loop._idle += self.timed
+            self.callback, self.args = _nothing, ()
+
+    def cancelled(self) -> bool:
+        """Say whether it was cancelled."""
+        return self.over
+
+
+def _nothing() -> None:
+    """Stands for what was cancelled."""
+
+
 class SimLoop(asyncio.BaseEventLoop):
     """The loop. `disorder` is the share of steps at which another than the oldest ready runs.
 
@@ -72,9 +104,11 @@ class SimLoop(asyncio.BaseEventLoop):
         self._disorder = disorder
         self._thread_delay = thread_delay
         self._dead: list[SimTask] = []
-        self._tasks: WeakSet[SimTask] = WeakSet()
+        self._tasks: list[ref[SimTask]] = []
         # asyncio's own set holds every history's, for nothing is collected meanwhile
         self._alarm: tuple[int, Callable[[], None]] | None = None
+        self._timers: list[tuple[float, Call]] = []
+        self._idle = 0  # timers that were cancelled
         self.steps = 0
         self._instant = 0
         self.limit = limit
@@ -82,8 +116,30 @@ class SimLoop(asyncio.BaseEventLoop):
         self.set_task_factory(_make_task)
         self.set_exception_handler(self._failed)
 
+    get_debug = staticmethod(bool)  # asked for each task and future; never, and without a frame
+
     def time(self) -> float:
         return self._now
+
+    def call_soon(self, callback: Any, *args: Any, context: Context | None = None) -> Any:
+        call = Call(self, callback, args, context)
+        self._ready.append(call)
+        return call
+
+    call_soon_threadsafe = call_soon
+
+    def call_at(
+        self, when: float, callback: Any, *args: Any, context: Context | None = None
+    ) -> Any:
+        call = Call(self, callback, args, context)
+        call.timed = True
+        heapq.heappush(self._timers, (when, call))
+        return call
+
+    def call_later(
+        self, delay: float, callback: Any, *args: Any, context: Context | None = None
+    ) -> Any:
+        return self.call_at(self._now + delay, callback, *args, context=context)
 
     def run_in_executor(self, executor: Any, func: Any, *args: Any) -> asyncio.Future[Any]:
         future = self.create_future()
@@ -100,10 +156,13 @@ class SimLoop(asyncio.BaseEventLoop):
         self._dead += [task for task in self._living() if task.process is process]
 
     def _living(self) -> list[SimTask]:
-        return [task for task in self._tasks if not task.done()]
+        return [task for each in self._tasks if (task := each()) is not None and not task.done()]
 
-    def bury(self) -> None:
-        """Let go of all tasks at the end of a history; what they say of it interests nobody."""
+    def bury(self, *, collect: bool) -> None:
+        """Let go of all tasks at the end of a history; what they say of it interests nobody.
+
+        Without `collect` some of it stays until the process ends.
+        """
         hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
         tasks = (*self._dead, *self._living())
         with warnings.catch_warnings():
@@ -114,9 +173,10 @@ class SimLoop(asyncio.BaseEventLoop):
                     task.get_coro().close()  # type: ignore[union-attr]
             self._dead.clear()
             self._ready.clear()
-            self._scheduled.clear()
+            self._timers.clear()
             del tasks
-            gc.collect(1)
+            if collect:
+                gc.collect(1)
         self.close()
         sys.unraisablehook = hook
 
@@ -124,49 +184,53 @@ class SimLoop(asyncio.BaseEventLoop):
         return
 
     def _run_once(self) -> None:  # type: ignore[misc]
-        if self._timer_cancelled_count > _CANCELLED_MANY:
-            self._drop_cancelled()  # makes another list
-        ready, scheduled = self._ready, self._scheduled
-        while not ready:
-            if not scheduled:
-                raise Stuck(f"at {self._now:.3f} s")
-            self._advance()
-        while scheduled and scheduled[0]._when <= self._now:
-            self._advance()
-        if self._disorder and len(ready) > 1 and self._random.random() < self._disorder:
-            ready.rotate(-self._random.randrange(len(ready)))
-        handle = ready.popleft()
-        if handle._cancelled:
-            return
-        process = handle._context.get(PROCESS)
-        if process is not None and not process.alive:
-            return
+        """Run until somebody stops the loop: asyncio's own call for each step costs more."""
+        ready, timers, random = self._ready, self._timers, self._random
+        while not self._stopping:
+            if not ready or (timers and timers[0][0] <= self._now) or self._idle > _CANCELLED_MANY:
+                self._pass_time()
+            if self._disorder and len(ready) > 1 and random.random() < self._disorder:
+                ready.rotate(-random.randrange(len(ready)))
+            call = ready.popleft()
+            if call.over:
+                continue
+            process = call.context.get(PROCESS)
+            if process is None or process.alive:
+                self._step(call)
+
+    def _step(self, call: Call) -> None:
         self.steps += 1
-        handle._run()
+        try:
+            call.context.run(call.callback, *call.args)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # noqa: BLE001 - whoever listens is told, as by asyncio
+            text = f"Exception in callback {call.callback!r}"
+            self.call_exception_handler({"message": text, "exception": error})
         if self.steps > self.limit or self.steps - self._instant > _AT_ONCE:
             raise Stuck(f"{self.steps} steps were taken by {self._now:.3f} s")
         if self._alarm is not None and self.steps >= self._alarm[0]:
             (_, callback), self._alarm = self._alarm, None
             callback()
 
-    def _advance(self) -> None:
-        """Take the earliest timer, and time up to it."""
-        handle = heapq.heappop(self._scheduled)
-        handle._scheduled = False
-        if handle._cancelled:
-            self._timer_cancelled_count -= 1
-            return
-        if handle._when > self._now:
-            self._now, self._instant = handle._when, self.steps
-        self._ready.append(handle)
-
-    def _drop_cancelled(self) -> None:
-        kept = [handle for handle in self._scheduled if not handle._cancelled]
-        for handle in self._scheduled:
-            handle._scheduled = handle._scheduled and not handle._cancelled
-        heapq.heapify(kept)
-        self._scheduled = kept
-        self._timer_cancelled_count = 0
+    def _pass_time(self) -> None:
+        """Make ready what is due; where nothing is ready, let time pass until something is."""
+        ready, timers = self._ready, self._timers
+        if self._idle > _CANCELLED_MANY:
+            timers[:] = [timer for timer in timers if not timer[1].over]
+            heapq.heapify(timers)
+            self._idle = 0
+        while timers and (not ready or timers[0][0] <= self._now):
+            when, call = heapq.heappop(timers)
+            call.timed = False
+            if call.over:
+                self._idle -= 1
+                continue
+            if when > self._now:
+                self._now, self._instant = when, self.steps
+            ready.append(call)
+        if not ready:
+            raise Stuck(f"at {self._now:.3f} s")
 
     def _failed(self, _loop: Any, context: dict[str, Any]) -> None:
         error = context.get("exception")
@@ -175,7 +239,7 @@ class SimLoop(asyncio.BaseEventLoop):
 
 def _make_task(loop: SimLoop, coro: Any, *, context: Context | None = None) -> SimTask:
     task = SimTask(coro, loop=loop, name=None, context=context)
-    loop._tasks.add(task)
+    loop._tasks.append(ref(task))
     return task
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import itertools
 import json
 import subprocess
@@ -49,6 +50,7 @@ def _hunt_here(mutation: Mutation, most: int) -> dict[str, Any]:
     from tests.sim.draw import drawn
     from tests.sim.play import play, sweep
 
+    gc.disable()
     worth = filter(mutation.may_show_in, map(drawn, itertools.count()))
     for count, history in enumerate(itertools.islice(worth, most), 1):
         broken = play(history).broken

@@ -28,7 +28,7 @@ _STEPS = 500_000
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How a history ended: the law that it broke, or ""; and its trace."""
+    """How a history ended: the law that it broke, or ""; its trace, and what misfortune it met."""
 
     history: History
     broken: str
@@ -36,6 +36,7 @@ class Verdict:
     steps: int
     seconds: float
     trace: tuple[str, ...]
+    met: frozenset[str]
 
 
 Course = Callable[[World], Coroutine[Any, Any, None]]
@@ -51,7 +52,9 @@ def play(history: History, *, keep_trace: bool = False, course: Course = _lived)
     collecting, logging = gc.isenabled(), structlog.get_config()
     gc.disable()
     try:
-        return contextvars.copy_context().run(_play, history, folder, keep_trace, course)
+        verdict, loop = contextvars.copy_context().run(_play, history, folder, keep_trace, course)
+        loop.bury(collect=collecting)
+        return verdict
     finally:
         if collecting:
             gc.enable()
@@ -59,7 +62,9 @@ def play(history: History, *, keep_trace: bool = False, course: Course = _lived)
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _play(history: History, folder: Path, keep_trace: bool, course: Course) -> Verdict:
+def _play(
+    history: History, folder: Path, keep_trace: bool, course: Course
+) -> tuple[Verdict, SimLoop]:
     SimTask._numbers = itertools.count()
     threads = Random(f"{history.seed} threads")
     loop = SimLoop(
@@ -77,10 +82,15 @@ def _play(history: History, folder: Path, keep_trace: bool, course: Course) -> V
         world.broken = f"stuck {error}"
     broken = world.broken or next(iter(loop.faults), "")
     verdict = Verdict(
-        history, broken, world.trace.digest, loop.steps, loop.time(), tuple(world.trace.lines)
+        history,
+        broken,
+        world.trace.digest,
+        loop.steps,
+        loop.time(),
+        tuple(world.trace.lines),
+        frozenset(world.met),
     )
-    loop.bury()
-    return verdict
+    return verdict, loop
 
 
 def _listener(world: World) -> Any:

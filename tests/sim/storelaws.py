@@ -7,9 +7,7 @@ from typing import Any
 
 from reconciler.model import kinds
 from reconciler.store.protocol import Change, Event
-from tests.sim.facts import SECRETS
-
-_SECRETS = tuple(each.encode() for each in SECRETS)
+from tests.sim.facts import SECRET_BYTES
 
 Break = Callable[[str, str], None]
 """Tell that a law, by its name, does not hold."""
@@ -42,7 +40,7 @@ class StoreLaws:
             self._broken("a stale write is refused", what)
         if event.change is not Change.DELETED:
             self._present[key] = revision
-        if key.kind != "Secret" and any(each in event.record.value for each in _SECRETS):
+        if key.kind != "Secret" and any(each in event.record.value for each in SECRET_BYTES):
             self._broken("secrets stay secret", f"{key} has one")
 
     def watched(self, watcher: object, kind: type[Any], revision: int) -> None:

@@ -16,9 +16,14 @@ class WallClock:
     def __init__(self, loop: SimLoop) -> None:
         self._loop = loop
         self.jumped = timedelta()
+        self._asked: tuple[float, timedelta] | None = None
+        self._told = _START
 
     def now(self) -> datetime:
-        return _START + self.jumped + timedelta(seconds=self._loop.time())
+        asked = (self._loop.time(), self.jumped)
+        if asked != self._asked:  # many ask within one moment
+            self._asked, self._told = asked, _START + self.jumped + timedelta(seconds=asked[0])
+        return self._told
 
     def monotonic(self) -> float:
         return self._loop.time()

@@ -15,10 +15,11 @@ from tests.sim.api import Wire
 from tests.sim.disk import Disk
 from tests.sim.engine import Host
 from tests.sim.faults import Fault, Faults
-from tests.sim.history import History
+from tests.sim.history import Arm, History
 from tests.sim.laws import Laws
 from tests.sim.loop import SimLoop
 from tests.sim.manifests import GOOD
+from tests.sim.misfortunes import names
 from tests.sim.processes import Processes
 from tests.sim.trace import Trace, WallClock
 
@@ -27,7 +28,10 @@ _BEATING = ("Node", "Lease.coordination.k8s.io", "Event")
 
 
 class World:
-    """One history's world. `folder` is for the files that pods have, and for nothing else."""
+    """One history's world. `folder` is for the files that pods have, and for nothing else.
+
+    `met` has the names of the kinds of misfortune that were felt.
+    """
 
     def __init__(self, history: History, loop: SimLoop, folder: Path, *, keep_trace: bool) -> None:
         self.history, self.loop, self.folder = history, loop, folder
@@ -47,6 +51,7 @@ class World:
         self.laws.related = self.remote.related
         self.laws.sound = self.remote.sound
         self.effects = 0
+        self.met: set[str] = set()
         self.lossy = False
         self.quiet_from = 0.0
         self._events = self.random("events")
@@ -74,6 +79,7 @@ class World:
         return self.faults.take(point, 0)
 
     def _fault_taken(self, fault: Fault, point: str) -> None:
+        self.met.update(names(Arm(fault)))
         if fault.effect == "lose":
             self.lossy = self.laws.lossy = True
         if fault.effect == "hang":  # what is done that late, the next listing finds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -14,17 +15,22 @@ _PASSES = 5
 
 def mounts_below(folder: Path) -> list[Path]:
     """Return every mount at or below `folder` in the order of mounting; stacked ones repeat."""
-    root = folder.resolve()
-    return [target for target in map(_target, _lines()) if target.is_relative_to(root)]
+    root = os.fsencode(folder.resolve())
+    inside = root.rstrip(b"/") + b"/"
+    return [
+        Path(os.fsdecode(target))
+        for target in map(_target, _lines())
+        if target == root or target.startswith(inside)
+    ]
 
 
 def _lines() -> list[bytes]:
     return _TABLE.read_bytes().splitlines()
 
 
-def _target(line: bytes) -> Path:
-    name = _ESCAPED.sub(lambda match: bytes([int(match[1], 8)]), line.split(b" ")[4])
-    return Path(name.decode(errors="surrogateescape"))
+def _target(line: bytes) -> bytes:
+    name = line.split(b" ", 5)[4]
+    return _ESCAPED.sub(lambda match: bytes([int(match[1], 8)]), name) if b"\\" in name else name
 
 
 def is_mounted(path: Path) -> bool:
