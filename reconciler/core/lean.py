@@ -1,4 +1,4 @@
-"""What keeps the process small: imports that it does without, and a heap that gives back.
+"""What keeps the process small: imports that it does without, and memory that is given back.
 
 The command line calls it before the daemon starts; the composition root runs `give_back`.
 
@@ -14,6 +14,8 @@ import ctypes
 import importlib
 import sys
 import warnings
+
+from reconciler.core.libraries import Libraries
 
 
 def import_without(module: str, unwanted: str) -> None:
@@ -46,18 +48,31 @@ def share_one_heap() -> None:
 
 
 async def give_back() -> None:
-    """Return to the kernel, every minute, what is free within the heap. Runs until cancelled.
+    """Return to the kernel what the process holds and does not use; runs until cancelled.
+
+    Once when the start is over, and then every minute: what a burst of work touched is not needed
+    after it, either.
+    """
+    libraries, wait = Libraries(), _START_IS_OVER
+    while True:
+        await asyncio.sleep(wait)
+        trim_heap()
+        libraries.unmap_pages()
+        wait = _GIVE_BACK_EVERY
+
+
+def trim_heap() -> None:
+    """Return what is free within the heap.
 
     glibc does so by itself at the heap's end alone, where something lasting always lies: a daemon
     whose pods came and went for a quarter of an hour kept 25 MB that nobody used. Does nothing
     under another C library.
     """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    while True:
-        await asyncio.sleep(_GIVE_BACK_EVERY)
-        if trim is not None:
-            trim(0)
+    if trim is not None:
+        trim(0)
 
 
+_START_IS_OVER = 10.0
 _GIVE_BACK_EVERY = 60.0
 _M_ARENA_MAX = -8  # malloc.h
