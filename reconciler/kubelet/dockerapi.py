@@ -100,13 +100,17 @@ def _mount(mount: Mount) -> dict[str, Any]:
             "ReadOnly": mount.read_only,
             "VolumeOptions": {"NoCopy": True},  # Kubernetes never fills one from the image
         }
-    return {
+    bind: dict[str, Any] = {
         "Type": "bind",
         "Source": mount.source,
         "Target": mount.target,
         "ReadOnly": mount.read_only,
-        "BindOptions": {"Propagation": mount.propagation},
     }
+    # The engine's own default, except for what holds its own folder: that it mounts as a slave
+    # when nothing is said, and refuses otherwise.
+    if mount.propagation != "rprivate":
+        bind["BindOptions"] = {"Propagation": mount.propagation}
+    return bind
 
 
 def _device(device: Device) -> dict[str, Any]:

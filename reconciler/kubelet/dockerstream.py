@@ -7,6 +7,7 @@ through a buffer from which it loses what arrives early. Called by `streams.py`;
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import struct
 from collections.abc import AsyncIterator
@@ -41,11 +42,11 @@ class Engine:
                 writer.close()
         return json.loads(text) if text.strip() else None
 
-    async def stream(self, path: str) -> Raw:
+    async def stream(self, path: str, method: str = "GET") -> Raw:
         """Open an endless answer."""
         async with _bounded():
             # HTTP/1.0 has no chunks: the body is what the container wrote.
-            return Raw(*await self._ask("GET", path, None, version="1.0"))
+            return Raw(*await self._ask(method, path, None, version="1.0"))
 
     async def hijack(self, path: str, body: object = None) -> Raw:
         """Open a connection that goes both ways."""
@@ -103,6 +104,12 @@ class Raw:
                     yield _OUTPUTS.get(kind, "stdout"), data
         except (asyncio.IncompleteReadError, ConnectionError):
             return
+
+    async def ended(self) -> None:
+        """Return at the end of the answer, whatever it says."""
+        with contextlib.suppress(ConnectionError):
+            while await self._reader.read(_PIECE):
+                pass
 
     async def write(self, data: bytes) -> None:
         """Feed input; what the other end no longer reads is dropped."""

@@ -6,6 +6,7 @@ Built by the composition root for the API server. It changes nothing of a pod, a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from reconciler.model.pod import Pod
 from reconciler.model.streaming import Command, LogQuery, Output, Size, StreamFailure, Terminal
 
 _DIAL_SECONDS = 10.0
+_LAST_WORDS_SECONDS = 1.0  # for the output of a container that has just died
 _PIECE = 64 * 1024
 
 
@@ -73,8 +75,24 @@ class DockerStreams:
             "stdout": int(command.stdout),
             "stderr": int(command.stderr),
         }
-        raw = await self._engine.hijack(f"/containers/{container}/attach?{urlencode(options)}")
-        return DockerTerminal(self._engine, raw, f"/containers/{container}", tty=tty)
+        path = f"/containers/{container}"
+        async with contextlib.AsyncExitStack() as opened:
+            death = await self._engine.stream(f"{path}/wait", "POST")
+            opened.callback(death.close)
+            raw = await self._engine.hijack(f"{path}/attach?{urlencode(options)}")
+            opened.callback(raw.close)
+            await self._require_running(container)
+            opened.pop_all()
+            return AttachedTerminal(self._engine, raw, path, death, tty=tty)
+
+    async def _require_running(self, container: str) -> None:
+        """Refuse to attach to what has ended: Docker would never say so.
+
+        Who is told so reads the logs instead, as kubectl does.
+        """
+        about = await self._engine.call("GET", f"/containers/{container}/json")
+        if not about["State"]["Running"]:
+            raise StreamFailure(f"container not running ({container})")
 
     async def dial(self, pod: Pod, port: int) -> SocketPipe:
         """See `NodeStreams.dial`: the socket is made in the pod's network namespace."""
@@ -104,7 +122,7 @@ class DockerStreams:
 
 
 class DockerTerminal:
-    """`Terminal` on a hijacked connection; `path` is the exec's or container's own."""
+    """`Terminal` on a hijacked connection; `path` is the exec's own, or the container's."""
 
     def __init__(self, engine: Engine, raw: Raw, path: str, *, tty: bool) -> None:
         self._engine, self._raw, self._path = engine, raw, path
@@ -132,13 +150,38 @@ class DockerTerminal:
 
     async def exit_code(self) -> int:
         """See `Terminal.exit_code`."""
-        if self._path.startswith("/containers/"):
-            return 0
         about = await self._engine.call("GET", f"{self._path}/json")
         return int(about["ExitCode"] or 0)
 
     async def close(self) -> None:
         """See `Terminal.close`."""
+        self._raw.close()
+
+
+class AttachedTerminal(DockerTerminal):
+    """An attach: it ends with its container, which Docker forgets where that dies just then.
+
+    `death` is an answer that ends when the container does.
+    """
+
+    def __init__(self, engine: Engine, raw: Raw, path: str, death: Raw, *, tty: bool) -> None:
+        super().__init__(engine, raw, path, tty=tty)
+        self._death = death
+        self._watching = asyncio.create_task(self._end_with_container())
+
+    async def _end_with_container(self) -> None:
+        await self._death.ended()
+        await asyncio.sleep(_LAST_WORDS_SECONDS)
+        self._raw.close()
+
+    async def exit_code(self) -> int:
+        """Return 0: what became of the container is told by its status."""
+        return 0
+
+    async def close(self) -> None:
+        """See `Terminal.close`."""
+        self._watching.cancel()
+        self._death.close()
         self._raw.close()
 
 

@@ -214,6 +214,16 @@ def test_run_and_remove(kubectl: Kubectl) -> None:
     assert "piped" in told.stdout
 
 
+def test_run_what_ends_before_anybody_is_attached(kubectl: Kubectl) -> None:
+    name = f"{Path(kubectl.command[0]).name.replace('.', '-')}-short"
+    told = kubectl.run(
+        *("run", name, f"--image={BUSYBOX}", "--restart=Never", "--rm", "-i"),
+        *("--image-pull-policy=IfNotPresent", "--command", "--", "sh", "-c", "echo hi; exit 3"),
+    )
+    assert told.returncode == 3, told.stderr
+    assert "hi" in told.stdout + told.stderr
+
+
 def test_who_writes_what_git_declares_is_warned(kubectl: Kubectl) -> None:
     line = MANIFEST.splitlines().index("metadata: {name: s, namespace: streams}") - 1
     place = f"Warning: Git declares this object in all.yaml:{line}:1: "
