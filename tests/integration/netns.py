@@ -21,6 +21,8 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TypeVar
 
+from reconciler.kubelet.bridge import quicken
+
 R = TypeVar("R")
 
 HOST_ADDRESS = "192.168.77.1"
@@ -209,9 +211,9 @@ def _set_switches() -> None:
     switches = Path("/proc/sys/net")
     (switches / "ipv4/ip_forward").write_text("1")
     (switches / "bridge/bridge-nf-call-iptables").write_text("1")
-    for interface in ("all", "eth0"):
-        # a redirect to somebody outside uses up what the kernel grants him of other ICMP
-        (switches / f"ipv4/conf/{interface}/send_redirects").write_text("0")
+    quicken("reconciler0")
+    # a redirect to somebody outside uses up what the kernel grants him of other ICMP
+    (switches / "ipv4/conf/eth0/send_redirects").write_text("0")
 
 
 def _ip(*arguments: str) -> None:

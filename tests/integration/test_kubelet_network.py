@@ -16,6 +16,7 @@ pytestmark = pytest.mark.integration
 # Runs inside a fresh network namespace, so that nothing of the host is touched.
 SCENE = """
 import asyncio, json, subprocess, sys
+from pathlib import Path
 from reconciler.kubelet.bridge import BridgeNetwork
 from reconciler.kubelet.podnetwork import NetworkPlan, link_name
 
@@ -37,6 +38,11 @@ async def main():
         for number, pod in enumerate(pods):
             await network.attach(pod.pid, f"10.244.7.{number + 2}", link_name(f"pod-{number}"))
         told["links"] = sorted(await network.links())
+        ways = ("conf/{}/send_redirects", "neigh/{}/delay_first_probe_time")
+        told["switches"] = {
+            way: [Path("/proc/sys/net/ipv4", way.format(link)).read_text().strip()
+                  for link in ("rectest1", "lo")]
+            for way in ways}
         told["bridge"] = ip("addr", "show", "rectest1")
         told["routes"] = ip("route", "show")
         ports = ["bridge", "-j", "-d", "link", "show"]
@@ -98,6 +104,15 @@ def test_the_bridge_has_its_addresses_and_the_services_route(told: dict[str, Any
     assert addresses(told["bridge"], "rectest1") == {"10.244.7.1/24", "10.96.0.10/32"}
     route = next(route for route in told["routes"] if route["dst"] == "10.96.0.0/16")
     assert (route["dev"], route["prefsrc"]) == ("rectest1", "10.244.7.1")
+
+
+def test_the_bridge_alone_spares_packets_what_the_kernel_would_look_up(
+    told: dict[str, Any],
+) -> None:
+    assert told["switches"] == {
+        "conf/{}/send_redirects": ["0", "1"],
+        "neigh/{}/delay_first_probe_time": ["0", "5"],
+    }
 
 
 def test_ports_are_up_and_in_hairpin_mode(told: dict[str, Any]) -> None:
