@@ -42,6 +42,7 @@ def _is_false(value: Any) -> bool:
 _NO_CLASSES = "one runtime serves all pods of a Docker host: there are no RuntimeClasses"
 _NO_DEVICES = "there are no device drivers to claim devices from"
 _NO_USER_NAMESPACE = "the engine cannot map the users of one pod: its volumes would be nobody's"
+_NO_UNMASKED = "Unmasked needs `hostUsers: false`, which the engine cannot give to one pod"
 _LINUX_ONLY = "hosts run Linux"
 _NO_RESIZE = "containers are not resized in place: other resources make other pods"
 _PLUGIN = (
@@ -59,7 +60,7 @@ _POD_SPEC: tuple[Row, ...] = (
 _SECURITY: tuple[Row, ...] = (("windows_options", "windowsOptions", _given, _LINUX_ONLY),)
 _CONTAINER_SECURITY: tuple[Row, ...] = (
     *_SECURITY,
-    ("proc_mount", "procMount", _other_than("Default"), _NO_USER_NAMESPACE),
+    ("proc_mount", "procMount", _other_than("Default"), _NO_UNMASKED),
 )
 _CONTAINER: tuple[Row, ...] = (("resize_policy", "resizePolicy", _given, _NO_RESIZE),)
 _VOLUME_SOURCES = (

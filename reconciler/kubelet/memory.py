@@ -26,7 +26,7 @@ class Memory:
     container id; `waiting`, `held` (not before) and `failures` (in a row) by container name.
     `let_go_by`: the end of the wait for the proxies. `files`, `volumes`: the pod may have folders.
     `deleted`: its object is deleted, though the informer may not have heard. `unsettled`: why the
-    engine could not say what became of the containers; "" when it could. `offset`: the wall clock's
+    engine could not do or say what it was asked; "" when it could. `offset`: the wall clock's
     to the monotonic one.
     """
 

@@ -206,9 +206,18 @@ class Prober:
             self.results.started[target.id] = True
             target.started.set()
         elif not good:
-            words = f"Container {target.spec.name} failed {kind.lower()} probe, will be restarted"
+            words = _condemnation(kind, target.pod, target.spec.name)
             self.results.unhealthy[target.id] = Condemned(words, _grace(probe))
         self._changed(target.key)
+
+
+def _condemnation(kind: Kind, pod: Pod, name: str) -> str:
+    """Return why a container is stopped, as Kubernetes' computePodActions has it."""
+    member = roster.member(pod, name)
+    if member is not None and member.is_sidecar:
+        return f"Init container {name} failed {kind.lower()} probe"
+    words = f"Container {name} failed {kind.lower()} probe"
+    return words if pod.spec.restart_policy == "Never" else f"{words}, will be restarted"
 
 
 def _former(pod: Pod, seen: PodContainer) -> ContainerStatus | None:

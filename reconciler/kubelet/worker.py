@@ -38,10 +38,10 @@ from reconciler.kubelet.actions import (
 from reconciler.kubelet.admitting import Admission
 from reconciler.kubelet.cache import ContainerCache
 from reconciler.kubelet.deathwatch import DeathWatch
-from reconciler.kubelet.holding import held_name, waiting
+from reconciler.kubelet.holding import held_name, hold, let
 from reconciler.kubelet.hooks import Hooks, subject
 from reconciler.kubelet.images import Images
-from reconciler.kubelet.labels import SANDBOX, PodContainer, PodKey
+from reconciler.kubelet.labels import PodContainer, PodKey
 from reconciler.kubelet.leaving import leaves
 from reconciler.kubelet.letgo import LetGo
 from reconciler.kubelet.memory import Memory
@@ -63,7 +63,6 @@ from reconciler.model.podstatus import TERMINAL
 
 # A pod that needs more rounds than this gives others their turn first.
 _ROUNDS = 12
-_FIRST_HOLD, _LONGEST_HOLD = 1.0, 30.0
 
 
 class PodWorker:
@@ -140,6 +139,9 @@ class PodWorker:
         if not next_.actions:
             memory.unsettled = ""  # the engine did all that was asked of it
         ends = any(isinstance(action, DeleteObject) for action in next_.actions)
+        if ends and pod is not None and pod.metadata.finalizers:
+            # Whoever holds the object sees how it is when nothing of it is left.
+            await self._reporter.report(key, pod, observed, memory, busy=False)
         effects = [self._perform(a, key, pod, observed, memory) for a in next_.actions]
         if pod is not None and not ends:
             busy = bool(next_.actions)
@@ -296,14 +298,11 @@ class PodWorker:
         try:
             await self._start_one(action, pod, observed)
         except StartFailed as error:
-            self._hold(name, pod, error, memory)
-            return
-        memory.failures.pop(name, None)
-        memory.waiting.pop(name, None)
-        memory.held.pop(name, None)
-        if name == SANDBOX:
-            for each in roster.members(pod):
-                memory.waiting.pop(each.name, None)
+            hold(memory, name, pod, error, self._clock.now())
+            if not error.quiet:
+                self._narrator.failed(pod, name, error)
+        else:
+            let(memory, name, pod)
 
     async def _start_one(
         self,
@@ -359,19 +358,6 @@ class PodWorker:
             attempt=action.attempt,
             seconds=round(self._clock.monotonic() - began, 3),
         )
-
-    def _hold(self, name: str, pod: Pod, error: StartFailed, memory: Memory) -> None:
-        now = self._clock.now()
-        failures = memory.failures[name] = memory.failures.get(name, 0) + 1
-        delay = min(_FIRST_HOLD * 2.0 ** (failures - 1), _LONGEST_HOLD)
-        # A pull calls back when it ends; the long hold is only for a lost call.
-        patience = _LONGEST_HOLD if error.quiet else delay
-        memory.held[name] = error.until or now + timedelta(seconds=patience)
-        names = [name] if name != SANDBOX else [each.name for each in roster.members(pod)]
-        for container in names:
-            memory.waiting[container] = waiting(error)
-        if not error.quiet:
-            self._narrator.failed(pod, name, error)
 
     def unhold(self, key: PodKey) -> None:
         """What a start waited for is there: try again at once."""

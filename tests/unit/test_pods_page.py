@@ -39,12 +39,12 @@ ROWS = {
 ELSEWHERE = {"PodSpec": {"os"}, "Container": {"resources"}}
 
 
-def table(section: str) -> dict[str, str]:
-    """Return the verdicts of a section by field; a field told twice fails."""
+def table(section: str) -> dict[str, tuple[str, str]]:
+    """Return the verdicts of a section, and what is said of each; a field told twice fails."""
     text = PAGE.read_text()
     part = text.split(f"\n## {section}\n", 1)[1].split("\n## ", 1)[0]
-    rows = re.findall(r"^\| `(\w+)` \| (\w+) \|", part, re.MULTILINE)
-    found = dict(rows)
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (.*) \|$", part, re.MULTILINE)
+    found = {field: (verdict, how) for field, verdict, how in rows}
     assert len(found) == len(rows), f"{section} tells a field twice"
     return found
 
@@ -61,10 +61,18 @@ def test_every_field_is_told(section: str) -> None:
 @pytest.mark.parametrize("section", SECTIONS)
 def test_what_is_refused_is_told_so_and_nothing_else(section: str) -> None:
     limited = {field for _, field, _, _ in ROWS[section]} | ELSEWHERE.get(section, set())
-    told = {field for field, verdict in table(section).items() if verdict != "acts"}
+    told = {field for field, (verdict, _) in table(section).items() if verdict != "acts"}
     assert told == limited
 
 
+@pytest.mark.parametrize("section", SECTIONS)
+def test_the_reason_is_the_one_that_a_source_is_told(section: str) -> None:
+    page = table(section)
+    for _, field, _, why in ROWS[section]:
+        clause = re.split(r":(?![^`]*`)", why)[0]  # a colon inside of code ends none
+        assert clause in page[field][1]
+
+
 def test_the_verdicts_are_three() -> None:
-    verdicts = {verdict for section in SECTIONS for verdict in table(section).values()}
+    verdicts = {verdict for section in SECTIONS for verdict, _ in table(section).values()}
     assert verdicts <= {"acts", "part", "refused"}

@@ -212,6 +212,11 @@ def test_a_deleted_pod_that_never_began_has_failed(node: Node, play: Any) -> Non
                 "finishedAt": None,
             }
         }
+        made = "PodReadyToStartContainers"
+        await node.until(
+            lambda pod: any(c.type == made and c.status == "False" for c in pod.status.conditions)
+        )
+        assert await node.containers() == []
 
     play(scene())
 
@@ -259,6 +264,19 @@ def test_a_sidecars_probes_are_asked(node: Node, play: Any) -> None:
         )
         assert pod.status.phase == "Pending"
         assert began(node).count("app") == 0
+        assert "Init container side failed startup probe" in [m for *_, m in node.events.told]
+
+    play(scene())
+
+
+def test_a_container_that_is_not_restarted_fails_its_pod_with_its_probe(
+    node: Node, play: Any
+) -> None:
+    async def scene() -> None:
+        probe = {"exec": {"command": ["false"]}, "periodSeconds": 1, "failureThreshold": 1}
+        await node.create(container={"livenessProbe": probe}, restartPolicy="Never")
+        await node.until(lambda pod: pod.status.phase == "Failed")
+        assert "Container app failed liveness probe" in [m for *_, m in node.events.told]
 
     play(scene())
 
