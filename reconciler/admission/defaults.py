@@ -192,9 +192,16 @@ def _namespace(obj: Namespace) -> Namespace:
 
 
 def _node(obj: Node) -> Node:
-    if obj.status.allocatable or not obj.status.capacity:
-        return obj
-    return obj.replace(status=obj.status.replace(allocatable=obj.status.capacity))
+    outer: dict[str, Any] = {}
+    one, every = obj.spec.pod_cidr, obj.spec.pod_cidrs
+    # The conversion tells the first range of the node's pods by both of its names.
+    if one and every[:1] != (one,):
+        outer["spec"] = obj.spec.replace(pod_cidrs=(one,))
+    elif every and not one:
+        outer["spec"] = obj.spec.replace(pod_cidr=every[0])
+    if obj.status.capacity and not obj.status.allocatable:
+        outer["status"] = obj.status.replace(allocatable=obj.status.capacity)
+    return obj.replace(**outer) if outer else obj
 
 
 def _persistent_volume(obj: PersistentVolume) -> PersistentVolume:

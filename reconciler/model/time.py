@@ -40,7 +40,17 @@ def parse_time(text: str) -> datetime:
     """Return the moment that `text` names, in UTC; raises `ValueError` when it is no RFC 3339."""
     if _RFC3339.fullmatch(text) is None:
         raise ValueError(f'parsing time "{text}" as "2006-01-02T15:04:05Z07:00": cannot parse')
-    return datetime.fromisoformat(text).astimezone(UTC)
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(_out_of_range(text, error)) from error
+
+
+def _out_of_range(text: str, error: Exception) -> str:
+    """Return what Go says of a time with a part that no time has."""
+    part, _, _ = str(error).partition(" ")
+    named = part if part in ("month", "day", "hour", "minute", "second") else "year"
+    return f'parsing time "{text}": {named} out of range'
 
 
 def decode_time(value: Any) -> Any:
@@ -51,10 +61,8 @@ def decode_time(value: Any) -> Any:
 @lru_cache(maxsize=1024)
 def _whole_seconds(text: str) -> str:
     """Objects that are read together were mostly written within the same few seconds."""
-    if _SECONDS.fullmatch(text):
-        datetime.fromisoformat(text)
-        return text
-    return format_time(parse_time(text))
+    moment = parse_time(text)
+    return text if _SECONDS.fullmatch(text) else format_time(moment)
 
 
 def decode_micro_time(value: Any) -> Any:

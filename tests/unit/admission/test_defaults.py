@@ -88,3 +88,23 @@ def test_a_load_balancers_address_is_one_that_packets_keep(
         status={"loadBalancer": {"ingress": [entry]}},
     )
     assert service.status.load_balancer.ingress[0].ip_mode == mode
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"podCIDR": "10.1.0.0/24"}, ("10.1.0.0/24", ("10.1.0.0/24",))),
+        ({"podCIDRs": ["10.1.0.0/24"]}, ("10.1.0.0/24", ("10.1.0.0/24",))),
+        (
+            {"podCIDR": "10.2.0.0/24", "podCIDRs": ["10.1.0.0/24"]},
+            ("10.2.0.0/24", ("10.2.0.0/24",)),
+        ),
+        ({}, ("", ())),
+    ],
+)
+def test_a_nodes_range_has_two_names(given: Any, told: Any) -> None:
+    meta = {"name": "n"}
+    node: Any = apply_defaults(
+        decode({"apiVersion": "v1", "kind": "Node", "metadata": meta, "spec": given})
+    )
+    assert (node.spec.pod_cidr, node.spec.pod_cidrs) == told

@@ -15,8 +15,10 @@ from reconciler.apiserver.registry.registry import Registry
 from reconciler.apiserver.registry.settings import RegistrySettings
 from reconciler.core.clock import SystemClock
 from reconciler.core.ids import Ids
+from reconciler.model.account import ResourceQuota, ResourceQuotaSpec, ResourceQuotaStatus
 from reconciler.model.config import ConfigMap
 from reconciler.model.gitops import Source
+from reconciler.model.meta import ObjectMeta
 from reconciler.model.namespace import Namespace
 from reconciler.model.pod import Pod
 from reconciler.model.replication import ReplicationController
@@ -421,6 +423,25 @@ async def test_many_appliers_of_other_fields_lose_nothing(tmp_path: Path) -> Non
         )
     )
     assert len(registry.get(ConfigMap, "c", "default").data) == 12
+    await store.close()
+
+
+async def test_many_creates_under_one_quota_are_counted_one_by_one(tmp_path: Path) -> None:
+    store = await open_store(tmp_path / "state.db")
+    registry = Registry(store, SystemClock(), Ids())
+    await registry.start()
+    hard = {"count/configmaps": "40"}
+    meta = ObjectMeta(name="q", namespace="default")
+    quota = ResourceQuota(metadata=meta, spec=ResourceQuotaSpec(hard=hard))
+    made = await registry.create(quota)
+    told = ResourceQuotaStatus(hard=hard, used={"count/configmaps": "0"})
+    await registry.update(made.replace(status=told), subresource="status")
+    maps = [ConfigMap(metadata=ObjectMeta(name=f"m{n}", namespace="default")) for n in range(50)]
+    results = await asyncio.gather(*map(registry.create, maps), return_exceptions=True)
+    refused = [each for each in results if isinstance(each, StatusError)]
+    assert {error.code for error in refused} == {403}
+    assert len(refused) == 10
+    assert registry.get(ResourceQuota, "q", "default").status.used == {"count/configmaps": "40"}
     await store.close()
 
 
