@@ -33,7 +33,7 @@ from reconciler.settings import Settings
 from reconciler.store.sqlite import open_store
 
 SIZES = (1_000, 10_000)
-COMMITS = 5
+COMMITS = 15
 
 MANIFEST = """\
 apiVersion: v1

@@ -40,10 +40,6 @@ class _Index(Generic[T]):
         self._names: dict[str, dict[Name, None]] = {}
 
     def change(self, name: Name, old: T | None, new: T | None) -> None:
-        if old is None and new is not None:  # the whole of a first list
-            for value in self.values(new):
-                self._names.setdefault(value, {})[name] = None
-            return
         before = set(self.values(old)) if old is not None else set()
         after = set(self.values(new)) if new is not None else set()
         for value in before - after:
@@ -52,6 +48,11 @@ class _Index(Generic[T]):
             if not names:
                 del self._names[value]
         for value in after - before:
+            self._names.setdefault(value, {})[name] = None
+
+    def add(self, name: Name, new: T) -> None:
+        """Take in an object that was not there: the whole of a first list."""
+        for value in self.values(new):
             self._names.setdefault(value, {})[name] = None
 
     def names(self, value: str) -> Iterable[Name]:
@@ -123,7 +124,7 @@ class Informer(Generic[T]):
             return
         index = self._indexes[name] = _Index(values)
         for key, obj in self._objects.items():
-            index.change(key, None, obj)
+            index.add(key, obj)
 
     def by_index(self, name: str, value: str) -> list[T]:
         """Return the objects for which the function of index `name` returned `value`."""
@@ -176,9 +177,16 @@ class Informer(Generic[T]):
             self._change("DELETED", name, None)  # another object of the same name
             known = None
         if known is None:
-            self._change("ADDED", name, obj)
+            self._add(name, obj)
         elif known.metadata.resource_version != obj.metadata.resource_version:
             self._change("MODIFIED", name, obj)
+
+    def _add(self, name: Name, new: T) -> None:
+        self._objects[name] = new
+        for index in self._indexes.values():
+            index.add(name, new)
+        for handler in self._handlers:
+            self._tell(handler, "ADDED", None, new)
 
     def _change(self, kind: EventType, name: Name, new: T | None, *, last: T | None = None) -> None:
         old = self._objects.get(name)

@@ -15,6 +15,7 @@ import subprocess
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import git
@@ -208,13 +209,18 @@ class GitRepository:
 
     def commit(self, ref: str, sub_path: str) -> Commit | None:
         """Return the commit that `ref` names now, or `None` when there is no such ref."""
-        root = f"{ref}^{{tree}}"
-        tree = f"{ref}^{{commit}}:{sub_path}" if sub_path else root
-        named = [f"{ref}^{{commit}}", tree, root]
-        commit, below, top = answers(self._batch("--batch", named))
-        if commit.kind != "commit":
+        (answer,) = answers(self._batch("--batch", [f"{ref}^{{commit}}"]))
+        if answer.kind != "commit":
             return None
-        return parse_commit(commit, below.id if below.kind == "tree" else "", top.id)
+        found = parse_commit(answer)
+        return replace(found, tree=self._tree_at(found.id, sub_path)) if sub_path else found
+
+    def _tree_at(self, commit: str, path: str) -> str:
+        """Return the tree at `path`, "" if there is no folder; its content may be long."""
+        words = (
+            self._batch("--batch-check", [f"{commit}:{path}"]).decode("utf-8", "replace").split()
+        )
+        return words[0] if words[1:2] == ["tree"] and len(words) == 3 else ""  # noqa: PLR2004 - id, type, size
 
     def is_ancestor(self, old: str, new: str) -> bool:
         """Return whether `new` builds on `old`, so that no history was rewritten."""

@@ -65,16 +65,18 @@ def records(output: bytes) -> Iterable[str]:
     return output.decode("utf-8", "surrogateescape").split("\0")[:-1]
 
 
-def parse_commit(answer: Answer, tree: str, root: str) -> Commit:
+def parse_commit(answer: Answer) -> Commit:
     """Return a commit from its object; a date that no calendar has counts as the first one."""
     head, _, message = answer.content.decode("utf-8", "replace").partition("\n\n")
-    author, when = "", datetime.fromtimestamp(0, UTC)
+    tree, author, when = "", "", datetime.fromtimestamp(0, UTC)
     for line in head.split("\n"):
         word, _, rest = line.partition(" ")
-        if word == "author":
+        if word == "tree" and not tree:
+            tree = rest
+        elif word == "author":
             author = rest.rpartition(">")[0] + ">"
         elif word == "committer":
             with suppress(ValueError, OverflowError, IndexError, OSError):
                 seconds = int(rest.rpartition(">")[2].split()[0])
                 when = datetime.fromtimestamp(seconds, UTC)
-    return Commit(answer.id, tree, root, author, when, message.strip())
+    return Commit(answer.id, tree, tree, author, when, message.strip())

@@ -110,13 +110,11 @@ def _owned_fields(model: type[KubeObject], text: bytes) -> Part | None:
     but maps of strings, unless it has none, or none with fields, and a template does.
     """
     start = text.find(b',"managedFields":[{')
-    if start < 0:
-        return None
     member = text.find(b',"fieldsV1":{', start)
     end = text.find(b'}]},"', member)
-    if model is ReplicationController and 0 <= text.find(_TEMPLATE) < member:
+    if start < 0 or member < 0 or end < 0:
         return None
-    if member < 0 or end < 0 or text.find(b'"fieldsV1"', member + 2, end) >= 0:
+    if model is ReplicationController and text.find(_TEMPLATE, 0, member) >= 0:
         return None
     if text.find(b"},{", start, member) >= 0:  # it may be the second owner that has fields
         return None
