@@ -127,8 +127,8 @@ MUTATIONS = (
     Mutation(
         "count revisions anew after a restart",
         "reconciler.store.state",
-        "                self.history.append(event)\n        self._allocated = self.revision\n",
-        "                self.history.append(event)\n",
+        "        self.table.fill(live.values())\n        self._allocated = self.revision\n",
+        "        self.table.fill(live.values())\n",
         likely=("Crash(node=0",),
     ),
     Mutation(
