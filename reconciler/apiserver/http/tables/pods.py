@@ -5,12 +5,11 @@ Called by `columns.py`. The rules are those of `kubectl get pods`: the most tell
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from reconciler.apiserver.http.tables.text import NONE, age
-from reconciler.model.container import Container
 from reconciler.model.pod import Pod
 from reconciler.model.podstatus import ContainerStateTerminated, ContainerStatus
 from reconciler.model.time import parse_time
@@ -24,7 +23,7 @@ def row(pod: Pod, now: datetime) -> dict[str, Any]:
     restarts = str(told.restarts)
     if told.restarts and told.restarted_at:
         restarts = f"{told.restarts} ({age(told.restarted_at, now)} ago)"
-    total = len(pod.spec.containers) + len(_sidecars(pod))
+    total = len(pod.spec.containers) + len(_sidecar_names(pod))
     cells = [
         pod.metadata.name,
         f"{told.ready}/{total}",
@@ -61,8 +60,7 @@ def _tell(pod: Pod) -> _Told:
     reason = pod.status.reason or pod.status.phase
     if any(each.reason == "SchedulingGated" for each in _conditions(pod, "PodScheduled")):
         reason = "SchedulingGated"
-    starting = _initializing(pod) if pod.status.init_container_statuses else None
-    told = starting if starting is not None else _running(pod, reason)
+    told = _containers(pod, reason)
     if pod.metadata.deletion_timestamp is None:
         return told
     final = "Unknown" if pod.status.reason == "NodeLost" else "Terminating"
@@ -75,33 +73,41 @@ def _conditions(pod: Pod, kind: str) -> list[Any]:
     return [each for each in pod.status.conditions if each.type == kind]
 
 
-def _is_sidecar(container: Container) -> bool:
-    return container.restart_policy == "Always"
+def _sidecar_names(pod: Pod) -> set[str]:
+    return {each.name for each in pod.spec.init_containers if each.restart_policy == "Always"}
 
 
-def _sidecars(pod: Pod) -> list[str]:
-    return [each.name for each in pod.spec.init_containers if _is_sidecar(each)]
+def _containers(pod: Pod, reason: str) -> _Told:
+    """Return what the containers say: init containers until the pod is initialized, then all.
+
+    Init containers count as far as the first that is not done, which gives the reason.
+    """
+    statuses, place = pod.status.init_container_statuses, _undone(pod)
+    if place is None:
+        return _running(pod, reason, statuses)
+    begun = statuses[: place + 1]
+    reason = _init_reason(begun[-1], place, len(pod.spec.init_containers))
+    if any(each.status == "True" for each in _conditions(pod, "Initialized")):
+        return _running(pod, reason, begun)  # a sidecar starts again
+    ready = sum(each.ready for each in _sidecars(pod, begun))
+    return _Told(reason, ready, sum(each.restart_count for each in begun), _latest(begun))
 
 
-def _initializing(pod: Pod) -> _Told | None:
-    """Return what the first init container says that is not done, None when all are."""
-    specs = {container.name: container for container in pod.spec.init_containers}
-    statuses = pod.status.init_container_statuses
-    for index, status in enumerate(statuses):
-        state = status.state
-        if state.terminated is not None and state.terminated.exit_code == 0:
+def _undone(pod: Pod) -> int | None:
+    """Return the place of the first init container that is not done, None when all are."""
+    sidecars = _sidecar_names(pod)
+    for place, status in enumerate(pod.status.init_container_statuses):
+        ended = status.state.terminated
+        if ended is not None and ended.exit_code == 0:
             continue
-        sidecar = status.name in specs and _is_sidecar(specs[status.name])
-        if sidecar and status.started:
-            continue
-        ready = sum(_ready_sidecar(each, specs) for each in statuses[:index])
-        restarts = sum(each.restart_count for each in statuses)
-        return _Told(_init_reason(status, index, len(specs)), ready, restarts, _latest(statuses))
+        if status.name not in sidecars or not status.started:
+            return place
     return None
 
 
-def _ready_sidecar(status: ContainerStatus, specs: Mapping[str, Container]) -> bool:
-    return status.ready and status.name in specs and _is_sidecar(specs[status.name])
+def _sidecars(pod: Pod, statuses: Sequence[ContainerStatus]) -> list[ContainerStatus]:
+    names = _sidecar_names(pod)
+    return [each for each in statuses if each.name in names]
 
 
 def _init_reason(status: ContainerStatus, index: int, total: int) -> str:
@@ -119,9 +125,8 @@ def _terminated(state: ContainerStateTerminated) -> str:
     return f"Signal:{state.signal}" if state.signal else f"ExitCode:{state.exit_code}"
 
 
-def _running(pod: Pod, reason: str) -> _Told:
-    statuses, names = pod.status.container_statuses, _sidecars(pod)
-    sidecars = [each for each in pod.status.init_container_statuses if each.name in names]
+def _running(pod: Pod, reason: str, begun: Sequence[ContainerStatus]) -> _Told:
+    statuses, sidecars = pod.status.container_statuses, _sidecars(pod, begun)
     ready, running = sum(each.ready for each in sidecars), False
     for status in reversed(statuses):
         state = status.state
