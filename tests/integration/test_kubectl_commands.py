@@ -205,6 +205,8 @@ def test_explain(kubectl: Kubectl) -> None:
     tree = kubectl("explain", "pod", "--recursive")
     assert "terminationGracePeriodSeconds\t<integer>" in tree
     assert "interval\t<string>" in kubectl("explain", "source.spec")
+    assert "verb\t<string>" in kubectl("explain", "selfsubjectaccessreview.spec.resourceAttributes")
+    assert "FIELDS:" in kubectl("explain", "componentstatus")
     old = kubectl("explain", "rc.spec", "--recursive", "--output=plaintext-openapiv2")
     assert "minReadySeconds\t<integer>" in old
     assert "does not exist" in kubectl("explain", "pod.spec.nothing", fails=True)

@@ -117,6 +117,13 @@ def decode(
     return obj, faults if validation == "Warn" else ()
 
 
+def decode_as(
+    body: Body, validation: Validation, of: kinds.Resource
+) -> tuple[Any, tuple[str, ...]]:
+    """Decode as `decode` what is of a kind that nothing is stored of, whatever its version says."""
+    return decode(replace(body, value={**body.value, "apiVersion": of.api_version}), validation, of)
+
+
 class _Written(float):
     """A number with a fraction or an exponent, shown as its text."""
 

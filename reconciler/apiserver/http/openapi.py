@@ -83,15 +83,15 @@ def _root(group: str, version: str) -> str:
 @cache
 def _document(group: str, version: str) -> bytes:
     found = discovery.resources(group, version)
-    stored = [each for each in found if not virtual.is_virtual(each)]
     schemas: Json = {}
-    for resource in stored:
+    for resource in found:
         _collect(resource.model, schemas)
         schemas[_name(resource.model)][_GVK] = [_gvk(resource)]
     paths: Json = {}
-    for resource in stored:
+    for resource in found:
         name = _name(resource.model)
-        schemas[f"{name}List"] = _list_of(resource, name)
+        if "list" in discovery.verbs(resource):
+            schemas[f"{name}List"] = _list_of(resource, name)
         paths |= dict(openapi_paths.paths(resource, f"/{_root(group, version)}", _PREFIX + name))
     _collect(ListMeta, schemas)
     schemas[STATUS] = {"type": "object", "description": "What became of a request."}
@@ -131,7 +131,8 @@ def _name(model: type[Model]) -> str:
 @cache
 def _groups() -> dict[str, str]:
     """Return the group of each module of models that has the kinds of a group."""
-    return {resource.model.__module__: resource.group for resource in kinds.RESOURCES}
+    every = (*kinds.RESOURCES, *(each.resource for each in virtual.VIRTUAL))
+    return {resource.model.__module__: resource.group for resource in every}
 
 
 def _collect(model: type[Model], schemas: Json) -> None:

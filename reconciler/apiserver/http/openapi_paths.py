@@ -48,6 +48,7 @@ _PARAMETERS: dict[str, Sequence[str]] = {
     "deletecollection": (*_DELETE, *_SELECT),
 }
 _METHODS = {"list": "get", "deletecollection": "delete"}
+_NEEDS = {"post": "create", "put": "update"}
 _VERBS = {"get": "read", "post": "create", "put": "replace", "deletecollection": "deleteCollection"}
 
 
@@ -57,17 +58,22 @@ def paths(resource: Resource, root: str, ref: str) -> Iterator[tuple[str, Json]]
     one = _Writer(resource, ref, (*(("namespace",) if space else ()), "name"))
     many = _Writer(resource, ref, one.places[:-1])
     collection = f"{root}{space}/{resource.plural}"
-    of_all = ["list", "post"]
-    if "deletecollection" in discovery.verbs(resource):
-        of_all.append("deletecollection")
-    yield collection, many.operations(*of_all)
-    if space:
+    verbs = discovery.verbs(resource)
+    yield collection, many.operations(*_of(verbs, "list", "post", "deletecollection"))
+    if space and "list" in verbs:
         everywhere = _Writer(resource, ref, (), suffix="ForAllNamespaces")
         yield f"{root}/{resource.plural}", everywhere.operations("list")
-    yield f"{collection}/{{name}}", one.operations("get", "put", "patch", "delete")
+    if "get" in verbs:
+        actions = _of(verbs, "get", "put", "patch", "delete")
+        yield f"{collection}/{{name}}", one.operations(*actions)
     if resource.status:
         status = _Writer(resource, ref, one.places, suffix="Status")
         yield f"{collection}/{{name}}/status", status.operations("get", "put", "patch")
+
+
+def _of(verbs: Sequence[str], *actions: str) -> list[str]:
+    """Return those of some actions that are among the verbs of a resource."""
+    return [each for each in actions if _NEEDS.get(each, each) in verbs]
 
 
 class _Writer:

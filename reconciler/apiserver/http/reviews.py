@@ -13,31 +13,30 @@ from typing import Any
 import orjson
 
 from reconciler.admission.errors import FieldError, GoValue, aggregate, invalid
-from reconciler.apiserver.http import body, discovery, query, status
-from reconciler.apiserver.http.body import Expected
+from reconciler.apiserver.http import body, discovery, query, status, virtual
 from reconciler.apiserver.http.message import Reply, Request
 from reconciler.apiserver.http.target import Target
-from reconciler.apiserver.http.virtual import AUTHENTICATION, AUTHORIZATION
+from reconciler.apiserver.http.virtual import AUTHORIZATION
 from reconciler.apiserver.registry.errors import StatusError, bad_request
 from reconciler.apiserver.security.attributes import Attributes
 from reconciler.apiserver.security.authentication import Authenticator, WrongCredentials
 from reconciler.apiserver.security.authorization import Authorizer
 from reconciler.apiserver.security.identity import Identity
 from reconciler.core.clock import Clock
+from reconciler.model.authentication import SelfSubjectReview, TokenReview
+from reconciler.model.authorization import (
+    LocalSubjectAccessReview,
+    SelfSubjectAccessReview,
+    SelfSubjectAccessReviewSpec,
+    SelfSubjectRulesReview,
+    SubjectAccessReview,
+    SubjectAccessReviewSpec,
+)
 from reconciler.model.rbac import PolicyRule
 from reconciler.model.time import format_time
 
 Json = dict[str, Any]
-_Answer = Callable[[Request, Target, Json], Json]
-
-_KINDS = {
-    "localsubjectaccessreviews": Expected("LocalSubjectAccessReview", "v1", AUTHORIZATION),
-    "selfsubjectaccessreviews": Expected("SelfSubjectAccessReview", "v1", AUTHORIZATION),
-    "selfsubjectreviews": Expected("SelfSubjectReview", "v1", AUTHENTICATION),
-    "selfsubjectrulesreviews": Expected("SelfSubjectRulesReview", "v1", AUTHORIZATION),
-    "subjectaccessreviews": Expected("SubjectAccessReview", "v1", AUTHORIZATION),
-    "tokenreviews": Expected("TokenReview", "v1", AUTHENTICATION),
-}
+_Answer = Callable[[Request, Target, Any], Json]
 
 
 class Reviews:
@@ -64,42 +63,48 @@ class Reviews:
             raise status.no_resource()
         if request.method != "POST" or target.name:
             raise status.no_method()
-        wanted = replace(_KINDS[target.plural], version=target.version)
+        of = virtual.REVIEWS[target.plural]
+        wanted = replace(body.expected(of), version=target.version)
         options = query.write_options(request, "CreateOptions")
-        sent = body.read(request, wanted, options.validation).value
-        made = self._answers[target.plural](request, target, sent)
-        meta = {"creationTimestamp": None, **_member(sent, "metadata")}
-        return Reply(201, orjson.dumps({**sent, "metadata": meta, **made}))
+        sent = body.read(request, wanted, options.validation)
+        asked, faults = body.decode_as(sent, options.validation, of)
+        told = self._answers[target.plural](request, target, asked)
+        answer = {**asked.to_dict(), "apiVersion": wanted.api_version, **told}
+        return Reply(201, orjson.dumps(answer), warnings=status.warning_headers(faults))
 
-    def _self(self, request: Request, _target: Target, sent: Json) -> Json:
-        spec = _member(sent, "spec")
-        _check(list(_attribute_faults(spec)))
-        return self._decided(request.user, spec)
+    def _self(self, request: Request, _target: Target, asked: SelfSubjectAccessReview) -> Json:
+        _check(list(_attribute_faults(asked.spec)))
+        return self._decided(request.user, asked.spec)
 
-    def _other(self, _request: Request, _target: Target, sent: Json) -> Json:
-        spec = _member(sent, "spec")
+    def _other(
+        self,
+        _request: Request,
+        _target: Target,
+        asked: SubjectAccessReview | LocalSubjectAccessReview,
+    ) -> Json:
+        spec = asked.spec
         _check([*_attribute_faults(spec), *_subject_faults(spec)])
-        return self._decided(_subject(spec), spec)
+        return self._decided(Identity(spec.user, spec.groups, spec.uid), spec)
 
-    def _local(self, request: Request, target: Target, sent: Json) -> Json:
-        named = _member(_member(sent, "spec"), "resourceAttributes").get("namespace") or ""
-        if named != target.namespace:
+    def _local(self, request: Request, target: Target, asked: LocalSubjectAccessReview) -> Json:
+        about = asked.spec.resource_attributes
+        if about is None or about.namespace != target.namespace:
             text = f"spec.resourceAttributes.namespace must match namespace: {target.namespace}"
             raise bad_request(text)
-        return self._other(request, target, sent)
+        return self._other(request, target, asked)
 
-    def _decided(self, user: Identity, spec: Json) -> Json:
+    def _decided(self, user: Identity, spec: SelfSubjectAccessReviewSpec) -> Json:
         decision = self._authorizer.decide(user, _attributes(spec))
         told: Json = {"allowed": decision.allowed}
         if decision.reason:
             told["reason"] = decision.reason
         return {"status": told}
 
-    def _rules(self, request: Request, _target: Target, sent: Json) -> Json:
-        namespace = _member(sent, "spec").get("namespace") or ""
+    def _rules(self, request: Request, _target: Target, asked: SelfSubjectRulesReview) -> Json:
+        namespace = asked.spec.namespace
         if not namespace:
             raise bad_request("no namespace on request")
-        held = tuple(dict.fromkeys(self._authorizer.held(request.user, str(namespace))))
+        held = tuple(dict.fromkeys(self._authorizer.held(request.user, namespace)))
         told = {
             "resourceRules": [_rule(rule) for rule in held if not rule.non_resource_urls],
             "nonResourceRules": [_rule(rule) for rule in held if rule.non_resource_urls],
@@ -107,17 +112,16 @@ class Reviews:
         }
         return {"status": told}
 
-    def _who(self, request: Request, _target: Target, _sent: Json) -> Json:
+    def _who(self, request: Request, _target: Target, _asked: SelfSubjectReview) -> Json:
         meta = {"creationTimestamp": format_time(self._clock.now())}
         return {"metadata": meta, "status": {"userInfo": _user_info(request.user)}}
 
-    def _token(self, _request: Request, _target: Target, sent: Json) -> Json:
-        spec = _member(sent, "spec")
-        token, audiences = spec.get("token"), _texts(spec.get("audiences"), "audiences")
-        if not isinstance(token, str) or not token:
+    def _token(self, _request: Request, _target: Target, asked: TokenReview) -> Json:
+        spec = asked.spec
+        if not spec.token:
             raise bad_request("token is required for TokenReview in authentication")
         try:
-            user, accepted = self._authenticator.review(token, audiences)
+            user, accepted = self._authenticator.review(spec.token, spec.audiences)
         except WrongCredentials as error:
             return {"status": {"user": {}, "error": str(error)}}
         told: Json = {"authenticated": True, "user": _user_info(user)}
@@ -126,69 +130,37 @@ class Reviews:
         return {"status": told}
 
 
-def _member(value: Json, name: str) -> Json:
-    member = value.get(name)
-    if member is not None and not isinstance(member, dict):
-        raise bad_request(f"{name} of a review must be an object")
-    return member or {}
-
-
-def _attributes(spec: Json) -> Attributes:
+def _attributes(spec: SelfSubjectAccessReviewSpec) -> Attributes:
     """Return what a review asks about; what it leaves out of a resource means all of them."""
-    resource, other = _member(spec, "resourceAttributes"), _member(spec, "nonResourceAttributes")
-    if not resource:
-        return Attributes(_text(other, "verb"), _text(other, "path"))
-    return Attributes(
-        _text(resource, "verb"),
-        "",
-        _text(resource, "resource"),
-        _text(resource, "group"),
-        _text(resource, "namespace"),
-        _text(resource, "name"),
-        _text(resource, "subresource"),
-        is_resource=True,
-    )
+    about, other = spec.resource_attributes, spec.non_resource_attributes
+    if about is not None:
+        return Attributes(
+            about.verb,
+            "",
+            about.resource,
+            about.group,
+            about.namespace,
+            about.name,
+            about.subresource,
+            is_resource=True,
+        )
+    return Attributes(other.verb, other.path) if other is not None else Attributes("", "")
 
 
-def _text(members: Json, name: str) -> str:
-    value = members.get(name)
-    if value is not None and not isinstance(value, str):
-        raise bad_request(f"{name} of a review must be a string")
-    return value or ""
-
-
-def _subject(spec: Json) -> Identity:
-    groups = _texts(spec.get("groups"), "groups")
-    return Identity(_text(spec, "user"), groups, _text(spec, "uid"))
-
-
-def _texts(value: Any, name: str) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise bad_request(f"{name} of a review must be a list of strings")
-    return tuple(value)
-
-
-def _attribute_faults(spec: Json) -> Iterator[FieldError]:
+def _attribute_faults(spec: SelfSubjectAccessReviewSpec) -> Iterator[FieldError]:
     """ValidateSelfSubjectAccessReviewSpec: about a resource, or about a path."""
-    given = [spec.get(name) for name in ("resourceAttributes", "nonResourceAttributes")]
-    if all(each is not None for each in given):
-        text = "cannot be specified in combination with resourceAttributes"
-        yield invalid("spec.nonResourceAttributes", GoValue(_go_struct(given[1])), text)
-    elif all(each is None for each in given):
+    other = spec.non_resource_attributes
+    if spec.resource_attributes is None and other is None:
         text = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
         yield invalid("spec.resourceAttributes", "null", text)
+    elif spec.resource_attributes is not None and other is not None:
+        text = "cannot be specified in combination with resourceAttributes"
+        shown = f'authorization.NonResourceAttributes{{Path:"{other.path}", Verb:"{other.verb}"}}'
+        yield invalid("spec.nonResourceAttributes", GoValue(shown), text)
 
 
-def _go_struct(value: Any) -> str:
-    members = value if isinstance(value, dict) else {}
-    path, verb = members.get("path") or "", members.get("verb") or ""
-    return f'authorization.NonResourceAttributes{{Path:"{path}", Verb:"{verb}"}}'
-
-
-def _subject_faults(spec: Json) -> Iterator[FieldError]:
-    if not spec.get("user") and not spec.get("groups"):
+def _subject_faults(spec: SubjectAccessReviewSpec) -> Iterator[FieldError]:
+    if not spec.user and not spec.groups:
         yield invalid("spec.user", "", "at least one of user or group must be specified")
 
 

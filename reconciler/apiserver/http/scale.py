@@ -73,7 +73,7 @@ class Scales:
     async def _put(self, request: Request, target: Target) -> Written:
         options = query.write_options(request, "UpdateOptions")
         sent = body.read(request, body.expected(SCALE), options.validation)
-        scale, faults = body.decode(sent, options.validation, SCALE)
+        scale, faults = body.decode_as(sent, options.validation, SCALE)
         writing.check_name(scale, target)
         writing.in_namespace(scale, SCALE, target.namespace)
 
@@ -119,7 +119,7 @@ class Scales:
         patching.check_applied(sent, target, SCALE)
         live = self._live(target)
         record = self._registry.record(ReplicationController, target.name, target.namespace)
-        wanted = self._scaled(record, body.decode(body.Body(sent), "Ignore", SCALE)[0])
+        wanted = self._scaled(record, body.decode_as(body.Body(sent), "Ignore", SCALE)[0])
         meta = {"name": target.name, "namespace": target.namespace, "uid": wanted.metadata.uid}
         meta["resourceVersion"] = wanted.metadata.resource_version
         given = "replicas" in (sent.get("spec") or {})

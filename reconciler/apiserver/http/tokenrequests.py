@@ -13,13 +13,14 @@ import orjson
 from reconciler.admission.errors import FieldError, invalid
 from reconciler.admission.status import invalid_details, invalid_message
 from reconciler.apiserver.http import body, query, status
-from reconciler.apiserver.http.body import Expected
 from reconciler.apiserver.http.message import Reply, Request
 from reconciler.apiserver.http.target import Target
-from reconciler.apiserver.http.virtual import AUTHENTICATION
+from reconciler.apiserver.http.virtual import AUTHENTICATION, TOKEN_REQUEST
 from reconciler.apiserver.registry.errors import StatusError, bad_request
 from reconciler.apiserver.security.accounts import AccountTokens
 from reconciler.core.clock import Clock
+from reconciler.model.authentication import TokenRequest, TokenRequestSpec
+from reconciler.model.meta import ObjectMeta
 from reconciler.model.time import format_time
 from reconciler.model.token import (
     SECONDS_DEFAULT,
@@ -33,7 +34,6 @@ from reconciler.model.token import (
 Json = dict[str, Any]
 
 _KIND = "TokenRequest"
-_EXPECTED = Expected(_KIND, "v1", AUTHENTICATION)
 
 
 def answer(tokens: AccountTokens, clock: Clock, request: Request, target: Target) -> Reply:
@@ -41,20 +41,21 @@ def answer(tokens: AccountTokens, clock: Clock, request: Request, target: Target
     if request.method != "POST":
         raise status.no_method()
     options = query.write_options(request, "CreateOptions")
-    sent = body.read(request, _EXPECTED, options.validation).value
-    _check_place(_member(sent, "metadata"), target)
-    spec = _spec(_member(sent, "spec"), target.name)
+    sent = body.read(request, body.expected(TOKEN_REQUEST), options.validation)
+    asked, faults = body.decode_as(sent, options.validation, TOKEN_REQUEST)
+    _check_place(asked.metadata, target)
+    spec = _spec(asked.spec, target.name)
     issued = tokens.issue(target.name, target.namespace, spec)
-    told = _told(sent, target, issued, format_time(clock.now()))
-    shortened = spec.seconds > issued.seconds
-    warnings = (status.warning(_shortened(spec, issued)),) if shortened else ()
-    return Reply(201, orjson.dumps(told), warnings=warnings)
+    told = _told(asked, target, issued, format_time(clock.now()))
+    if spec.seconds > issued.seconds:
+        faults = (*faults, _shortened(spec, issued))
+    return Reply(201, orjson.dumps(told), warnings=status.warning_headers(faults))
 
 
-def _check_place(meta: Json, target: Target) -> None:
+def _check_place(meta: ObjectMeta, target: Target) -> None:
     for word, given, wanted in (
-        ("name", meta.get("name"), target.name),
-        ("namespace", meta.get("namespace"), target.namespace),
+        ("name", meta.name, target.name),
+        ("namespace", meta.namespace, target.namespace),
     ):
         if given and given != wanted:
             raise bad_request(
@@ -63,23 +64,17 @@ def _check_place(meta: Json, target: Target) -> None:
             )
 
 
-def _spec(sent: Json, name: str) -> TokenSpec:
-    seconds, audiences = sent.get("expirationSeconds"), sent.get("audiences")
+def _spec(asked: TokenRequestSpec, name: str) -> TokenSpec:
+    seconds, ref = asked.expiration_seconds, asked.bound_object_ref
     if seconds is None:
         seconds = SECONDS_DEFAULT
-    if not isinstance(seconds, int) or isinstance(seconds, bool):
-        raise bad_request("spec.expirationSeconds of a TokenRequest must be a number")
     faults = tuple(_faults(seconds))
     if faults:
         text = invalid_message(_KIND, name, faults, AUTHENTICATION)
         details = invalid_details(_KIND, name, faults, AUTHENTICATION)
         raise StatusError(422, "Invalid", text, details)
-    if audiences is not None and not (
-        isinstance(audiences, list) and all(isinstance(each, str) for each in audiences)
-    ):
-        raise bad_request("spec.audiences of a TokenRequest must be a list of strings")
-    ref = sent.get("boundObjectRef")
-    return TokenSpec(tuple(audiences or ()), seconds, _bound(ref) if ref else None)
+    bound = BoundObject(ref.kind, ref.name, ref.uid, ref.api_version or "v1") if ref else None
+    return TokenSpec(asked.audiences, seconds, bound)
 
 
 def _faults(seconds: int) -> Iterator[FieldError]:
@@ -91,17 +86,9 @@ def _faults(seconds: int) -> Iterator[FieldError]:
         yield invalid(path, seconds, "may not specify a duration larger than 2^32 seconds")
 
 
-def _bound(ref: Any) -> BoundObject:
-    if not isinstance(ref, dict) or not all(isinstance(value, str) for value in ref.values()):
-        raise bad_request("spec.boundObjectRef of a TokenRequest must be an object reference")
-    return BoundObject(
-        ref.get("kind", ""), ref.get("name", ""), ref.get("uid", ""), ref.get("apiVersion", "v1")
-    )
-
-
-def _told(sent: Json, target: Target, issued: IssuedToken, now: str) -> Json:
+def _told(asked: TokenRequest, target: Target, issued: IssuedToken, now: str) -> Json:
     spec = {
-        **_member(sent, "spec"),
+        **asked.spec.to_dict(),
         "audiences": list(issued.audiences),
         "expirationSeconds": issued.seconds,
     }
@@ -118,8 +105,3 @@ def _told(sent: Json, target: Target, issued: IssuedToken, now: str) -> Json:
 
 def _shortened(spec: TokenSpec, issued: IssuedToken) -> str:
     return f"requested expiration of {spec.seconds} seconds shortened to {issued.seconds} seconds"
-
-
-def _member(value: Json, name: str) -> Json:
-    member = value.get(name)
-    return member if isinstance(member, dict) else {}

@@ -9,9 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reconciler.apiserver.http import absent
+from reconciler.model.authentication import SelfSubjectReview, TokenRequest, TokenReview
+from reconciler.model.authorization import (
+    LocalSubjectAccessReview,
+    SelfSubjectAccessReview,
+    SelfSubjectRulesReview,
+    SubjectAccessReview,
+)
 from reconciler.model.component import ComponentStatus
 from reconciler.model.kinds import Resource
 from reconciler.model.meta import KubeObject
+from reconciler.model.podrequest import Binding, Eviction
 
 AUTHENTICATION = "authentication.k8s.io"
 AUTHORIZATION = "authorization.k8s.io"
@@ -30,11 +38,17 @@ class Virtual:
     verbs: tuple[str, ...] = ("create",)
 
 
-def _review(kind: str, group: str, *, namespaced: bool = False) -> Virtual:
+def _review(model: type[KubeObject], group: str, *, namespaced: bool = False) -> Virtual:
+    kind = model.__name__
     plural = f"{kind.lower()}s"
-    return Virtual(
-        Resource(KubeObject, kind, plural, kind.lower(), namespaced=namespaced, group=group)
-    )
+    return Virtual(Resource(model, kind, plural, kind.lower(), namespaced=namespaced, group=group))
+
+
+BINDING = Resource(Binding, "Binding", "bindings", "binding")
+EVICTION = Resource(Eviction, "Eviction", "evictions", "eviction", group="policy")
+TOKEN_REQUEST = Resource(
+    TokenRequest, "TokenRequest", "tokenrequests", "tokenrequest", group=AUTHENTICATION
+)
 
 
 COMPONENTS = Resource(
@@ -47,15 +61,22 @@ COMPONENTS = Resource(
 )
 
 VIRTUAL: tuple[Virtual, ...] = (
-    Virtual(Resource(KubeObject, "Binding", "bindings", "binding")),
+    Virtual(BINDING),
     Virtual(COMPONENTS, ("get", "list")),
-    _review("SelfSubjectReview", AUTHENTICATION),
-    _review("TokenReview", AUTHENTICATION),
-    _review("LocalSubjectAccessReview", AUTHORIZATION, namespaced=True),
-    _review("SelfSubjectAccessReview", AUTHORIZATION),
-    _review("SelfSubjectRulesReview", AUTHORIZATION),
-    _review("SubjectAccessReview", AUTHORIZATION),
+    _review(SelfSubjectReview, AUTHENTICATION),
+    _review(TokenReview, AUTHENTICATION),
+    _review(LocalSubjectAccessReview, AUTHORIZATION, namespaced=True),
+    _review(SelfSubjectAccessReview, AUTHORIZATION),
+    _review(SelfSubjectRulesReview, AUTHORIZATION),
+    _review(SubjectAccessReview, AUTHORIZATION),
 )
+
+REVIEWS = {
+    each.resource.plural: each.resource
+    for each in VIRTUAL
+    if each.resource.group in (AUTHENTICATION, AUTHORIZATION)
+}
+"""The reviews, by the word of their URL."""
 
 _VERBS = {each.resource: each.verbs for each in VIRTUAL}
 

@@ -45,3 +45,14 @@ async def test_a_pod_is_bound_to_nothing_but_a_node(path: str) -> None:
     assert answer["message"] == (
         'target.kind: Unsupported value: "Pod": supported values: "Node", "<empty>"'
     )
+
+
+async def test_a_binding_is_of_the_pod_of_the_url() -> None:
+    cluster = await waiting()
+    other = {**binding(name="n"), "metadata": {"name": "other"}}
+    code, answer = await cluster.ask("POST", PATHS[0], other)
+    assert (code, await node_of(cluster)) == (400, "")
+    assert answer["message"] == "name in URL does not match name in Binding object"
+    code, answer = await cluster.ask("POST", PATHS[0], {**binding(name="n"), "target": 5})
+    assert (code, await node_of(cluster)) == (400, "")
+    assert "cannot unmarshal number into Go struct field Binding.target" in answer["message"]

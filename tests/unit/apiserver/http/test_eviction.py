@@ -55,6 +55,8 @@ async def test_a_dry_run_leaves_the_pod_alone() -> None:
     ("asked", "code", "reason"),
     [
         (eviction(name="other"), 400, "BadRequest"),
+        ({**eviction(), "deleteOptions": 5}, 400, "BadRequest"),
+        (eviction(gracePeriodSeconds="7"), 400, "BadRequest"),
         (eviction("policy/v2"), 400, "BadRequest"),
         (eviction(preconditions={"uid": "another"}), 409, "Conflict"),
         (eviction(preconditions={"resourceVersion": "1"}), 409, "Conflict"),

@@ -53,6 +53,28 @@ def test_every_reference_is_met_and_every_part_of_a_path_told(group: str, versio
     assert len(seen) == len(set(seen))
 
 
+_METHODS = {"create": "post", "update": "put", "get": "get", "patch": "patch", "delete": "delete"}
+
+
+@pytest.mark.parametrize(("group", "version"), VERSIONS)
+def test_whatever_discovery_names_is_told_with_all_its_verbs(group: str, version: str) -> None:
+    document = _document(group, version)
+    root = f"/apis/{group}/{version}" if group else f"/api/{version}"
+    for each in discovery.resources(group, version):
+        place = f"{root}/namespaces/{{namespace}}" if each.namespaced else root
+        of_all = document["paths"][f"{place}/{each.plural}"]
+        of_one = document["paths"].get(f"{place}/{each.plural}/{{name}}", {})
+        verbs = discovery.verbs(each)
+        assert ("get" in of_all) == ("list" in verbs)
+        assert ("delete" in of_all) == ("deletecollection" in verbs)
+        told = {verb for verb, method in _METHODS.items() if method in of_one}
+        told |= {"create"} if "post" in of_all else set()
+        assert told == set(verbs) & set(_METHODS), each.plural
+        kind = {"group": group, "version": version, "kind": each.kind}
+        schemas = document["components"]["schemas"].values()
+        assert any(kind in schema.get("x-kubernetes-group-version-kind", ()) for schema in schemas)
+
+
 def test_operations_are_named_as_kubernetes_names_them() -> None:
     paths = _document("", "v1")["paths"]
     pods = paths["/api/v1/namespaces/{namespace}/pods"]

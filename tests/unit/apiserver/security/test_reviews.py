@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from reconciler.apiserver.http.message import Reply, Request
 from tests.unit.apiserver.security.cluster import Cluster, on
 
 AUTHORIZATION = "/apis/authorization.k8s.io/v1"
@@ -121,3 +124,73 @@ async def test_whose_a_token_is() -> None:
 async def test_reviews_are_created_where_they_are_and_nothing_else(method: str, path: str) -> None:
     cluster = await Cluster().start()
     assert (await cluster.ask(method, path, about("get", "pods")))[0] in (404, 405)
+
+
+@pytest.mark.parametrize(
+    ("path", "asked", "why"),
+    [
+        (
+            f"{AUTHORIZATION}/selfsubjectaccessreviews",
+            {"spec": "x"},
+            "cannot unmarshal string into Go struct field SelfSubjectAccessReview.spec",
+        ),
+        (
+            f"{AUTHORIZATION}/selfsubjectaccessreviews",
+            {"spec": {"resourceAttributes": {"verb": 5}}},
+            "cannot unmarshal number into Go struct field ResourceAttributes.spec",
+        ),
+        (
+            f"{AUTHORIZATION}/subjectaccessreviews",
+            {"spec": {"user": "x", "extra": {"a": 5}}},
+            "cannot unmarshal number into Go struct field SubjectAccessReviewSpec.spec.extra",
+        ),
+        (
+            f"{AUTHORIZATION}/selfsubjectrulesreviews",
+            {"spec": {"namespace": "x", "more": 1}},
+            'unknown field "spec.more"',
+        ),
+        (
+            f"{AUTHENTICATION}/tokenreviews",
+            {"spec": {"token": "x", "audiences": "x"}},
+            "cannot unmarshal string into Go struct field TokenReviewSpec.spec.audiences",
+        ),
+    ],
+)
+async def test_what_is_no_such_review_is_refused(path: str, asked: Any, why: str) -> None:
+    cluster = await Cluster().start()
+    code, told = await cluster.ask("POST", f"{path}?fieldValidation=Strict", asked)
+    assert (code, why in told["message"]) == (400, True), told
+
+
+async def test_an_unknown_field_of_a_review_is_left_out_and_warned_of() -> None:
+    cluster = await Cluster().start()
+    asked = about("get", "pods")
+    asked["spec"]["more"] = 1
+    headers = {"authorization": "Bearer right"}
+    path = f"{AUTHORIZATION}/selfsubjectaccessreviews"
+    body = json.dumps(asked).encode()
+    answer = await cluster.api.handle(Request("POST", path, {}, headers, body))
+    assert isinstance(answer, Reply)
+    assert answer.warnings == ('299 - "unknown field \\"spec.more\\""',)
+    assert "more" not in json.loads(answer.body)["spec"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "code", "why"),
+    [
+        ({"expirationSeconds": "x"}, 400, "cannot unmarshal string into Go struct field"),
+        ({"expirationSeconds": 1}, 422, "may not specify a duration less than 10 minutes"),
+        ({"audiences": 5}, 400, "cannot unmarshal number into Go struct field"),
+        ({"boundObjectRef": 5}, 400, "cannot unmarshal number into Go struct field"),
+        ({"more": 5}, 400, 'unknown field "spec.more"'),
+    ],
+)
+async def test_what_is_no_token_request_is_refused(
+    tmp_path: Path, spec: Any, code: int, why: str
+) -> None:
+    cluster = await Cluster(tmp_path).start()
+    accounts = "/api/v1/namespaces/default/serviceaccounts"
+    await cluster.ask("POST", accounts, {"metadata": {"name": "a"}})
+    path = f"{accounts}/a/token?fieldValidation=Strict"
+    found, told = await cluster.ask("POST", path, {"spec": spec})
+    assert (found, why in told["message"]) == (code, True), told
