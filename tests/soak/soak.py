@@ -10,7 +10,7 @@ from random import Random
 from tests.soak.faults import FAULTS, GENTLE
 from tests.soak.world import Sample, World, a_world
 
-_STORE_BOUND = 64 * 1024 * 1024
+_STORE_BOUND, _MORE_STORE = 64 * 1024 * 1024, 16 * 1024 * 1024  # the history may fill meanwhile
 _MORE_MEMORY, _MORE_DESCRIPTORS, _MORE_THREADS, _MORE_TASKS = 8 * 1024 * 1024, 12, 6, 40
 
 Say = Callable[[str], None]
@@ -51,8 +51,8 @@ def _more(before: Sample, after: Sample) -> list[str]:
         found.append(f"threads: {before.threads} to {after.threads}")
     if after.tasks > before.tasks + _MORE_TASKS:
         found.append(f"tasks: {before.tasks} to {after.tasks}")
-    if after.store > _STORE_BOUND:
-        found.append(f"the store has {after.store} bytes")
+    if after.store > min(_STORE_BOUND, before.store + _MORE_STORE):
+        found.append(f"the store: {before.store} to {after.store} bytes")
     return found
 
 
