@@ -20,6 +20,7 @@ from reconciler.apiserver.http import (
     absent,
     accept,
     components,
+    conditional,
     discovery,
     health,
     openapi,
@@ -176,7 +177,8 @@ class Api:
         version = discovery.aggregated_version(header)
         whole = discovery.aggregated(path, version) if version else None
         if whole is not None:
-            return replace(_json(whole), content_type=discovery.aggregated_type(version))
+            reply = replace(_json(whole), content_type=discovery.aggregated_type(version))
+            return conditional.tagged(reply, request, conditional.mark(reply.body))
         document = discovery.document(path, self._address)
         if document is None:
             if path.startswith("/api/"):

@@ -34,6 +34,7 @@ _HEADERS_TOO_LARGE = Reply(431, b"431 Request Header Fields Too Large", "text/pl
 PeerIdentity = Callable[[asyncio.Transport], Identity | None]
 """Return whom a transport itself proves: a client certificate, the user of a Unix socket."""
 
+_BODILESS = (204, 304)
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -329,7 +330,8 @@ def _head(reply: Reply, *, close: bool) -> bytes:
         lines.append(f"Content-Type: {reply.content_type}")
     lines += [f"{name}: {value}" for name, value in reply.headers]
     lines += [f"Warning: {text}" for text in reply.warnings]
-    lines.append(f"Content-Length: {len(reply.body)}")
+    if reply.code not in _BODILESS:
+        lines.append(f"Content-Length: {len(reply.body)}")
     if close:
         lines.append("Connection: close")
     return "\r\n".join((*lines, "\r\n")).encode("utf-8", "replace")

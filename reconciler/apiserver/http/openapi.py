@@ -6,14 +6,14 @@ What each path does is told by `openapi_paths.py`; v2 is v3 in other words (`ope
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 import orjson
 
-from reconciler.apiserver.http import discovery, openapi_paths, openapi_v2, virtual
+from reconciler.apiserver.http import conditional, discovery, openapi_paths, openapi_v2, virtual
 from reconciler.apiserver.http.message import JSON, TEXT, Reply, Request
 from reconciler.apiserver.http.openapi_paths import STATUS
 from reconciler.model import gitops, imagepull, kinds, schema
@@ -27,6 +27,8 @@ Json = dict[str, Any]
 _GVK = "x-kubernetes-group-version-kind"
 _META = ("reconciler.model.meta", "reconciler.model.selector")
 _PREFIX = "#/components/schemas/"
+_MOVED = 301
+_YEAR = "max-age=31536000"
 _INFO = {"title": "Kubernetes", "version": "v1.31.0"}
 
 _SCALARS: dict[str, Json] = {
@@ -49,20 +51,32 @@ def answer(path: str, request: Request) -> Reply | None:
         return Reply(200, orjson.dumps({"paths": dict(_index())}), TEXT)
     for group, version in discovery.versions():
         if path == f"/openapi/v3/{_root(group, version)}":
-            return Reply(200, _document(group, version))
+            return _v3(group, version, request)
     return None
+
+
+def _v3(group: str, version: str, request: Request) -> Reply:
+    """Answer a document of v3. By its hash it may be kept for a year; by an old one, it moved."""
+    mark, asked = _mark(group, version), request.one("hash")
+    if asked not in ("", mark):
+        return Reply(_MOVED, b"", "", [("Location", _place(group, version))])
+    reply = Reply(200, _document(group, version))
+    if asked:
+        reply = replace(reply, headers=[("Cache-Control", f"public, immutable, {_YEAR}")])
+    return conditional.tagged(reply, request, mark)
 
 
 def _v2(request: Request) -> Reply:
     """Answer v2: to kubectl up to 1.28, which wants it in protobuf, and to who wants JSON."""
-    if "protobuf" in request.headers.get("accept", ""):
-        return Reply(200, _v2_protobuf(), openapi_v2.PROTOBUF)
-    return Reply(200, orjson.dumps(openapi_v2.document(_documents())), JSON)
+    protobuf = "protobuf" in request.headers.get("accept", "")
+    reply = Reply(200, _v2_text(protobuf=protobuf), openapi_v2.PROTOBUF if protobuf else JSON)
+    return conditional.tagged(reply, request, conditional.mark(reply.body))
 
 
 @cache
-def _v2_protobuf() -> bytes:
-    return openapi_v2.protobuf(openapi_v2.document(_documents()))
+def _v2_text(*, protobuf: bool) -> bytes:
+    document = openapi_v2.document(_documents())
+    return openapi_v2.protobuf(document) if protobuf else orjson.dumps(document)
 
 
 def _documents() -> list[Json]:
@@ -71,9 +85,16 @@ def _documents() -> list[Json]:
 
 def _index() -> Iterator[tuple[str, Json]]:
     for group, version in sorted(discovery.versions()):
-        root = _root(group, version)
-        mark = hashlib.sha256(_document(group, version)).hexdigest().upper()
-        yield root, {"serverRelativeURL": f"/openapi/v3/{root}?hash={mark}"}
+        yield _root(group, version), {"serverRelativeURL": _place(group, version)}
+
+
+def _place(group: str, version: str) -> str:
+    return f"/openapi/v3/{_root(group, version)}?hash={_mark(group, version)}"
+
+
+@cache
+def _mark(group: str, version: str) -> str:
+    return conditional.mark(_document(group, version))
 
 
 def _root(group: str, version: str) -> str:

@@ -300,3 +300,15 @@ async def test_a_body_that_is_wrong_throughout_is_refused_soon() -> None:
     answer = await served.handle(ask("POST", MAPS, {"metadata": {"name": "a"}, "data": data}))
     assert code(answer) == 400
     assert time.process_time() - start < 2
+
+
+async def test_who_has_the_aggregated_discovery_is_told_that_it_is_the_same() -> None:
+    served = await api()
+    form = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+    for path in ("/api", "/apis"):
+        answer = await served.handle(ask("GET", path, accept=form))
+        assert isinstance(answer, Reply)
+        tag = dict(answer.headers)["ETag"]
+        again = await served.handle(ask("GET", path, accept=form, if_none_match=tag))
+        assert isinstance(again, Reply)
+        assert (again.code, again.body) == (304, b"")

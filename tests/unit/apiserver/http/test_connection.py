@@ -264,3 +264,13 @@ async def test_a_stream_of_no_type_names_none() -> None:
 
     transport = await talk(GET, handler=handler)
     assert b"Content-Type" not in transport.sent
+
+
+@pytest.mark.parametrize("code", [204, 304])
+async def test_what_has_no_body_tells_no_length(code: int) -> None:
+    async def handler(request: Request) -> Answer:
+        return Reply(code, b"", "", [("ETag", request.path)])
+
+    transport = await talk(GET, handler=handler)
+    assert transport.sent.startswith(b"HTTP/1.1 %d " % code)
+    assert b"Content-Length" not in transport.sent

@@ -119,3 +119,32 @@ def test_v2_in_protobuf_is_what_kubectl_patches_by() -> None:
     assert containers.items.schema[0].ref == "#/definitions/io.k8s.api.core.v1.Container"
     merging = {each.name: json.loads(each.value.yaml) for each in containers.vendorExtension}
     assert merging["x-kubernetes-patch-merge-key"] == "name"
+
+
+def test_a_document_is_kept_by_its_hash() -> None:
+    index = json.loads(_got("/openapi/v3").body)["paths"]
+    url = index["apis/policy/v1"]["serverRelativeURL"]
+    path, _, mark = url.partition("?hash=")
+    named = openapi.answer(path, Request("GET", path, {"hash": [mark]}, {}))
+    assert named is not None
+    told = dict(named.headers)
+    assert (named.code, told["ETag"]) == (200, f'"{mark}"')
+    assert told["Cache-Control"].startswith("public, immutable")
+    assert "Cache-Control" not in dict(_got(path).headers)
+    old = openapi.answer(path, Request("GET", path, {"hash": ["OLD"]}, {}))
+    assert old is not None
+    assert (old.code, dict(old.headers)["Location"]) == (301, url)
+
+
+@pytest.mark.parametrize("path", ["/openapi/v2", "/openapi/v3/api/v1"])
+def test_who_has_a_document_is_told_that_it_is_the_same(path: str) -> None:
+    tag = dict(_got(path).headers)["ETag"]
+    for known, code in ((tag, 304), (f'"x", W/{tag}', 304), ("*", 304), ('"x"', 200), ("", 200)):
+        answer = openapi.answer(path, Request("GET", path, {}, {"if-none-match": known}))
+        assert answer is not None
+        assert (answer.code, bool(answer.body)) == (code, code == 200), known
+
+
+def test_v2_in_another_form_is_another_document() -> None:
+    tags = {dict(_got("/openapi/v2", form).headers)["ETag"] for form in ("", "x+protobuf")}
+    assert len(tags) == 2
