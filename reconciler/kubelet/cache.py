@@ -37,12 +37,18 @@ class ContainerCache:
         """Return a pod's containers, sandboxes included, in order of attempts."""
         return tuple(sorted(self._by_pod.get(pod, {}).values(), key=lambda c: (c.attempt, c.id)))
 
-    async def settle(self, pod: PodKey, inspect: Callable[[str], Awaitable[Container]]) -> None:
+    async def settle(
+        self, pod: PodKey, inspect: Callable[[str], Awaitable[Container]], *, told: bool = True
+    ) -> None:
         """Have the engine say what became of those of the pod's containers that are in doubt.
 
-        Raises what `inspect` raises, but for `NoSuchContainer`, which is an answer.
+        How one ended matters only where somebody is `told` of it; one that ended is not asked about
+        for less. Raises what `inspect` raises, but for `NoSuchContainer`, which is an answer.
         """
         for container in sorted(self._doubtful & self._by_pod.get(pod, {}).keys()):
+            if not told and not self._by_pod[pod][container].running:
+                self._doubtful.discard(container)
+                continue
             try:
                 self.put(await inspect(container))
             except NoSuchContainer:

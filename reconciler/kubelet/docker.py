@@ -25,6 +25,7 @@ from reconciler.kubelet import dockerapi
 from reconciler.kubelet.dockerevents import EventStream
 from reconciler.kubelet.dockerexec import DockerExec
 from reconciler.kubelet.dockerpull import PullProgress
+from reconciler.kubelet.dockersignal import deliver
 from reconciler.kubelet.dockerversion import ApiVersion
 from reconciler.kubelet.runtime import (
     Container,
@@ -133,7 +134,7 @@ class DockerRuntime:
     async def signal(self, container: str, signal: str) -> None:
         """See `ContainerRuntime.signal`."""
         try:
-            await self._call(partial(self._client.kill, container, signal))
+            await self._call(partial(_signal, self._client, container, signal))
         except (NoSuchContainer, RuntimeConflict) as error:  # 409: it does not run
             self._log.debug("docker.signal.late", container=container, reason=str(error))
 
@@ -331,6 +332,15 @@ def _failure(error: docker.errors.APIError) -> RuntimeFailure:
 
 def _words(error: docker.errors.APIError) -> str:
     return str(error.explanation or error)
+
+
+def _signal(client: APIClient, container: str, name: str) -> None:
+    """Send a signal: the engine takes 20 ms of the processor for one, and 2 to say the process."""
+    if name != "SIGKILL":  # the engine keeps at that until the container is dead, paused or not
+        answer = client.inspect_container(container)
+        if deliver(answer["State"]["Pid"], answer["Id"], name):
+            return
+    client.kill(container, name)
 
 
 def _disk_usage(client: APIClient, container: str) -> int:

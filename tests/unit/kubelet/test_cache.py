@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from reconciler.kubelet.cache import ContainerCache
-from reconciler.kubelet.runtime import Container, Happened
+from reconciler.kubelet.runtime import Container, Happened, NoSuchContainer
 from tests.unit.kubelet.builders import NOW, container
 
 
@@ -38,3 +38,22 @@ async def test_the_kernels_word_of_memory_counts_also_when_it_comes_after_the_en
     assert [each.state.oom_killed for each in cache.of(pod)] == [True]
     cache.put(ended)
     assert [each.state.oom_killed for each in cache.of(pod)] == [True]
+
+
+async def test_of_a_pod_that_is_gone_only_what_may_still_run_is_asked_about() -> None:
+    ended, running = container("app").state, container("other").state
+    cache = ContainerCache(lambda: NOW)
+    pod = cache.put(ended)
+    cache.put(running)
+    assert cache.take(Happened("die", ended.id, exit_code=0)) == pod
+    cache.doubt(running.id)
+    asked = list[str]()
+
+    async def inspect(name: str) -> Container:
+        asked.append(name)
+        raise NoSuchContainer(name)
+
+    await cache.settle(pod, inspect, told=False)
+    await cache.settle(pod, inspect)
+    assert asked == [running.id]
+    assert not any(each.running for each in cache.of(pod))
