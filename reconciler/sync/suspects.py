@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from reconciler.core.clock import Clock
 from reconciler.model.meta import KubeObject, ObjectKey
 from reconciler.model.pod import Pod
-from reconciler.sync.casualties import controller_of, doom, is_of
+from reconciler.sync.casualties import controller_of, doom
 from reconciler.sync.comparison import Comparison
 from reconciler.sync.identity import source_of
 from reconciler.sync.inventory import Inventory
@@ -90,6 +90,6 @@ class Suspects:
 def _doomed(target: Target, pod: Pod) -> bool:
     """Judge a controller by a pod of its that cannot heal."""
     owner = controller_of(pod)
-    if owner is None or owner not in target.unhealthy or target.begun is None:
+    if owner is None or owner not in target.unhealthy or not target.reaches(owner, pod):
         return False
-    return is_of(pod, target.begun) and target.doomed(owner, doom(pod))
+    return target.doomed(owner, doom(pod))

@@ -6,7 +6,7 @@ that judging a revision of 10,000 objects costs what changed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from heapq import nsmallest
@@ -37,7 +37,9 @@ class Target:
     `inputs` marks the variables that it was made with.
     `unhealthy` has every declared object that is not healthy, or not there yet; `failed` those of
     them that are not expected to heal; `started` are declared pods in which it started a container,
-    `pods` those of `unhealthy` that are pods.
+    `pods` those of `unhealthy` that are pods. `proven` says that all of it was healthy once;
+    `inherited` are those of `unhealthy` that it has as a revision had them that never was, whose
+    place it took: their pods count from that one's beginning on.
     `settling` are those of `unhealthy` that look well and have to stay so until a time of the
     monotonic clock, 0 before it is set.
     """
@@ -59,6 +61,8 @@ class Target:
     failed: dict[ObjectKey, Health] = field(default_factory=dict)
     started: set[ObjectKey] = field(default_factory=set)
     pods: set[ObjectKey] = field(default_factory=set)
+    proven: bool = False
+    inherited: dict[ObjectKey, datetime] = field(default_factory=dict)
     settling: dict[ObjectKey, float] = field(default_factory=dict)
 
     def doomed(self, key: ObjectKey, reason: str) -> bool:
@@ -78,7 +82,7 @@ class Target:
         That is in so many seconds, 0 when none is waited for.
         """
         waits = []
-        for key in self.pods - self.settling.keys() - self.failed.keys():
+        for key in sorted(self.pods - self.settling.keys() - self.failed.keys()):
             pod = live.get(key)
             due = patience.until(pod) if isinstance(pod, Pod) and self.made(pod) else None
             if pod is None or due is None:
@@ -92,8 +96,23 @@ class Target:
 
     def made(self, pod: Pod) -> bool:
         """Return whether the revision made a declared pod, or started a container in it."""
-        known = self.begun is not None and is_of(pod, self.begun)
-        return known or pod.key in self.started
+        return self.reaches(pod.key, pod) or pod.key in self.started
+
+    def reaches(self, key: ObjectKey, pod: Pod) -> bool:
+        """Return whether a pod, or an update of it, is so young that `key` is judged by it."""
+        begun = self.inherited.get(key, self.begun)
+        return begun is not None and is_of(pod, begun)
+
+    def _inherit(self, before: Target, changed: Collection[ObjectKey]) -> None:
+        """Take over what a revision that never was healthy has begun and this one leaves as it is.
+
+        Else one bad revision would be followed for ever once another has overtaken it.
+        """
+        if before.proven or before.begun is None:
+            return
+        same = [key for key in self.unhealthy if key not in changed]
+        self.inherited = {key: before.inherited.get(key, before.begun) for key in same}
+        self.started |= before.started & self.inherited.keys()
 
     def settle(self, now: float) -> tuple[list[ObjectKey], float]:
         """Count as healthy what stayed so; return that, and in how many seconds to ask again or 0.
@@ -123,6 +142,7 @@ class Target:
             self.unhealthy = {k: h for k, h in before.unhealthy.items() if k in wanted}
             self.failed = {k: h for k, h in before.failed.items() if k in wanted}
             self.pods = before.pods & wanted.keys()
+            self._inherit(before, changed)
             self.settling = {k: due for k, due in before.settling.items() if k in wanted}
         for key in fresh:
             self.see(key, live.get(key))

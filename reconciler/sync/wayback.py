@@ -33,6 +33,7 @@ class WayBack:
 
     def keep(self, target: Target) -> None:
         """Take the target for good: all of it is healthy."""
+        target.proven = True
         if target is not self.good:
             self.good = target
             self._source.keep(target.revision)

@@ -208,10 +208,13 @@ def test_a_pod_that_no_node_takes_fails_its_revision_by_the_progress_deadline(ru
     run(scenario)
 
 
-def test_a_pod_of_an_earlier_revision_does_not_fail_a_later_one(run):
+def test_a_pod_that_was_healthy_once_does_not_fail_a_later_revision(run):
     async def scenario(cluster):
-        await cluster.apply(WEB, pod("lone"))
-        await asyncio.sleep(300)
+        first = cluster.feed.show(WEB, pod("lone"))
+        await until(lambda: names(cluster, Pod) == ["lone"])
+        await told(cluster, "lone", type="Ready", status="True")
+        await cluster.revision(first.revision, "Healthy")
+        await told(cluster, "lone", type="Ready", status="False")
         later = cluster.feed.show(WEB, pod("lone"), settings("a"))
         await asyncio.sleep(900)
         assert (await cluster.revision(later.revision, "Progressing")).status
@@ -247,9 +250,49 @@ def test_a_restart_forgets_neither_the_deadline_of_a_pod_nor_whose_crashes_count
     virtual.run_until_complete(body())
 
 
+def test_a_bad_revision_that_another_overtakes_is_undone_with_it(run):
+    async def scenario(cluster):
+        await healthy(cluster, controller("c"), settings("a", key="1"))
+        cluster.feed.show(WEB, controller("c", image="app:2"), settings("a", key="1"))
+        await until(lambda: image(cluster, "c") == "app:2")
+        await crash(cluster, "c", restarts=0)
+        await asyncio.sleep(5)
+        later = cluster.feed.show(WEB, controller("c", image="app:2"), settings("a", key="2"))
+        await until(lambda: data(cluster, "a") == {"key": "2"})
+        await crash(cluster, "c")
+        await cluster.revision(later.revision, "RolledBack")
+        await cluster.settled()
+        assert image(cluster, "c") == "app:1"
+        assert data(cluster, "a") == {"key": "1"}
+
+    run(scenario)
+
+
+def test_a_revision_that_mends_another_is_not_judged_by_the_pods_of_that(run):
+    async def scenario(cluster):
+        await healthy(cluster, controller("c"))
+        cluster.feed.show(WEB, controller("c", image="app:2"))
+        await until(lambda: image(cluster, "c") == "app:2")
+        await crash(cluster, "c", restarts=0)
+        await asyncio.sleep(5)
+        later = cluster.feed.show(WEB, controller("c", image="app:3"))
+        await until(lambda: image(cluster, "c") == "app:3")
+        await crash(cluster, "c")
+        await cluster.settled()
+        assert (await cluster.revision(later.revision, "Progressing")).status
+        await ready(cluster, "c")
+        await cluster.revision(later.revision, "Healthy")
+
+    run(scenario)
+
+
 async def told_why(cluster, name, why):
+    unbound = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
+    await told(cluster, name, **unbound, message=why)
+
+
+async def told(cluster, name, **condition):
     live = cluster.registry.get(Pod, name, "web")
-    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
-    body = live.to_dict() | {"status": {"conditions": [{**condition, "message": why}]}}
-    told = Pod.model_validate_json(orjson.dumps(body)).status
-    await cluster.client.update(live.replace(status=told), subresource="status")
+    body = live.to_dict() | {"status": {"conditions": [condition]}}
+    status = Pod.model_validate_json(orjson.dumps(body)).status
+    await cluster.client.update(live.replace(status=status), subresource="status")
