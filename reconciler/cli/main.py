@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from reconciler.core.errors import ReconcilerError
+from reconciler.core.gc import bulk_load
 from reconciler.core.lean import import_without, share_one_heap
+from reconciler.core.unread import forget
 from reconciler.settings import Settings, SettingsError, load
 
 if TYPE_CHECKING:
@@ -166,10 +168,13 @@ def _add_setting(parser: argparse.ArgumentParser, name: str) -> None:
 
 def _run(settings: Settings, _: argparse.Namespace) -> int:
     share_one_heap()
-    import_without("structlog", "rich")
-    import_without("requests", "charset_normalizer")
-    from reconciler import app
+    with bulk_load():
+        import_without("structlog", "rich")
+        import_without("requests", "charset_normalizer")
+        from reconciler import app
 
+        # The API's OpenAPI documents are made of the models and what is written in them.
+        forget(kept="reconciler.model")
     return app.main(settings)
 
 

@@ -1,7 +1,8 @@
 """The garbage collector while very many objects that will stay are made.
 
-Called around bulk loads. Going through the young objects again and again would cost more than
-making them, and a full collection afterwards would stop the program for a third of a second.
+Called around bulk loads, of which the daemon's own modules are the first. Going through the young
+objects again and again would cost more than making them, and a full collection afterwards would
+stop the program for a third of a second.
 """
 
 from __future__ import annotations
