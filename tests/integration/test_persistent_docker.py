@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,19 @@ def shown(engine: Engine, pod: str, path: str = "/data/log") -> str:
     return engine.execute(running[pod], "cat", path) if pod in running else ""
 
 
-def test_data_outlive_pods_and_daemons_and_go_with_the_claim_alone(
+def restart_host(daemon: Daemon, engine: Engine) -> None:
+    """Leave what a restart of the host leaves: no process, no mount and no link of ours."""
+    for each in engine.containers("test"):
+        engine.kill(each)
+    for line in reversed(Path("/proc/mounts").read_text().splitlines()):
+        target = line.split()[1]
+        if Path(target).is_relative_to(daemon.run_dir):
+            subprocess.run(["umount", "--lazy", target], check=True)
+    shutil.rmtree(daemon.run_dir)
+    subprocess.run(["ip", "link", "delete", "reconciler0"], check=True)
+
+
+def test_data_outlive_pods_daemons_and_hosts_and_go_with_the_claim_alone(
     git: Manifests, launch: Launch, engine: Engine, busybox: str
 ) -> None:
     before = volumes()
@@ -83,6 +96,11 @@ def test_data_outlive_pods_and_daemons_and_go_with_the_claim_alone(
     daemon.kill()
     daemon.start()
     wait_for(lambda: shown(engine, "reader") == "first\nsecond\n", "the data after a crash")
+    daemon.kill()
+    restart_host(daemon, engine)
+    daemon.start()
+    lines = "first\nsecond\nsecond\n"
+    wait_for(lambda: shown(engine, "reader") == lines, "the data after the host's restart")
     assert volumes() - before == {made}
 
     git.delete("reader.yaml")
