@@ -14,10 +14,18 @@ from reconciler.admission.errors import go_quote
 from reconciler.model import quantity
 from reconciler.model.config import Secret
 from reconciler.model.container import Container
+from reconciler.model.gitops import Source
 from reconciler.model.meta import KubeObject
 from reconciler.model.pod import Pod, PodSpec, PodTemplate
 from reconciler.model.replication import ReplicationController
 from reconciler.model.service import Service
+from reconciler.model.sourcewords import (
+    ON_FAILURE,
+    ON_FAILURE_ANNOTATION,
+    PAUSE_ANNOTATION,
+    is_window,
+    pause_windows,
+)
 from reconciler.model.storage import PersistentVolume
 
 Warnings = Iterator[str]
@@ -65,6 +73,23 @@ def _template(obj: PodTemplate) -> Warnings:
 def _controller(obj: ReplicationController) -> Warnings:
     if obj.spec.template is not None:
         yield from _spec(obj.spec.template.spec, "spec.template.spec")
+
+
+def _source(source: Source) -> Warnings:
+    """Words on a Source that mean nothing: what they ask for does not happen."""
+    notes = source.metadata.annotations
+    for window in pause_windows(notes.get(PAUSE_ANNOTATION, "")):
+        if not is_window(window):
+            yield (
+                f"metadata.annotations[{PAUSE_ANNOTATION}]: {go_quote(window)} is no window and "
+                "pauses nothing: 22:00-06:00, or Fri-Sun 18:00-08:00, in UTC"
+            )
+    word = notes.get(ON_FAILURE_ANNOTATION)
+    if word is not None and word not in ON_FAILURE:
+        known = " or ".join(ON_FAILURE)
+        yield (
+            f"metadata.annotations[{ON_FAILURE_ANNOTATION}]: {go_quote(word)} says nothing: {known}"
+        )
 
 
 def _spec(spec: PodSpec, path: str) -> Warnings:
@@ -164,4 +189,5 @@ _RULES: dict[type[KubeObject], Callable[[Any], Warnings]] = {
     ReplicationController: _controller,
     Secret: _secret,
     Service: _service,
+    Source: _source,
 }

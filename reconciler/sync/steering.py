@@ -15,6 +15,7 @@ from reconciler.model.gitops import Source, SourceSpec
 from reconciler.model.meta import KubeObject
 from reconciler.model.node import Node
 from reconciler.model.pod import Pod
+from reconciler.model.sourcewords import ON_FAILURE, ON_FAILURE_ANNOTATION
 from reconciler.model.streaming import NodeStreams
 from reconciler.sync.allocation import ServiceRanges
 from reconciler.sync.bounds import Bounds
@@ -23,7 +24,6 @@ from reconciler.sync.pulls import Takes
 from reconciler.sync.refusal import Locate
 
 REQUEST_ANNOTATION = "reconciler.dev/requested-at"
-ON_FAILURE_ANNOTATION = "reconciler.dev/on-failure"
 OnFailure = Literal["rollback", "hold"]
 
 
@@ -98,4 +98,4 @@ def suspended(source: Source | None) -> bool:
 def rolls_back(source: Source | None, care: Care) -> bool:
     """Return whether a failed revision is undone."""
     word = source.metadata.annotations.get(ON_FAILURE_ANNOTATION) if source is not None else None
-    return (word if word in ("rollback", "hold") else care.on_failure) == "rollback"
+    return (word if word in ON_FAILURE else care.on_failure) == "rollback"

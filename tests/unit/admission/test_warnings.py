@@ -7,6 +7,7 @@ import pytest
 
 from reconciler.admission.admit import admit
 from reconciler.admission.warnings import warnings
+from reconciler.model.gitops import Source
 from reconciler.model.meta import ObjectMeta
 from reconciler.model.service import Service, ServiceSpec
 
@@ -52,6 +53,19 @@ PEM = b64encode(b"-----BEGIN CERTIFICATE-----").decode()
 )  # fmt: skip
 def test_warnings(manifest: dict[str, Any], told: list[str]) -> None:
     assert list(warnings(admit(manifest))) == told
+
+
+def test_words_on_a_source_that_mean_nothing_are_told() -> None:
+    def told(**words: str) -> list[str]:
+        notes = {f"reconciler.dev/{name.replace('_', '-')}": text for name, text in words.items()}
+        source = Source(metadata=ObjectMeta(name="s", annotations=notes))
+        return [text.partition(": ")[2] for text in warnings(source)]
+
+    assert told(pause_windows="22:00-06:00,Fri-Sun 18:00-08:00", on_failure="hold") == []
+    assert told(pause_windows="") == []
+    wrong = told(pause_windows="22:00-06:00, noon,25:00-26:00", on_failure="keep")
+    assert [text.partition(" ")[0] for text in wrong] == ['"noon"', '"25:00-26:00"', '"keep"']
+    assert wrong[2] == '"keep" says nothing: rollback or hold'
 
 
 @pytest.mark.parametrize("name", ["topology-mode", "topology-aware-hints"])

@@ -20,9 +20,9 @@ from reconciler.model.gitops import Source
 from reconciler.model.imagepull import ImagePull
 from reconciler.model.node import Node
 from reconciler.model.replication import ReplicationController
+from reconciler.model.sourcewords import PAUSE_ANNOTATION
 from reconciler.sync.plan import plan
 from reconciler.sync.pulls import progress, requests
-from reconciler.sync.windows import PAUSE_ANNOTATION
 from tests.unit.sync.cluster import Cluster, until
 from tests.unit.sync.world import controller, desired, manifest, pod, settings, situation, stored
 

@@ -16,11 +16,12 @@ from reconciler.model.pod import Pod
 from reconciler.model.podstatus import START_FAILING
 from reconciler.model.replication import ReplicationController
 from reconciler.model.service import Service
+from reconciler.model.sourcewords import ON_FAILURE_ANNOTATION
 from reconciler.model.streaming import StreamFailure
 from reconciler.model.time import format_time
 from reconciler.sync.allocation import ServiceRanges
 from reconciler.sync.care import APPROVE_ANNOTATION
-from reconciler.sync.steering import ON_FAILURE_ANNOTATION, Care
+from reconciler.sync.steering import Care
 from tests.unit.sync.cluster import Cluster, until
 from tests.unit.sync.test_loop import ready
 from tests.unit.sync.world import controller, manifest, pod, settings

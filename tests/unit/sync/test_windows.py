@@ -6,7 +6,8 @@ import pytest
 
 from reconciler.model.gitops import Source
 from reconciler.model.meta import ObjectMeta
-from reconciler.sync.windows import PAUSE_ANNOTATION, paused_until
+from reconciler.model.sourcewords import PAUSE_ANNOTATION
+from reconciler.sync.windows import paused_until
 
 
 def at(day, hour, minute=0):
