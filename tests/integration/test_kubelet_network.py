@@ -115,6 +115,19 @@ def test_the_bridge_alone_spares_packets_what_the_kernel_would_look_up(
     }
 
 
+def test_switches_that_are_read_only_are_no_obstacle() -> None:
+    if os.geteuid():
+        pytest.skip("needs root")
+    read_only = "mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys"
+    scene = "from reconciler.kubelet.bridge import quicken; quicken('lo')"
+    subprocess.run(
+        ["unshare", "-nm", "sh", "-c", f"{read_only} && exec {sys.executable} -c \"{scene}\""],
+        check=True,
+        cwd=Path(__file__).parents[2],
+        timeout=60,
+    )
+
+
 def test_ports_are_up_and_in_hairpin_mode(told: dict[str, Any]) -> None:
     ports = {port["ifname"]: port for port in told["ports"]}
     assert sorted(ports) == told["links"]
