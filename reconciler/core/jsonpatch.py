@@ -9,12 +9,14 @@ member of an object, and the first element of a path that lacks its slash is dro
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable
 from typing import Any
 
 from reconciler.core.errors import ReconcilerError
 
 _OPERATIONS_LIMIT = 10_000
+_COPIED_LIMIT = 3 * 1024 * 1024  # kube-apiserver's JSONPatchMaxCopyBytes
 
 
 class Inapplicable(ReconcilerError):
@@ -30,15 +32,29 @@ def apply(value: Any, operations: list[Any]) -> Any:
     if len(operations) > _OPERATIONS_LIMIT:
         text = f"The allowed maximum operations in a JSON patch is {_OPERATIONS_LIMIT}"
         raise TooManyOperations(f"{text}, got {len(operations)}")
-    document = copy.deepcopy(value)
+    document, copied = copy.deepcopy(value), 0
     for operation in operations:
         if not isinstance(operation, dict):
             raise Inapplicable("an operation must be an object")
         name, path = operation.get("op"), operation.get("path")
         if not isinstance(name, str) or name not in _OPERATIONS or not isinstance(path, str):
             raise Inapplicable(f"unexpected operation {name}")
+        if name == "copy":
+            copied += _size_of_copy(document, operation)
+            if copied > _COPIED_LIMIT:
+                raise Inapplicable(f"the copies are {copied} bytes, beyond {_COPIED_LIMIT}")
         document = _OPERATIONS[name](document, path, operation)
     return document
+
+
+def _size_of_copy(document: Any, operation: dict[str, Any]) -> int:
+    """Return the bytes that an operation copies: each may double what is there."""
+    return len(json.dumps(_at(document, _steps(_from(operation)))))
+
+
+def _given(operation: dict[str, Any]) -> Any:
+    """Return an operation's value for the document to own: a patch may be applied again."""
+    return copy.deepcopy(operation.get("value"))
 
 
 def _steps(path: str) -> list[str]:
@@ -72,7 +88,7 @@ def _index(step: str, last: int) -> int:
 def _add(document: Any, path: str, operation: dict[str, Any]) -> Any:
     if "value" not in operation:
         raise Inapplicable("add without a value")
-    return _put(document, path, operation["value"])
+    return _put(document, path, _given(operation))
 
 
 def _put(document: Any, path: str, value: Any) -> Any:
@@ -110,12 +126,12 @@ def _take(document: Any, path: str) -> Any:
 def _replace(document: Any, path: str, operation: dict[str, Any]) -> Any:
     steps = _steps(path)
     if not steps:
-        return operation.get("value")
+        return _given(operation)
     parent, last = _at(document, steps[:-1]), steps[-1]
     if isinstance(parent, list):
-        parent[_index(last, len(parent) - 1)] = operation.get("value")
+        parent[_index(last, len(parent) - 1)] = _given(operation)
     elif isinstance(parent, dict):
-        parent[last] = operation.get("value")
+        parent[last] = _given(operation)
     else:
         raise Inapplicable(f"{path} has no parent")
     return document

@@ -16,12 +16,11 @@ from urllib.parse import parse_qs, unquote
 
 import httptools
 
-from reconciler.apiserver.http.message import Handler, Reply, Request, Stream, Upgrade
+from reconciler.apiserver.http.message import BODY_LIMIT, Handler, Reply, Request, Stream, Upgrade
 from reconciler.apiserver.http.status import too_large
 from reconciler.apiserver.http.takeover import Tunnel
 from reconciler.apiserver.security.identity import Identity
 
-BODY_LIMIT = 3 * 1024 * 1024
 _HEADERS_LIMIT = 64 * 1024
 _AHEAD = 16  # requests a client may send before it has read the answers
 _BUFFER = 256 * 1024  # bytes of answers that may wait for a slow client

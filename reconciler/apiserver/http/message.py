@@ -13,6 +13,8 @@ from reconciler.apiserver.security.identity import ANONYMOUS, Identity
 
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
+BODY_LIMIT = 3 * 1024 * 1024
+"""The bytes that a request's body may have, as kube-apiserver's MaxRequestBodyBytes."""
 
 Query = Mapping[str, Sequence[str]]
 """Query parameters, decoded; one given twice has two values."""

@@ -17,7 +17,7 @@ from reconciler.admission import warnings
 from reconciler.admission.decode import decode_lenient
 from reconciler.admission.errors import Undecodable, invalid
 from reconciler.apiserver.http import body, gotext, query, status
-from reconciler.apiserver.http.message import Request
+from reconciler.apiserver.http.message import BODY_LIMIT, Request
 from reconciler.apiserver.http.patches import merge, strategic, typed
 from reconciler.apiserver.http.patches.strategic import BadPatch
 from reconciler.apiserver.http.query import Validation
@@ -138,7 +138,7 @@ def _sorted_fields(owner: Any) -> Any:
 def changed(patch: Patch, value: Json, place: Schema) -> Any:
     """Return the value after a patch; raises `StatusError`."""
     try:
-        return patch.apply(value, place)
+        result = patch.apply(value, place)
     except Inapplicable as error:
         raise status.rejected() from error
     except TooManyOperations as error:
@@ -147,6 +147,11 @@ def changed(patch: Patch, value: Json, place: Schema) -> Any:
         if str(error).startswith("cannot restore"):
             raise status.invalid_patch(patch.shown(value), str(error)) from error
         raise status.plain_error(str(error)) from error
+    if len(_dumped(result)) > BODY_LIMIT:
+        # What nobody could send at once must not grow patch by patch: every write of it takes long.
+        text = f"Request entity too large: limit is {BODY_LIMIT}"
+        raise StatusError(413, "RequestEntityTooLarge", text)
+    return result
 
 
 @dataclass(slots=True)

@@ -312,3 +312,39 @@ async def test_who_has_the_aggregated_discovery_is_told_that_it_is_the_same() ->
         again = await served.handle(ask("GET", path, accept=form, if_none_match=tag))
         assert isinstance(again, Reply)
         assert (again.code, again.body) == (304, b"")
+
+
+def _doubling(times: int) -> list[dict[str, str]]:
+    """Return a JSON patch each of whose operations doubles what is there."""
+    return [
+        {"op": "copy", "from": "/metadata", "path": f"/metadata/m{number}"}
+        for number in range(times)
+    ]
+
+
+async def test_copies_of_a_patch_are_bounded() -> None:
+    served = await api()
+    await served.handle(ask("POST", MAPS, {"metadata": {"name": "a"}, "data": {"a": "b"}}))
+    start = time.process_time()
+    asked = ask("PATCH", f"{MAPS}/a", _doubling(64), content_type="application/json-patch+json")
+    answer = await served.handle(asked)
+    assert isinstance(answer, Reply)
+    assert (answer.code, json.loads(answer.body)["reason"]) == (422, "Invalid")
+    assert time.process_time() - start < 20
+
+
+async def test_an_object_does_not_grow_patch_by_patch() -> None:
+    served = await api()
+    spec = {"containers": [{"name": "c", "image": "i"}], "nodeName": "n"}
+    pods = "/api/v1/namespaces/default/pods"
+    made = await served.handle(ask("POST", pods, {"metadata": {"name": "p"}, "spec": spec}))
+    assert made.code == 201
+    condition = {"type": "a/b", "status": "True", "message": "x" * 1_200_000}
+    strategic = "application/strategic-merge-patch+json"
+    codes = []
+    for number in range(3):
+        conditions = [{**condition, "type": f"a.b/c{number}"}]
+        body = {"status": {"conditions": conditions}}
+        path = f"{pods}/p/status"
+        codes.append((await served.handle(ask("PATCH", path, body, content_type=strategic))).code)
+    assert codes == [200, 200, 413]

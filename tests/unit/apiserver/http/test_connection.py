@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.apiserver.http.connection import BODY_LIMIT, Connection
-from reconciler.apiserver.http.message import Answer, Reply, Request, Sink, Stream
+from reconciler.apiserver.http.connection import Connection
+from reconciler.apiserver.http.message import BODY_LIMIT, Answer, Reply, Request, Sink, Stream
 
 
 class Transport(asyncio.Transport):

@@ -61,6 +61,17 @@ def test_json_patch_inserts_into_lists(items: list[int], at: int, new: int) -> N
         assert jsonpatch.apply({"l": items}, [operation])["l"] == [*items[:at], new, *items[at:]]
 
 
+def test_json_patch_may_be_applied_again() -> None:
+    operations = [
+        {"op": "add", "path": "/a", "value": []},
+        {"op": "add", "path": "/a/-", "value": "x"},
+        {"op": "replace", "path": "/b", "value": {}},
+        {"op": "add", "path": "/b/c", "value": "y"},
+    ]
+    for _ in range(2):
+        assert jsonpatch.apply({"b": 1}, operations) == {"a": ["x"], "b": {"c": "y"}}
+
+
 @given(OBJECTS, st.lists(OBJECTS | VALUES, max_size=3))
 def test_json_patch_never_crashes(value: Json, operations: list[Json]) -> None:
     try:
