@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     Identity: TypeAlias = ssh.Identity | x25519.Identity
 
+_State = tuple[int, ...]
+"""When a file was written last, its size and its inode; empty when it is not there."""
+
 SUFFIX = ".age"
 _OPENSSH = "-----BEGIN"
 _AGE = "AGE-SECRET-KEY-"
@@ -27,11 +30,23 @@ class Sealed(ReconcilerError):
 
 
 class AgeKeys:
-    """The identities of a file; without one nothing can be opened."""
+    """The identities of a file, as it is now; without one nothing can be opened."""
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
-        self._identities: Sequence[Identity] | None = None
+        self._identities: Sequence[Identity] = ()
+        self._read_at: _State | None = None
+
+    def renewed(self) -> bool:
+        """Return whether the file is another one than what was tried last to open something."""
+        return self._read_at is not None and self._read_at != self._state()
+
+    def _state(self) -> _State:
+        try:
+            found = self._path.stat() if self._path is not None else None
+        except OSError:
+            found = None
+        return (found.st_mtime_ns, found.st_size, found.st_ino) if found is not None else ()
 
     def open(self, data: bytes) -> bytes:
         """Return what `data`, binary or armored, is the encryption of; raises `Sealed`."""
@@ -47,7 +62,9 @@ class AgeKeys:
     def _read(self) -> Sequence[Identity]:
         if self._path is None:
             raise Sealed("it is encrypted, and no age key is given (--age-key-file)")
-        if self._identities is None:
+        state = self._state()
+        if state != self._read_at or not self._identities:
+            self._read_at, self._identities = state, ()
             try:
                 text = self._path.read_text()
             except (OSError, UnicodeDecodeError) as error:

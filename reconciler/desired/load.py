@@ -68,10 +68,11 @@ class Loader:
     def load(self, snapshot: Snapshot, variables: Variables | None = None) -> Desired:
         """Return what the snapshot declares; blocking, long for a source seen first.
 
-        With `variables` those in its objects are replaced; other ones read the whole source again.
+        With `variables` those in its objects are replaced; other ones, or other age keys, read the
+        whole source again.
         Raises `SourceError` when bytes cannot be had; then the last state is still there.
         """
-        if variables != self._variables:
+        if variables != self._variables or self._keys.renewed():
             self._start(variables)
         self._snapshot = snapshot
         if variables is not None and variables.missing:

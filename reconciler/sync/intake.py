@@ -26,6 +26,7 @@ class Intake:
         self._waiting: Snapshot | None = None
         self.newest: Snapshot | None = None
         self.admitted: Snapshot | None = None
+        self._readable = True
         self._log = structlog.get_logger(component="sync", source=source)
 
     @property
@@ -37,6 +38,15 @@ class Intake:
     def current(self) -> bool:
         """Whether no newer revision was let in since the last one was admitted."""
         return self.newest is self.admitted
+
+    def admit(self, snapshot: Snapshot, *, readable: bool) -> None:
+        """Take the revision for admitted, whether its files could be read or not."""
+        self.admitted, self._readable = snapshot, readable
+
+    def retry(self) -> None:
+        """Look once more at a revision whose files could not be read: keys may have come."""
+        if self.newest is not None and not self._readable:
+            self.newest = replace(self.newest)
 
     def show(self, seen: Snapshot) -> None:
         """Take in what the source shows; the revision before it may never have been looked at."""

@@ -143,6 +143,7 @@ class Sync:
     def trigger(self) -> None:
         """Look at the source now and compare every object, because a person asks for it."""
         self._source.trigger()
+        self._intake.retry()
         self._all = True
         self._asked += 1
         self._wake()
@@ -212,7 +213,7 @@ class Sync:
             return
         record = self._verdict.begin(snapshot)
         desired = await self._loaded(snapshot)
-        self._intake.admitted = snapshot
+        self._intake.admit(snapshot, readable=not desired.problems)
         self._candidate = None
         self._verdict.rendered(record, desired.rendered)
         if desired.problems:
@@ -233,7 +234,7 @@ class Sync:
         """Stay with the last good revision: the newest failed before, and was undone."""
         if self._target is None:
             self._candidate = await self._back.find(record, snapshot.revision, snapshot.inputs)
-        self._intake.admitted = snapshot
+        self._intake.admit(snapshot, readable=True)
         self._verdict.quarantined(
             f"{snapshot.revision[:12]} failed before; a new commit is awaited"
         )

@@ -22,6 +22,7 @@ SOPS = shutil.which("sops") or str(Path(sys.executable).with_name("sops"))
 needs_sops = pytest.mark.skipif(
     not Path(SOPS).exists(), reason="sops, which writes the files, is not installed"
 )
+WHOLE = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {a: b}\n"
 PLAIN = """\
 # a comment
 apiVersion: v1
@@ -171,6 +172,24 @@ def test_a_wrong_key_rejects_and_tells_nothing(vault, tmp_path):
     other = tmp_path / "other.key"
     other.write_text(str(pyrage.x25519.Identity.generate()))
     assert "none of the age keys" in refusal(vault.load(other))
+
+
+def test_a_key_that_comes_later_opens_what_an_older_one_could_not(vault, tmp_path):
+    vault.age("s.yaml.age", WHOLE)
+    keys = tmp_path / "rotated.key"
+    loader = Loader(keys=AgeKeys(keys))
+
+    def loaded():
+        return loader.load(read_once([vault.root], SystemClock()))
+
+    assert "cannot be read" in refusal(loaded())
+    assert "cannot be read" in refusal(loaded())
+    keys.write_text(str(pyrage.x25519.Identity.generate()))
+    assert "none of the age keys" in refusal(loaded())
+    keys.write_text(f"{keys.read_text()}\n{vault.identity}\n")
+    opened = loaded()
+    (key,) = opened.objects
+    assert loaded().objects[key] is opened.objects[key]
 
 
 @needs_sops

@@ -16,6 +16,7 @@ from reconciler.model.namespace import Namespace
 from reconciler.model.pod import Pod
 from reconciler.model.replication import ReplicationController, ReplicationControllerStatus
 from reconciler.model.service import Service
+from reconciler.sync.intake import Intake
 from reconciler.sync.steering import Care
 from tests.unit.sync.cluster import Cluster, Tree, snapshot, until
 from tests.unit.sync.world import controller, manifest, pod, service, settings
@@ -520,3 +521,17 @@ def test_the_steps_of_a_revision_tell_of_its_signature_and_its_rendering(run):
         assert steps["Rendered"] == "1 kustomization"
 
     run(scenario)
+
+
+def test_a_revision_that_could_not_be_read_is_looked_at_again_when_a_person_asks(clock):
+    intake = Intake("main", clock, None)
+    intake.show(snapshot(WEB))
+    intake.take_up(None, asked=False, applied="")
+    shown = intake.unseen
+    intake.admit(shown, readable=True)
+    intake.retry()
+    assert intake.unseen is None
+    intake.admit(shown, readable=False)
+    assert intake.unseen is None
+    intake.retry()
+    assert intake.unseen == shown
