@@ -121,7 +121,7 @@ def test_switches_that_are_read_only_are_no_obstacle() -> None:
     read_only = "mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys"
     scene = "from reconciler.kubelet.bridge import quicken; quicken('lo')"
     subprocess.run(
-        ["unshare", "-nm", "sh", "-c", f"{read_only} && exec {sys.executable} -c \"{scene}\""],
+        ["unshare", "-nm", "sh", "-c", f'{read_only} && exec {sys.executable} -c "{scene}"'],
         check=True,
         cwd=Path(__file__).parents[2],
         timeout=60,

@@ -6,6 +6,7 @@ Called by `patching.py`. It knows the directives `$patch` (replace, delete, merg
 
 from __future__ import annotations
 
+from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -66,8 +67,13 @@ def _retained(value: Mapping[str, Any], change: Mapping[str, Any]) -> Json:
 def _delete_from_lists(result: Json, change: Mapping[str, Any]) -> None:
     for key, gone in change.items():
         name = key.removeprefix(_DELETE)
-        if key.startswith(_DELETE) and isinstance(result.get(name), list):
-            result[name] = [item for item in result[name] if item not in gone]
+        if not key.startswith(_DELETE):
+            continue
+        if not isinstance(gone, list):
+            raise BadPatch("invalid patch format of primitive list")
+        if isinstance(result.get(name), list):
+            left_out = set(map(_identity, gone))
+            result[name] = [item for item in result[name] if _identity(item) not in left_out]
 
 
 def _set(result: Json, key: str, member: Any, place: Schema | None, order: Any) -> None:
@@ -98,7 +104,8 @@ def _is_deletion(member: Mapping[str, Any]) -> bool:
 def _list(present: list[Any], change: list[Any], place: Schema | None, order: Any) -> list[Any]:
     merge = place.merge if place is not None else None
     if isinstance(merge, ListSet) and merge.patch:
-        added = {_identity(item): item for item in change if item not in present}
+        there = set(map(_identity, present))
+        added = {_identity(item): item for item in change if _identity(item) not in there}
         return _ordered([*present, *added.values()], order or change, present, place)
     key = _key(merge)
     if key is None or place is None or place.item is None:
@@ -124,16 +131,21 @@ def _key(merge: Any) -> str | None:
 def _keyed(present: list[Any], change: list[Any], item: Schema, key: str) -> list[Any]:
     """Merge items by `key`: a new one goes to the end."""
     result = list(present)
+    places: defaultdict[Any, list[int]] = defaultdict(list)
+    for at, each in enumerate(result):
+        places[_identity(each.get(key))].append(at)
     for wanted in change:
-        name = _name(wanted, key)
-        at = next((i for i, each in enumerate(result) if each.get(key) == name), None)
+        name = _identity(_name(wanted, key))
         if wanted.get(_DIRECTIVE) == "delete":
-            result = [each for each in result if each.get(key) != name]
-        elif at is None:
+            for at in places.pop(name, ()):
+                result[at] = None
+        elif not places[name]:
+            places[name].append(len(result))
             result.append(patch({}, wanted, item))
         else:
+            at = places[name][0]
             result[at] = patch(result[at], wanted, item)
-    return result
+    return [each for each in result if each is not None]
 
 
 def _name(item: Any, key: str) -> Any:
@@ -171,13 +183,13 @@ def _ordered(items: list[Any], order: Any, before: Any, place: Schema | None) ->
     wanted = {name(item): rank for rank, item in enumerate(order)}
     was = {name(item): rank for rank, item in enumerate(before or ())}
     ours = sorted((i for i in items if name(i) in wanted), key=lambda item: wanted[name(item)])
-    theirs = [item for item in items if name(item) not in wanted]
+    theirs = deque(item for item in items if name(item) not in wanted)
     result: list[Any] = []
     for item in ours:
         while theirs and name(item) in was and was.get(name(theirs[0]), -1) < was[name(item)]:
-            result.append(theirs.pop(0))
+            result.append(theirs.popleft())
         result.append(item)
-    return result + theirs
+    return [*result, *theirs]
 
 
 def _plain(value: Any) -> Any:

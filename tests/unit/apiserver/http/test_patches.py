@@ -1,6 +1,7 @@
 """The patch types as functions on JSON values."""
 
 import copy
+import time
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from reconciler.apiserver.http.patches.merge import merge
 from reconciler.core import jsonpatch
 from reconciler.core.jsonpatch import Inapplicable
 from reconciler.model import schema
-from reconciler.model.pod import Pod
+from reconciler.model.meta import ObjectMeta
+from reconciler.model.pod import Pod, PodSpec
 
 Json = Any
 NAMES = st.text("abc", min_size=1, max_size=2)
@@ -130,3 +132,37 @@ def test_strategic_leaves_odd_keys_and_items_to_the_decoder(odd: Json) -> None:
 def test_strategic_needs_the_key() -> None:
     with pytest.raises(strategic.BadPatch, match="does not contain declared merge key: name"):
         strategic.patch(pod([]), pod([{"image": "x"}]), PLACE)
+
+
+def test_strategic_takes_no_longer_for_each_of_many_items() -> None:
+    many = 20_000
+    present = {
+        "containers": [{"name": f"c{n}", "image": "x"} for n in range(many)],
+        "finalizers": [f"a/{n}" for n in range(many)],
+    }
+    change = {
+        "containers": [
+            *({"name": f"c{n}", "image": "y"} for n in range(many)),
+            {"name": "c7", "$patch": "delete"},
+            {"name": "new", "image": "z"},
+        ],
+    }
+    place = schema.of(PodSpec)
+    start = time.process_time()
+    merged = strategic.patch(present, change, place)["containers"]
+    assert [each["name"] for each in merged[:8]] == [f"c{n}" for n in (*range(7), 8)]
+    assert merged[-1] == {"name": "new", "image": "z"}
+    assert {each["image"] for each in merged[:-1]} == {"y"}
+    meta = schema.of(ObjectMeta)
+    added = {"finalizers": [f"a/{n}" for n in range(many + 1)]}
+    assert len(strategic.patch(present, added, meta)["finalizers"]) == many + 1
+    gone = {"$deleteFromPrimitiveList/finalizers": [f"a/{n}" for n in range(1, many)]}
+    assert strategic.patch(present, gone, meta)["finalizers"] == ["a/0"]
+    assert time.process_time() - start < 10
+
+
+@pytest.mark.parametrize("gone", [5, "a", None, {"a": "b"}])
+def test_strategic_deletes_a_list_of_items_alone(gone: Any) -> None:
+    change = {"$deleteFromPrimitiveList/finalizers": gone}
+    with pytest.raises(strategic.BadPatch, match="invalid patch format of primitive list"):
+        strategic.patch({"finalizers": ["a"]}, change, schema.of(ObjectMeta))
