@@ -6,6 +6,7 @@ Called by the REST face for what it creates or changes; the text goes into Warni
 from __future__ import annotations
 
 from base64 import b64decode
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -50,8 +51,8 @@ def warnings(obj: KubeObject) -> tuple[str, ...]:
 
 def doubled_owners(obj: KubeObject) -> tuple[str, ...]:
     """Return what is told of owners that are given twice, of whom the server keeps one."""
-    uids = [owner.uid for owner in obj.metadata.owner_references]
-    twice = sorted({uid for uid in uids if uids.count(uid) > 1})
+    uids = Counter(owner.uid for owner in obj.metadata.owner_references)
+    twice = sorted(uid for uid, times in uids.items() if times > 1)
     if not twice:
         return ()
     text = (
