@@ -167,9 +167,7 @@ class Api:
             return Reply(200, text.encode(), "text/plain; version=0.0.4; charset=utf-8")
         if path == "/":
             return _json({"paths": _paths()})
-        found = openapi.answer(path, request) or health.health(
-            path, verbose="verbose" in request.query
-        )
+        found = openapi.answer(path, request) or health.health(path, request.query)
         return found or status.NOT_THERE
 
     def _discovered(self, request: Request, path: str) -> Reply:

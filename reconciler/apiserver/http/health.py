@@ -6,7 +6,7 @@ import asyncio
 import platform
 from collections import Counter
 
-from reconciler.apiserver.http.message import TEXT, Reply
+from reconciler.apiserver.http.message import TEXT, Query, Reply
 
 _CHECKS = ("ping", "log", "store")
 PATHS = ("/healthz", "/livez", "/readyz")
@@ -30,15 +30,22 @@ def version() -> dict[str, str]:
     }
 
 
-def health(path: str, *, verbose: bool) -> Reply | None:
-    """Return the answer of a health path, None for a check that does not exist."""
+def health(path: str, query: Query) -> Reply | None:
+    """Return the answer of a health path, None for a check that does not exist.
+
+    Of the query count `verbose`, and `exclude` as often as it is given.
+    """
     base, _, check = path[1:].partition("/")
     if f"/{base}" not in PATHS:
         return None
     if check:
         return Reply(200, b"ok", TEXT) if check in _CHECKS else None
-    if verbose:
-        lines = [f"[+]{name} ok" for name in _CHECKS]
+    if "verbose" in query:
+        excluded = query.get("exclude", ())
+        lines = [f"[+]{name} {'excluded: ' * (name in excluded)}ok" for name in _CHECKS]
+        unknown = ",".join(f'"{name}"' for name in excluded if name not in _CHECKS)
+        if unknown:
+            lines.append(f"warn: some health checks cannot be excluded: no matches for {unknown}")
         return Reply(200, "\n".join([*lines, f"{base} check passed\n"]).encode(), TEXT)
     return Reply(200, b"ok", TEXT)
 

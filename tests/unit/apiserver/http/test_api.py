@@ -67,6 +67,20 @@ async def test_anybody_may_see_whether_it_is_well(path: str) -> None:
     assert code(await (await api()).handle(Request("GET", path, {}, {}))) == 200
 
 
+async def test_a_check_of_its_health_may_be_left_out() -> None:
+    served, asked = await api(), {"verbose": [""], "exclude": ["log", "etcd"]}
+    answer = await served.handle(Request("GET", "/readyz", asked, {}))
+    assert isinstance(answer, Reply)
+    assert answer.body.decode().splitlines() == [
+        "[+]ping ok",
+        "[+]log excluded: ok",
+        "[+]store ok",
+        'warn: some health checks cannot be excluded: no matches for "etcd"',
+        "readyz check passed",
+    ]
+    assert code(await served.handle(ask("GET", "/readyz/etcd"))) == 404
+
+
 @pytest.mark.parametrize("path", ["/metrics", "/api", "/openapi/v3", "/"])
 async def test_the_rest_wants_to_know_who_asks(path: str) -> None:
     served = await api()
