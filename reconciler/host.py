@@ -43,7 +43,7 @@ from reconciler.proxy.departures import Departures
 from reconciler.proxy.dns import zone
 from reconciler.proxy.dns.server import DnsServer
 from reconciler.proxy.healthcheck import HealthChecks
-from reconciler.proxy.loop import Proxy
+from reconciler.proxy.loop import Proxy, Timing
 from reconciler.proxy.readback import commits
 from reconciler.proxy.skeleton import BRIDGE, Network
 from reconciler.settings import Settings
@@ -139,6 +139,8 @@ def proxy(
     informers: Informers,
     on: Adapters,
     nodes: Informer[Node] | None = None,
+    *,
+    timing: Timing | None = None,
 ) -> dict[str, Part]:
     """Return the loops that keep the kernel's rules for services, and its connections true.
 
@@ -150,7 +152,9 @@ def proxy(
     network = Network(settings.pod_cidr, settings.pod_cidr, settings.service_cidr, local)
     node = rules.Node(settings.node_name, pods, on.address)
     services, slices = informers.services, informers.slices
-    served = Proxy(client, services, slices, informers.pods, node, network, host=on.kernel)
+    served = Proxy(
+        client, services, slices, informers.pods, node, network, timing=timing, host=on.kernel
+    )
     served.heed(on.casualties)
     if nodes is not None:
         served.follow_zone(nodes)

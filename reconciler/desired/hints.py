@@ -82,7 +82,12 @@ def meant_path(error: FieldError, manifest: Mapping[str, Any]) -> str:
 
 
 def _struct_of(path: str, manifest: Mapping[str, Any]) -> tuple[Schema | None, str]:
-    """Return the struct that an unknown field at `path` stands in, and the field's name."""
+    """Return the struct that an unknown field at `path` stands in, and the field's name.
+
+    A field whose name is empty is meant for nothing.
+    """
+    if not path or path.endswith("."):
+        return None, ""
     model = _model_of(manifest)
     *parents, wrong = _steps(path)
     return (schema.at(model, parents) if model else None), str(wrong)

@@ -131,6 +131,7 @@ def _kustomize(data: bytes) -> None:
 
 
 CONFIG = b'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"a":"b"}}'
+NAMELESS = b'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","":{}},"":"b"}'
 DELIVERIES = (
     b'x-hub-signature-256: sha256=00\nx-github-event: push\n\n{"ref":"refs/heads/main"}',
     b'x-gitlab-token: secret\nx-gitlab-event-uuid: 1\n\n{"after":"0"}',
@@ -266,7 +267,7 @@ def versions(data: bytes) -> None:
 _QUERY = b"\0\1\1\0\0\1\0\0\0\0\0"
 TARGETS = {
     "yaml_file": Target(_manifest("a.yaml"), (POD, LIST)),
-    "json_file": Target(_manifest("a.json"), (CONFIG, b'[1e9,-0.0,null,"\\ud800"]')),
+    "json_file": Target(_manifest("a.json"), (CONFIG, NAMELESS, b'[1e9,-0.0,null,"\\ud800"]')),
     "sops_file": Target(_manifest("a.yaml"), (_sops(),)),
     "age_file": Target(_manifest("a.yaml.age"), (_aged(),)),
     "kustomization": Target(_kustomize, (KUSTOMIZATION,)),

@@ -28,6 +28,7 @@ class PodFacts:
     ready: bool
     value: bytes
     stopped: bool
+    images: tuple[str, ...]
 
     @property
     def active(self) -> bool:
@@ -59,5 +60,6 @@ def pod_facts(body: dict[str, Any], value: bytes) -> PodFacts:
         over=status.get("phase") in ("Succeeded", "Failed"),
         ready=any(c["type"] == "Ready" and c["status"] == "True" for c in conditions),
         value=value,
+        images=tuple(each["image"] for each in body["spec"]["containers"]),
         stopped=bool({STOPPED, REMOVE_AT} & meta.get("annotations", {}).keys()),
     )

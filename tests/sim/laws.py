@@ -37,7 +37,7 @@ _LOOKED_AT = frozenset((
 """Kinds of which a law reads more than that they go."""
 
 _LAG = 5.0
-"""Seconds within which a kubelet hears that a pod shall run again: watches lag."""
+"""Seconds within which a kubelet hears that a pod is wanted otherwise: watches lag."""
 
 
 class Laws:
@@ -57,6 +57,7 @@ class Laws:
         self.lossy = False
         self._resting: set[tuple[str, str]] = set()
         self._resumed: dict[tuple[str, str], float] = {}
+        self._former: dict[tuple[str, str], tuple[float, PodFacts]] = {}  # with other images
         self._ended: set[str] = set()  # containers that were told to end, for a reason
         self._proven: set[tuple[str, str]] = set()  # controllers that were there in health
         self._made: set[tuple[str, str]] = set()
@@ -173,6 +174,8 @@ class Laws:
             self._check_unready(before, facts)
         if before is not None and before.stopped and not facts.stopped:
             self._resumed[key] = self._now()
+        if before is not None and before.images != facts.images:
+            self._former[key] = (self._now(), before)
         self.pods[key] = facts
         if event.change is Change.ADDED and facts.owner:
             self._check_surge(facts)
@@ -342,6 +345,9 @@ class Laws:
             return True
         if self._now() - self._resumed.get(key, -_LAG) < _LAG:
             return True
+        changed, former = self._former.get(key, (-_LAG, pod))
+        if self._now() - changed < _LAG and self._outdated(container, former):
+            return True  # the kubelet has not heard yet that it is wanted again
         boxes = [
             c for c in host.engine.containers()
             if c.pod.uid == pod.uid and c.is_sandbox and c.running

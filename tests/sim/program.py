@@ -20,6 +20,7 @@ from reconciler.credentials import Credentials
 from reconciler.kubelet.files import PodFiles
 from reconciler.kubelet.hostfacts import HostFacts
 from reconciler.kubelet.podspec import HostLimits
+from reconciler.proxy.loop import Timing
 from reconciler.settings import Settings
 from reconciler.source.address import Address
 from reconciler.source.branch import GitOptions, GitSource
@@ -32,6 +33,9 @@ from tests.sim.loop import PART, Process
 
 if TYPE_CHECKING:
     from tests.sim.world import World
+
+_TIMING = Timing(check=5.0)
+"""A look at the kernel's rules each second would be a sixth of all that happens in a history."""
 
 
 async def run(world: World, number: int, starts: int, process: Process) -> None:
@@ -54,7 +58,7 @@ class _Node:
         read = kubelet_informers(informers)
         recorder = events.speaker("kubelet", settings.node_name)
         return {
-            **composition.proxy(settings, client, read, on),
+            **composition.proxy(settings, client, read, on, timing=_TIMING),
             **composition.kubelet(settings, client, read, recorder, self.world.clock, on),
         }
 

@@ -65,12 +65,14 @@ class Witness:
     def controller(self, name: str, replicas: int) -> None:
         self.write("ReplicationController", name, spec={"replicas": replicas})
 
-    def pod(self, name: str, owner: str = "", *, ready: bool = True, **meta: Any) -> None:
+    def pod(
+        self, name: str, owner: str = "", *, ready: bool = True, image: str = "app:1", **meta: Any
+    ) -> None:
         owners = [{"uid": f"uid-{owner}", "controller": True}] if owner else []
         spec = {
             "nodeName": "node0",
             "terminationGracePeriodSeconds": 2,
-            "containers": [{"name": "main", "image": "app:1"}],
+            "containers": [{"name": "main", "image": image}],
         }
         status = {"phase": "Running", **(READY if ready else {}), "containerStatuses": []}
         self.write("Pod", name, meta={"ownerReferences": owners, **meta}, spec=spec, status=status)
@@ -236,6 +238,21 @@ async def test_no_needless_restart(seen: Witness) -> None:
     assert seen.told == [], "the pod has no such container"
     seen.laws.ending(seen.host, await seen.run("web", attempt=1, box=state.id), "signal")
     assert seen.told[-1:] == ["no needless restart"]
+
+
+@pytest.mark.parametrize(("since", "law"), [(1, []), (6, ["no needless restart"])])
+async def test_an_image_that_is_taken_back_reaches_the_kubelet_late(
+    seen: Witness, since: float, law: list[str]
+) -> None:
+    box = await seen.run("web", labels.SANDBOX)
+    (state,) = seen.host.engine.containers()
+    await seen.host.network.attach(state.state.pid, "10.244.0.3", link_name(box))
+    name = await seen.run("web", box=state.id)
+    for image in ("app:1", "app:2", "app:1"):
+        seen.pod("web", image=image)
+    seen.time += since
+    seen.laws.ending(seen.host, name, "signal")
+    assert seen.told == law
 
 
 async def test_no_two_containers_for_one_pods_container(seen: Witness) -> None:

@@ -23,6 +23,8 @@ POD = {"apiVersion": "v1", "kind": "Pod"}
         (RC, "spec.template.spec.image", '"image" belongs to spec.template.spec.containers: check the indentation'),
         (RC, "containers", '"containers" belongs to spec.template.spec: check the indentation'),
         (POD, "spec.xyzzy", ""),
+        (POD, "", ""),
+        (POD, "spec.", ""),
     ],
 )  # fmt: skip
 def test_unknown_fields(manifest: dict[str, Any], path: str, hint: str) -> None:
