@@ -170,16 +170,11 @@ def _pods(world: World, declared: list[Manifest]) -> Iterator[str]:
 
 
 def _is_stranded(world: World, pod: Pod) -> bool:
-    """Say whether somebody took the pod from its controller, and nothing can make it run.
-
-    Its secret went meanwhile, or it is of a template that never ran, which nobody mends in it.
-    """
+    """Say whether somebody took the pod from its controller, and its secret went meanwhile."""
     secrets = {each.key[1:] for each in world.processes.plane.registry.list(Secret)}
     wanted = {v.secret.secret_name for v in pod.spec.volumes if v.secret is not None}
     gone = any((pod.metadata.namespace, name) not in secrets for name in wanted)
-    (main,) = pod.spec.containers
-    hopeless = "false" in (main.command or ()) or main.image == "gone:1"
-    return pod.metadata.labels.get("app") == "lost" and (gone or hopeless)
+    return pod.metadata.labels.get("app") == "lost" and gone
 
 
 def _endpoints(world: World) -> Iterator[str]:

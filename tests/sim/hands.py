@@ -94,6 +94,8 @@ async def _act(world: World, plane: ControlPlane, word: str, pick: int) -> None:
 async def _change(world: World, plane: ControlPlane, word: str, pick: int) -> None:
     kind = _KINDS[word]
     found = [each for each in plane.registry.list(kind) if each.metadata.name != OWN]
+    if word == "label-pod":  # one that nobody owns any more has to run by itself
+        found = [pod for pod in found if "false" not in (pod.spec.containers[0].command or ())]
     if not found:
         return
     chosen = found[pick % len(found)]
