@@ -25,7 +25,7 @@ from reconciler.kubelet import dockerapi
 from reconciler.kubelet.dockerevents import EventStream
 from reconciler.kubelet.dockerexec import DockerExec
 from reconciler.kubelet.dockerpull import PullProgress
-from reconciler.kubelet.dockersignal import deliver
+from reconciler.kubelet.dockersignal import deliver, is_settled
 from reconciler.kubelet.dockerversion import ApiVersion
 from reconciler.kubelet.runtime import (
     Container,
@@ -337,8 +337,8 @@ def _words(error: docker.errors.APIError) -> str:
 def _signal(client: APIClient, container: str, name: str) -> None:
     """Send a signal: the engine takes 20 ms of the processor for one, and 2 to say the process."""
     if name != "SIGKILL":  # the engine keeps at that until the container is dead, paused or not
-        answer = client.inspect_container(container)
-        if deliver(answer["State"]["Pid"], answer["Id"], name):
+        seen = dockerapi.container(client.inspect_container(container))
+        if is_settled(seen.started) and deliver(seen.pid, seen.id, name):
             return
     client.kill(container, name)
 

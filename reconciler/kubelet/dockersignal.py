@@ -9,7 +9,19 @@ from __future__ import annotations
 
 import os
 import signal
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+_UNSETTLED = timedelta(seconds=1)
+
+
+def is_settled(started: datetime | None) -> bool:
+    """Return whether a container's process 1 has had the time to ask for its signals.
+
+    The kernel keeps from it what it has not asked for, so that one sent just after the start would
+    be lost; the engine's own slowness spares most of those.
+    """
+    return started is not None and datetime.now(UTC) - started > _UNSETTLED
 
 
 def deliver(pid: int, container: str, name: str) -> bool:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import signal
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from reconciler.kubelet.dockersignal import deliver
+from reconciler.kubelet.dockersignal import deliver, is_settled
 
 
 @pytest.fixture
@@ -60,3 +61,11 @@ def test_what_the_kernel_refuses_is_left_to_the_engine(
     group = own(process)
     monkeypatch.setattr(signal, "pidfd_send_signal", refuse)
     assert not deliver(process.pid, group, "SIGTERM")
+
+
+def test_what_began_just_now_is_left_to_the_engine_or_it_would_not_hear() -> None:
+    now = datetime.now(UTC)
+    assert is_settled(now - timedelta(seconds=30))
+    assert not is_settled(now - timedelta(milliseconds=50))
+    assert not is_settled(now + timedelta(hours=1))
+    assert not is_settled(None)
