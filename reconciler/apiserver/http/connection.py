@@ -8,6 +8,7 @@ at a time; a client that sends ahead, too much, or too slowly is held back or cu
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import Callable
 from http import HTTPStatus
@@ -28,7 +29,11 @@ _READ_SECONDS = 30.0  # to send one request
 _IDLE_SECONDS = 300.0  # between two requests
 _STUCK_SECONDS = 60.0  # without reading anything of an answer
 
+_BAD_REQUEST = Reply(400, b"400 Bad Request", "text/plain; charset=utf-8")
 _HEADERS_TOO_LARGE = Reply(431, b"431 Request Header Fields Too Large", "text/plain")
+
+# A percent sign that begins no octet: net/url refuses such a path, and guesses nothing.
+_NO_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 PeerIdentity = Callable[[asyncio.Transport], Identity | None]
 """Return whom a transport itself proves: a client certificate, the user of a Unix socket."""
@@ -102,7 +107,7 @@ class Connection(asyncio.Protocol):
             self._closing = self._upgrading = True
             self._hold(data[error.args[0] :])
         except httptools.HttpParserError:
-            self._refuse(Reply(400, b"400 Bad Request", "text/plain; charset=utf-8"))
+            self._refuse(_BAD_REQUEST)
 
     def eof_received(self) -> bool:
         """Tell a tunnel; it may still write. Any other connection ends."""
@@ -178,6 +183,9 @@ class Connection(asyncio.Protocol):
         self._timer.cancel()
         self._keep_alive = self._parser.should_keep_alive()
         path, _, query = self._url.decode("latin-1").partition("?")
+        if _NO_ESCAPE.search(path):
+            self._refuse(_BAD_REQUEST)
+            return
         self._requests.append(
             Request(
                 self._parser.get_method().decode("latin-1"),

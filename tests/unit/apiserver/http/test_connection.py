@@ -130,6 +130,13 @@ async def test_what_could_smuggle_a_request_is_refused(smuggled: bytes) -> None:
     assert transport.closed
 
 
+@pytest.mark.parametrize("path", [b"/a%", b"/a%4", b"/a%zz/b", b"/%u0041"])
+async def test_a_path_with_a_broken_escape_is_refused(path: bytes) -> None:
+    transport = await talk(b"GET %s HTTP/1.1\r\nHost: h\r\n\r\n" % path)
+    assert transport.sent.startswith(b"HTTP/1.1 400 ")
+    assert transport.closed
+
+
 async def test_a_body_too_large_is_refused_before_it_is_read() -> None:
     head = b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % (BODY_LIMIT * 4)
     transport = await talk(head, *[b"x" * (1 << 20)] * 4)
