@@ -28,17 +28,20 @@ _ENDLESS = ("watch", "sendInitialEvents", "timeoutSeconds")
 
 
 # kube-apiserver refuses a resourceVersion with 500, too: one that is no number (its issue 139485),
-# and any on an object that is to be created. Clients know these answers, so ours are the same.
+# and any on an object that is to be created; and a Binding whose target is wrong (a recorded
+# answer has it). Clients know these answers, so ours are the same.
 _STATUS = b'{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"'
-_ODD_REVISIONS = (
+_ODD_REFUSALS = (
     _STATUS + b"resourceVersion: Invalid value: ",
     _STATUS + b'resourceVersion should not be set on objects to be created"',
+    _STATUS + b"target.",
+    _STATUS + b"[target.",
 )
 
 
 def _no_crash(context: Any, response: Any, case: Any) -> Any:
-    """A server error is a crash, but for those by which Kubernetes refuses a resourceVersion."""
-    if response.status_code == 500 and response.content.startswith(_ODD_REVISIONS):
+    """A server error is a crash, but for those by which Kubernetes refuses an input."""
+    if response.status_code == 500 and response.content.startswith(_ODD_REFUSALS):
         return None
     return not_a_server_error(context, response, case)
 
