@@ -60,7 +60,9 @@ class Processes:
         try:
             with seeded(world.random(f"process {starts}")):
                 await self._main(number, starts, process)
-        except StoreUnavailable as error:
+        except ReconcilerError as error:
+            if not isinstance(error.__cause__ or error, StoreUnavailable):
+                world.stop_broken(f"the program does not fail: {error!r}")
             world.trace.note(f"* node{number} cannot start: {error}")
         except BaseExceptionGroup as group:
             _, unknown = group.split(ReconcilerError)

@@ -25,6 +25,7 @@ FOUND = {
     "7886": "what a revision declared that never went on was not pruned when the next one came",
     "21476": "a service had the broadcast address of its range, and after a restart another too",
     "50067:0,1,2,3,4,5,6": "a pod left its services while the engine could not tell of it",
+    "300205:0,3,4,9,14": "a pod that could not be told to run again was an unexpected error",
     "920052": "a pod that was brought back while it was stopped was ready until it was killed",
     "920070": "a release that met a conflict was taken for done: more pods than surge allows",
 }

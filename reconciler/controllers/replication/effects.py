@@ -104,7 +104,7 @@ class Effects:
                 case UpdatePod(pod):
                     failure = await self._update(rc, pod, digest) or failure
                 case MarkPod(pod, stopped):
-                    await self._mark(rc, pod, stopped=stopped)
+                    failure = await self._mark(rc, pod, stopped=stopped) or failure
                 case _:
                     assert_never(action)
         results = await asyncio.gather(*deletions)
@@ -165,15 +165,13 @@ class Effects:
         except (NotFound, ConflictError):
             return None
         except ApiError as error:
-            message = f"Error updating: {error.message}"
-            self._events.event(rc, "Warning", FAILED_UPDATE, message)
-            return Failure(FAILED_UPDATE, message)
+            return self._not_updated(rc, error)
         self._own.wrote(rc.metadata.uid, stored, self._clock.monotonic())
         self._events.event(rc, "Normal", "SuccessfulUpdate", f"Updated pod in place: {name}")
         self._log.info("pod.updated", namespace=namespace, name=name, reason="new template")
         return None
 
-    async def _mark(self, rc: ReplicationController, pod: Pod, *, stopped: bool) -> None:
+    async def _mark(self, rc: ReplicationController, pod: Pod, *, stopped: bool) -> Failure | None:
         """Tell a pod to rest or to run; one that changed meanwhile wakes its controller again."""
         notes = {k: v for k, v in pod.metadata.annotations.items() if k != STOPPED}
         if stopped:
@@ -182,12 +180,20 @@ class Effects:
         try:
             stored = await self._client.update(changed)
         except (NotFound, ConflictError):
-            return
+            return None
+        except ApiError as error:
+            return self._not_updated(rc, error)
         self._own.wrote(rc.metadata.uid, stored, self._clock.monotonic())
         name, namespace = pod.metadata.name, pod.metadata.namespace
         reason = "Stopped" if stopped else "Resumed"
         self._events.event(rc, "Normal", reason, f"{reason} pod: {name}")
         self._log.info("pod.stopped" if stopped else "pod.resumed", namespace=namespace, name=name)
+        return None
+
+    def _not_updated(self, rc: ReplicationController, error: ApiError) -> Failure:
+        message = f"Error updating: {error.message}"
+        self._events.event(rc, "Warning", FAILED_UPDATE, message)
+        return Failure(FAILED_UPDATE, message)
 
     async def _own_pod(
         self, rc: ReplicationController, pod: Pod, owners: tuple[OwnerReference, ...]
