@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 from typing import Any
 
 from reconciler.model.retirement import REMOVE_AT, STOPPED
@@ -11,6 +12,9 @@ from tests.sim.manifests import SECRET
 
 SECRETS = (SECRET, b64encode(SECRET.encode()).decode(), "eyJhbGciOi")
 """What may be read nowhere else: the word in every secret, and how each token begins."""
+
+SERVICE_RANGE = IPv4Network("10.96.0.0/28")
+"""So few addresses that one given twice, or one that is nobody's, is soon seen."""
 
 SECRET_BYTES = tuple(each.encode() for each in SECRETS)
 

@@ -21,7 +21,14 @@ from reconciler.model.pod import Pod
 from reconciler.model.retirement import REMOVE_AT
 from reconciler.store.protocol import Change, Event
 from tests.sim.engine import Host
-from tests.sim.facts import SECRET_BYTES, SECRETS, ControllerFacts, PodFacts, pod_facts
+from tests.sim.facts import (
+    SECRET_BYTES,
+    SECRETS,
+    SERVICE_RANGE,
+    ControllerFacts,
+    PodFacts,
+    pod_facts,
+)
 from tests.sim.storelaws import StoreLaws
 
 _ASKED = (137, 143)
@@ -35,6 +42,8 @@ _LOOKED_AT = frozenset((
     "Source.gitops.reconciler.dev", "Revision.gitops.reconciler.dev",
 ))  # fmt: skip
 """Kinds of which a law reads more than that they go."""
+
+_ADDRESSES = frozenset(map(str, SERVICE_RANGE.hosts()))
 
 _LAG = 5.0
 """Seconds within which a kubelet hears that a pod is wanted otherwise: watches lag."""
@@ -132,6 +141,8 @@ class Laws:
         address = body["spec"].get("clusterIP", "")
         if address not in ("", "None") and address in self.cluster_ips.values():
             self.broken("no address used twice", f"{address} of service {key}")
+        if address not in ("", "None") and address not in _ADDRESSES:
+            self.broken("services have addresses of their range", f"{address} of service {key}")
         ports = {port["nodePort"] for port in body["spec"]["ports"] if port.get("nodePort")}
         if taken := ports & self._taken_ports():
             self.broken("no address used twice", f"node port {taken} of service {key}")

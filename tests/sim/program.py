@@ -29,6 +29,7 @@ from tests.sim import kernel, repository
 from tests.sim.api import RemoteClient, WatchedClient
 from tests.sim.disk import open_disk
 from tests.sim.engine import EngineFace, NetworkFace, ProcessFace
+from tests.sim.facts import SERVICE_RANGE
 from tests.sim.loop import PART, Process
 
 if TYPE_CHECKING:
@@ -163,9 +164,8 @@ def _settings(world: World, number: int) -> Settings:
         run_dir=folder / "run",
         node_name=f"node{number}",
         pod_cidr=f"10.244.{number}.0/24",
-        # so few addresses and ports that one given twice is soon seen
-        service_cidr="10.96.0.0/28",
-        node_port_min=30000,
+        service_cidr=str(SERVICE_RANGE),
+        node_port_min=30000,  # as few ports as addresses
         node_port_max=30005,
         prune_threshold=100,
         prune_keep_seconds=world.history.keep,

@@ -191,6 +191,14 @@ def test_no_address_used_twice(seen: Witness) -> None:
     assert seen.told == ["no address used twice"] * 3
 
 
+def test_services_have_addresses_of_their_range(seen: Witness) -> None:
+    seen.service("first", "10.96.0.1", 30001)
+    seen.service("last", "10.96.0.14", 30002)
+    assert seen.told == []
+    seen.service("broadcast", "10.96.0.15", 30003)
+    assert seen.told == ["services have addresses of their range"]
+
+
 def test_nothing_deleted_that_no_rule_deletes(seen: Witness) -> None:
     seen.laws.always_declared = {("ConfigMap", "default", "settings")}
     seen.write("Namespace", "shop", "")
