@@ -98,9 +98,16 @@ class Following:
         names = (name for name in self._live.declarations.of(key) if name in loops)
         return next((told for name in names if (told := loops[name].declared(key, live))), "")
 
+    def _care(self, name: str) -> Care:
+        own = self._named.get(name) or self._settings
+        return Care(
+            own.on_failure,
+            own.prune_threshold,
+            own.prune_keep_seconds,
+            self._settings.progress_deadline_seconds,
+        )
+
     def _start(self, name: str, shape: Shape) -> Sync:
-        named = self._named.get(name)
-        care = named or self._settings
         watched = self._open(name, shape)
         loader = Loader(
             namespace=shape.spec.home,
@@ -125,12 +132,7 @@ class Following:
             options=SyncOptions(
                 name=name,
                 spec=shape.spec,
-                care=Care(
-                    care.on_failure,
-                    care.prune_threshold,
-                    care.prune_keep_seconds,
-                    self._settings.progress_deadline_seconds,
-                ),
+                care=self._care(name),
                 takes=selects,
                 recorder=self._recorder,
                 streams=self._streams,

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from reconciler.admission.alike import ALIKE
 from reconciler.admission.defaultpod import default_pull_policy
 from reconciler.admission.errors import FieldError, Reason, Undecodable, go_quote
+from reconciler.admission.remains import without_unknown
 from reconciler.model import kinds, schema
 from reconciler.model.base import Model
 from reconciler.model.kinds import Resource
@@ -57,7 +58,7 @@ def decode_lenient(value: Any, of: Resource | None = None) -> tuple[KubeObject, 
         unknown = [item for item in error.errors if item.reason is Reason.UNKNOWN_FIELD]
         if len(unknown) < len(error.errors):
             raise
-        pruned = _without_unknown(value, schema.of((of or identify(value)).model))
+        pruned = without_unknown(value, schema.of((of or identify(value)).model))
         return decode(pruned, of), tuple(item.message for item in unknown)
 
 
@@ -216,22 +217,6 @@ def _zero_or(value: Any, place: Schema | None) -> Any:
     if place.shape == "scalar":
         return _ZEROES.get(place.go_type)
     return [] if place.shape == "list" else {}
-
-
-def _without_unknown(value: Any, place: Schema | None) -> Any:
-    if place is None:
-        return value
-    if isinstance(value, Mapping) and place.shape == "struct":
-        return {
-            key: _without_unknown(member, place.fields[key])
-            for key, member in value.items()
-            if key in place.fields
-        }
-    if isinstance(value, Mapping):
-        return {key: _without_unknown(member, place.item) for key, member in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_unknown(member, place.item) for member in value]
-    return value
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """What of a manifest is left to look at when parts of it cannot be decoded. Pure.
 
 Called by `desired/manifest.py`, so that a file's second kind of mistake does not wait for the
-first one to be mended.
+first one to be mended, and by `decode` where unknown fields are let pass.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from reconciler.admission.errors import FieldError, Reason
+from reconciler.model.schema import Schema
 
 _GONE = object()
 _BOUNDARY = re.compile(r"[.\[]")
@@ -23,6 +24,23 @@ def without(value: Any, faults: Iterable[FieldError]) -> Any:
         left = _drop(value, fault.path)
         if left is not _GONE:
             value = left
+    return value
+
+
+def without_unknown(value: Any, place: Schema | None) -> Any:
+    """Return `value`, which stands at `place`, without the fields that nobody knows."""
+    if place is None:
+        return value
+    if isinstance(value, Mapping) and place.shape == "struct":
+        return {
+            key: without_unknown(member, place.fields[key])
+            for key, member in value.items()
+            if key in place.fields
+        }
+    if isinstance(value, Mapping):
+        return {key: without_unknown(member, place.item) for key, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_unknown(member, place.item) for member in value]
     return value
 
 

@@ -71,6 +71,16 @@ def build_parser() -> argparse.ArgumentParser:
     text = "print the program's version and exit"
     parser.add_argument("--version", action=_Version, nargs=0, help=text)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_manifests(commands)
+    _add_reading(commands)
+    _add_steering(commands)
+    _add(commands, "kubeconfig", _kubeconfig, "print a kubeconfig for this host's API", ("listen",))
+    _add(commands, "down", _down, "remove all that reconciler made on this host")
+    return parser
+
+
+def _add_manifests(commands: argparse._SubParsersAction[_Parser]) -> None:
+    """Add the commands that take a source of manifests."""
     _add(commands, "run", _run, "run the daemon until it is told to stop", _SOURCE, _DAEMON)
     validate = _add(commands, "validate", _validate, "check manifests offline", _KEYS)
     validate.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="file or directory")
@@ -86,6 +96,10 @@ def build_parser() -> argparse.ArgumentParser:
     plan.add_argument("-o", "--output", choices=("text", "json"), default="text", help=text)
     text = "plan the files of the work tree as they are, before they are committed"
     plan.add_argument("--uncommitted", action="store_true", help=text)
+
+
+def _add_reading(commands: argparse._SubParsersAction[_Parser]) -> None:
+    """Add the commands that ask the daemon."""
     status = _add(commands, "status", _status, "show the source, its revision and each workload")
     status.add_argument("-w", "--watch", action="store_true", help="keep showing it, live")
     _one_source(status, "the one to show, instead of all")
@@ -95,6 +109,10 @@ def build_parser() -> argparse.ArgumentParser:
         commands, "explain", _explain, "tell which line and commit ask for a pod or container"
     )
     explain.add_argument("target", metavar="POD|CONTAINER", help="[namespace/]pod, name or ID")
+
+
+def _add_steering(commands: argparse._SubParsersAction[_Parser]) -> None:
+    """Add the commands that tell the daemon something."""
     sync = _add(commands, "sync", _sync, "make the running daemon look at its sources now")
     _one_source(sync, "the one to look at, instead of all")
     approve = _add(commands, "approve", _approve, "let a revision that is held go on")
@@ -110,9 +128,6 @@ def build_parser() -> argparse.ArgumentParser:
     _one_source(suspend, "its name; not needed when there is only one")
     resume = _add(commands, "resume", _resume, "follow a suspended source again")
     _one_source(resume, "its name; not needed when there is only one")
-    _add(commands, "kubeconfig", _kubeconfig, "print a kubeconfig for this host's API", ("listen",))
-    _add(commands, "down", _down, "remove all that reconciler made on this host")
-    return parser
 
 
 _KEYS = ("age_key_file",)

@@ -9,6 +9,9 @@ from reconciler.model.meta import KubeObject
 from reconciler.model.pod import PodTemplateSpec
 from reconciler.model.scalar import Int32, Int64, Time
 
+PROGRESS_DEADLINE = "reconciler.dev/progress-deadline-seconds"
+"""How long a rollout may go without one more ready pod, or a declared pod take to be ready."""
+
 
 class ReplicationControllerSpec(Model):
     replicas: Int32 | None = None

@@ -11,11 +11,10 @@ from datetime import datetime, timedelta
 
 from reconciler.model.meta import KubeObject
 from reconciler.model.pod import Pod
+from reconciler.model.replication import PROGRESS_DEADLINE
 from reconciler.model.time import parse_time
 from reconciler.sync.health import is_ready
 from reconciler.sync.hooks import is_hook
-
-DEADLINE_ANNOTATION = "reconciler.dev/progress-deadline-seconds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,7 @@ class Patience:
         return f"not ready within {self._limit(pod)} s: {waits}"
 
     def _limit(self, pod: KubeObject) -> int:
-        text = pod.metadata.annotations.get(DEADLINE_ANNOTATION, "")
+        text = pod.metadata.annotations.get(PROGRESS_DEADLINE, "")
         return int(text) if text.isascii() and text.isdigit() and int(text) else self.seconds
 
 

@@ -79,24 +79,20 @@ def conflict(rival: Rival) -> str:
 
 def homeless(key: ObjectKey, origin: Origin) -> Refusal:
     """Return why an object cannot be made whose namespace is not there, nor declared."""
-    return Refusal(
-        key,
-        origin,
-        "metadata.namespace",
+    text = (
         f'namespaces "{key.namespace}" not found: declare the Namespace in the source, or make it '
-        "before",
     )
+    return _nowhere(key, origin, text + "before")
 
 
 def resting_home(key: ObjectKey, origin: Origin) -> Refusal:
     """Return why an object cannot be made in a namespace that rests until it is removed."""
-    return Refusal(
-        key,
-        origin,
-        "metadata.namespace",
-        f'namespace "{key.namespace}" is declared no more and about to be removed: declare it '
-        f"again, or `reconciler undelete Namespace/{key.namespace}`",
-    )
+    text = f'namespace "{key.namespace}" is declared no more and about to be removed: declare it '
+    return _nowhere(key, origin, f"{text}again, or `reconciler undelete Namespace/{key.namespace}`")
+
+
+def _nowhere(key: ObjectKey, origin: Origin, why: str) -> Refusal:
+    return Refusal(key, origin, "metadata.namespace", why)
 
 
 def place_of(refusal: Refusal) -> tuple[Origin, str, str]:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from reconciler.model.replication import ReplicationController
+from reconciler.model.replication import PROGRESS_DEADLINE, ReplicationController
 
 SOURCE = "reconciler.dev/source"
 MAX_SURGE = "reconciler.dev/max-surge"
 MAX_UNAVAILABLE = "reconciler.dev/max-unavailable"
 MIN_READY = "reconciler.dev/min-ready-seconds"
-PROGRESS_DEADLINE = "reconciler.dev/progress-deadline-seconds"
 
 _AMOUNT = "a number of pods or a percentage, such as 1 or 25%"
 _SECONDS = "a whole number of seconds, such as 30"

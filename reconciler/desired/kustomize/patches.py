@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from reconciler.admission.rules.names import label_value
 from reconciler.core import jsonpatch
 from reconciler.desired.kustomize.merge import strategic
 from reconciler.desired.kustomize.resource import Id, Json, Place, Resource, bad
@@ -17,7 +17,6 @@ from reconciler.model.selector import Selector, SelectorError, parse
 
 _NOWHERE = "_non_namespaceable_"
 _DIRECTIVES = ("$setElementOrder/", "$deleteFromPrimitiveList/", "$retainKeys")
-_LABEL_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +171,6 @@ def _selector(text: str) -> Selector:
     found = parse(text)
     for requirement in found.requirements:
         for value in requirement.values:
-            if not _LABEL_VALUE.fullmatch(value):
+            if label_value(value):
                 raise ValueError(f"{text!r}: {value!r} is no value of a label")
     return found

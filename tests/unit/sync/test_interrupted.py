@@ -13,8 +13,7 @@ from reconciler.model.gitops import Source
 from reconciler.model.meta import ObjectMeta
 from reconciler.model.namespace import Namespace
 from reconciler.model.pod import Pod
-from reconciler.model.replication import ReplicationController
-from reconciler.sync.patience import DEADLINE_ANNOTATION
+from reconciler.model.replication import PROGRESS_DEADLINE, ReplicationController
 from reconciler.sync.steering import Care
 from tests.unit.sync.cluster import Cluster, until
 from tests.unit.sync.test_loop import names, ready
@@ -192,7 +191,7 @@ def test_a_pod_that_no_node_takes_fails_its_revision_by_the_progress_deadline(ru
         await healthy(cluster, settings("a", key="1"))
         lone = pod("lone")
         if own is not None:
-            lone["metadata"]["annotations"] = {DEADLINE_ANNOTATION: str(own)}
+            lone["metadata"]["annotations"] = {PROGRESS_DEADLINE: str(own)}
         shown = cluster.feed.show(WEB, lone, settings("a", key="2"))
         await until(lambda: names(cluster, Pod) == ["lone"])
         await told_why(cluster, "lone", "0/1 nodes are available: 1 Insufficient cpu.")
