@@ -1,7 +1,8 @@
 """What people say of a source by annotations of its Source object. Pure.
 
 Obeyed by sync; admission warns of words that mean nothing. `reconciler.dev/on-failure` says what
-becomes of a revision that fails. `reconciler.dev/pause-windows` has windows separated by commas, in UTC: `22:00-06:00`, or with days of the week on which they begin: `Fri-Sun 18:00-08:00`,
+becomes of a revision that fails. `reconciler.dev/pause-windows` has windows separated by commas, in
+UTC: `22:00-06:00`, or with days of the week on which they begin: `Fri-Sun 18:00-08:00`,
 `Sat 00:00-24:00`. A window that ends before it begins ends on the next day. A word that means
 nothing pauses nothing.
 """
