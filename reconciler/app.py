@@ -137,12 +137,7 @@ class ControlPlane:
             store,
             clock,
             ids,
-            RegistrySettings(
-                service_cidr=settings.service_cidr,
-                reserved_ips=(settings.cluster_dns,),
-                node_ports=(settings.node_port_min, settings.node_port_max),
-                service_accounts=credentials is not None,
-            ),
+            registry_settings(settings, service_accounts=credentials is not None),
         )
         self._credentials = credentials
         self.tokens = credentials.tokens(self.registry, clock, ids) if credentials else None
@@ -166,26 +161,65 @@ class ControlPlane:
 
     def parts(self) -> dict[str, Part]:
         """Return the loops by name; the informers come last, when all have subscribed."""
-        client, informers, events, clock = self.client, self.informers, self.events, self._clock
-        pods, nodes = informers[Pod], informers[Node]
-        loops: dict[str, Part] = {
-            "replication": ReplicationLoop(
-                client,
-                informers[ReplicationController],
-                pods,
-                events,
-                clock,
-                claims=informers[PersistentVolumeClaim],
-                defaults=self._settings.rollout,
+        return {
+            **self._replication(),
+            **self._services(),
+            **self._housekeeping(),
+            **self._placement(),
+            "events": self.events.run,
+            "retention": EventRetention(self.client, self._clock).run,
+            **self._volumes(),
+            **self._service_accounts(),
+            **self.following.parts(),
+            **self.telling.parts(),
+            "informers": self.informers.run,
+        }
+
+    def trigger(self) -> None:
+        """Look at every source now."""
+        self.following.sources.trigger()
+
+    def _replication(self) -> dict[str, Part]:
+        loop = ReplicationLoop(
+            self.client,
+            self.informers[ReplicationController],
+            self.informers[Pod],
+            self.events,
+            self._clock,
+            claims=self.informers[PersistentVolumeClaim],
+            defaults=self._settings.rollout,
+        )
+        return {"replication": loop.run}
+
+    def _services(self) -> dict[str, Part]:
+        client, informers, clock = self.client, self.informers, self._clock
+        services, pods, slices = informers[Service], informers[Pod], informers[EndpointSlice]
+        return {
+            # first to hear of a pod: the proxy reads slices
+            "endpointslice": EndpointSliceController(
+                client, services, pods, slices, informers[Node], clock
             ).run,
-            **self._endpoints(),
-            "loadbalancer": LoadBalancerController(
-                client, informers[Service], events, self._ranges
+            "endpoints": EndpointsController(client, services, pods, informers[Endpoints]).run,
+            "endpointslicemirroring": EndpointSliceMirroring(
+                client, services, informers[Endpoints], slices, self.events, clock
             ).run,
-            "namespace": NamespaceController(client, informers[Namespace], pods, clock).run,
+            "loadbalancer": LoadBalancerController(client, services, self.events, self._ranges).run,
+        }
+
+    def _housekeeping(self) -> dict[str, Part]:
+        client, informers = self.client, self.informers
+        namespaces, pods = informers[Namespace], informers[Pod]
+        return {
+            "namespace": NamespaceController(client, namespaces, pods, self._clock).run,
             "garbage": GarbageCollector(client, informers.of(_followed_kinds())).run,
             "aggregation": AggregationController(client, informers[ClusterRole]).run,
             "quota": QuotaController(client, informers.of(_followed_kinds())).run,
+        }
+
+    def _placement(self) -> dict[str, Part]:
+        client, informers, events, clock = self.client, self.informers, self.events, self._clock
+        pods, nodes = informers[Pod], informers[Node]
+        return {
             "nodelifecycle": NodeLifecycle(
                 client, nodes, informers[Lease], pods, events, clock
             ).run,
@@ -197,39 +231,6 @@ class ControlPlane:
                 clock,
                 storage=_storage(informers),
                 namespaces=informers[Namespace],
-            ).run,
-            "events": events.run,
-            "retention": EventRetention(client, clock).run,
-        }
-        loops |= self._volumes()
-        if self._credentials is not None:
-            loops |= self._credentials.parts(
-                client,
-                informers[Namespace],
-                informers[ServiceAccount],
-                informers[ConfigMap],
-                informers[Secret],
-                clock,
-            )
-        loops |= self.following.parts()
-        loops |= self.telling.parts()
-        return {**loops, "informers": informers.run}
-
-    def trigger(self) -> None:
-        """Look at every source now."""
-        self.following.sources.trigger()
-
-    def _endpoints(self) -> dict[str, Part]:
-        client, informers, clock = self.client, self.informers, self._clock
-        services, pods, slices = informers[Service], informers[Pod], informers[EndpointSlice]
-        return {
-            # first to hear of a pod: the proxy reads slices
-            "endpointslice": EndpointSliceController(
-                client, services, pods, slices, informers[Node], clock
-            ).run,
-            "endpoints": EndpointsController(client, services, pods, informers[Endpoints]).run,
-            "endpointslicemirroring": EndpointSliceMirroring(
-                client, services, informers[Endpoints], slices, self.events, clock
             ).run,
         }
 
@@ -244,10 +245,32 @@ class ControlPlane:
             "ephemeral": EphemeralVolumes(client, pods, claims, events).run,
         }
 
+    def _service_accounts(self) -> dict[str, Part]:
+        if self._credentials is None:
+            return {}
+        return self._credentials.parts(
+            self.client,
+            self.informers[Namespace],
+            self.informers[ServiceAccount],
+            self.informers[ConfigMap],
+            self.informers[Secret],
+            self._clock,
+        )
+
 
 def _storage(informers: Informers) -> Storage:
     return Storage(
         informers[PersistentVolumeClaim], informers[PersistentVolume], informers[StorageClass]
+    )
+
+
+def registry_settings(settings: Settings, *, service_accounts: bool) -> RegistrySettings:
+    """Return which addresses and ports the registry gives away, and whether pods get accounts."""
+    return RegistrySettings(
+        service_cidr=settings.service_cidr,
+        reserved_ips=(settings.cluster_dns,),
+        node_ports=(settings.node_port_min, settings.node_port_max),
+        service_accounts=service_accounts,
     )
 
 
@@ -325,21 +348,10 @@ async def _serve(settings: Settings) -> int:
         streams = host.streams(settings)
         plane = ControlPlane(settings, store, clock, ids, credentials=credentials, streams=streams)
         await plane.registry.start()
-        api = ApiServer(
-            plane.registry,
-            clock,
-            api_settings(settings),
-            streams,
-            plane.following.declared,
-            plane.telling.durations.text,
-            plane.tokens,
-        )
-        inside = {"apiservice": _api_service(settings, plane, api)}
         parts = {
             "store": store.run,
-            "api": api.run,
+            **_api_parts(settings, plane, clock, streams),
             "heap": give_back,
-            **inside,
             **_host_parts(settings, plane, clock),
             **plane.parts(),
         }
@@ -357,6 +369,21 @@ async def _serve(settings: Settings) -> int:
         await store.close()
     logger.info("daemon.stopped")
     return 0
+
+
+def _api_parts(
+    settings: Settings, plane: ControlPlane, clock: Clock, streams: NodeStreams
+) -> dict[str, Part]:
+    api = ApiServer(
+        plane.registry,
+        clock,
+        api_settings(settings),
+        streams,
+        plane.following.declared,
+        plane.telling.durations.text,
+        plane.tokens,
+    )
+    return {"api": api.run, "apiservice": _api_service(settings, plane, api)}
 
 
 def _host_parts(settings: Settings, plane: ControlPlane, clock: Clock) -> dict[str, Part]:
