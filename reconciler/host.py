@@ -95,20 +95,7 @@ def kubelet(
     on: Adapters,
 ) -> dict[str, Part]:
     """Return the loops that run this node's pods and, where wanted, register the node."""
-    dns = ClusterDns(settings.cluster_dns, settings.cluster_domain)
-    options = KubeletOptions(
-        node_name=settings.node_name,
-        host_ip=on.address,
-        pod_cidr=settings.pod_cidr,
-        dns=dns,
-        limits=on.limits,
-        let_go_timeout=settings.let_go_timeout,
-        git=GitLimits(settings.git_repo_timeout, settings.git_repo_size, settings.git_repo_file),
-        volume_drivers=settings.volume_drivers,
-        seccomp_profiles=settings.seccomp_profiles or settings.state_dir / "seccomp",
-        unsafe_sysctls=settings.allowed_unsafe_sysctls,
-        huge_pages=on.facts.huge_pages,
-    )
+    options = _kubelet_options(settings, on)
     pods = Kubelet(
         client=client,
         informers=informers,
@@ -131,6 +118,22 @@ def kubelet(
         node = NodeOptions(settings.node_name, on.address, settings.pod_cidr)
         parts["node"] = NodeAgent(client, on.runtime, clock, on.facts, node).run
     return parts
+
+
+def _kubelet_options(settings: Settings, on: Adapters) -> KubeletOptions:
+    return KubeletOptions(
+        node_name=settings.node_name,
+        host_ip=on.address,
+        pod_cidr=settings.pod_cidr,
+        dns=ClusterDns(settings.cluster_dns, settings.cluster_domain),
+        limits=on.limits,
+        let_go_timeout=settings.let_go_timeout,
+        git=GitLimits(settings.git_repo_timeout, settings.git_repo_size, settings.git_repo_file),
+        volume_drivers=settings.volume_drivers,
+        seccomp_profiles=settings.seccomp_profiles or settings.state_dir / "seccomp",
+        unsafe_sysctls=settings.allowed_unsafe_sysctls,
+        huge_pages=on.facts.huge_pages,
+    )
 
 
 def proxy(
