@@ -38,6 +38,7 @@ from reconciler.sync.allocation import ServiceRanges
 from reconciler.sync.inputs import variables_of, with_secrets
 from reconciler.sync.live import Live
 from reconciler.sync.loop import Sync
+from reconciler.sync.refusal import Locate
 from reconciler.sync.sources import Shape, Sources
 from reconciler.sync.steering import Care, SyncOptions
 from reconciler.watched import Watched, forget, forget_unused, open_watched
@@ -129,25 +130,29 @@ class Following:
             self._client,
             self._clock,
             self._live,
-            options=SyncOptions(
-                name=name,
-                spec=shape.spec,
-                care=self._care(name),
-                takes=selects,
-                recorder=self._recorder,
-                streams=self._streams,
-                bounds=shape.bounds,
-                access=shape.access,
-                ending=shape.ending,
-                ranges=ServiceRanges.of(
-                    self._settings.service_cidr,
-                    (self._settings.node_port_min, self._settings.node_port_max),
-                    self._settings.cluster_dns,
-                ),
-                look=self.sources.look,
-                locate=locate,
-            ),
+            options=self._options(name, shape, locate),
             memory=watched.clean,
+        )
+
+    def _options(self, name: str, shape: Shape, locate: Locate) -> SyncOptions:
+        settings = self._settings
+        return SyncOptions(
+            name=name,
+            spec=shape.spec,
+            care=self._care(name),
+            takes=selects,
+            recorder=self._recorder,
+            streams=self._streams,
+            bounds=shape.bounds,
+            access=shape.access,
+            ending=shape.ending,
+            ranges=ServiceRanges.of(
+                settings.service_cidr,
+                (settings.node_port_min, settings.node_port_max),
+                settings.cluster_dns,
+            ),
+            look=self.sources.look,
+            locate=locate,
         )
 
     def _open(self, name: str, shape: Shape) -> Watched:
