@@ -77,9 +77,12 @@ def pod_key(pod: Pod) -> PodKey:
 
 
 def sandbox_spec(
-    pod: Pod, attempt: int, address: str, image: str, name: str, limits: HostLimits
+    pod: Pod, attempt: int, address: str, image: str, name: str, limits: HostLimits, seccomp: str
 ) -> ContainerSpec:
-    """Return the sandbox: it holds the network and IPC namespaces, and the hostname `name`."""
+    """Return the sandbox: it holds the network and IPC namespaces, and the hostname `name`.
+
+    `seccomp` is the profile of its program; empty means the engine's default.
+    """
     key = pod_key(pod)
     context = pod.spec.security_context
     sysctls = tuple((s.name, s.value) for s in context.sysctls) if context else ()
@@ -95,7 +98,9 @@ def sandbox_spec(
         ipc="host" if pod.spec.host_ipc else "shareable",
         pid="host" if pod.spec.host_pid else "",
         resources=Resources(cpu_shares=_SANDBOX_SHARES),
-        security=Security(read_only_root=True, no_new_privileges=True, sysctls=sysctls),
+        security=Security(
+            read_only_root=True, no_new_privileges=True, sysctls=sysctls, seccomp=seccomp
+        ),
         oom_score_adj=limits.oom_score(_SANDBOX_OOM_SCORE),
     )
 

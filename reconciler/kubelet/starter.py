@@ -46,11 +46,14 @@ from reconciler.kubelet.runtime import (
     RuntimeFailure,
     RuntimeUnavailable,
 )
+from reconciler.kubelet.sandboxprofile import PROFILE
 from reconciler.kubelet.securityspec import SecurityRefused
 from reconciler.kubelet.volumes.protocol import Ready, VolumeError, VolumePending
 from reconciler.kubelet.volumes.volumes import Volumes
 from reconciler.model.container import Container as ContainerSpecOf
 from reconciler.model.pod import Pod
+
+_SIGNALLED = 128
 
 
 class StartFailed(ReconcilerError):
@@ -138,6 +141,7 @@ class Starter:
         self._files, self._images, self._cache, self._clock = files, images, cache, clock
         self._volumes, self._host = volumes, host
         self.links: set[str] = set()
+        self._profile = PROFILE
 
     def linked(self, sandbox: PodContainer) -> bool:
         """Tell whether a sandbox has its network."""
@@ -153,9 +157,9 @@ class Starter:
                 address = self._addresses.take(owner)
             self._write_network_files(pod, address or self._host.ip)
             name = kernel_hostname(pod, self._host.dns)
-            spec = sandbox_spec(
-                pod, attempt, address, self._host.sandbox_image, name, self._host.limits
-            )
+            image, limits = self._host.sandbox_image, self._host.limits
+            profile = self._profile_for(pod)
+            spec = sandbox_spec(pod, attempt, address, image, name, limits, profile)
             made = await self._create(spec)
         except (RuntimeFailure, NoAddress, HostnameTooLong) as error:
             if not isinstance(error, RuntimeUnavailable):  # else it may have been made
@@ -177,7 +181,18 @@ class Starter:
                 await self._runtime.remove(made)
                 self._cache.drop(made)
                 self._addresses.free(address, owner)
+                self._profile = "" if self._profile else PROFILE
             raise _sandbox_failed(error) from error
+
+    def _profile_for(self, pod: Pod) -> str:
+        """Return the sandbox's profile; empty for the engine's own.
+
+        An engine's runtime may need what ours forbids: then a sandbox does not start, and the
+        next is tried the other way; or it ends by itself, and the pod's next has the engine's.
+        """
+        boxes = (each.state for each in self._cache.of(pod_key(pod)) if each.is_sandbox)
+        failed = any(box.phase == "exited" and 0 < box.exit_code < _SIGNALLED for box in boxes)
+        return "" if failed else self._profile
 
     async def attach_sandbox(self, sandbox: PodContainer) -> None:
         """Plumb the network of a running sandbox that has none."""

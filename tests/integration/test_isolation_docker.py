@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from reconciler.kubelet.sandboxprofile import PROFILE
 from reconciler.model.podstatus import ContainerStateTerminated
 from tests.integration.images import ensure_busybox
 from tests.integration.realnode import RealNode, docker, of_process
@@ -56,6 +58,15 @@ async def test_last_words_are_read_where_the_container_writes_them(node: RealNod
     await node.create(container=speaking, restartPolicy="Never")
     end = await ended(node)
     assert (end.message, end.reason, end.exit_code) == ("no more disks", "Error", 3)
+
+
+async def test_a_sandbox_is_confined_to_what_its_program_needs(node: RealNode) -> None:
+    await node.create(container={"command": SLEEPER}, terminationGracePeriodSeconds=0)
+    await node.until(ready)
+    box = await node.sandbox()
+    told = docker("inspect", "--format", "{{json .HostConfig.SecurityOpt}}", box.id)
+    assert json.loads(told) == ["no-new-privileges", f"seccomp={PROFILE}"]
+    assert "\nSeccomp:\t2\n" in of_process(box.pid, "status")  # a filter, as proc(5) has it
 
 
 async def test_a_container_has_the_rights_that_it_is_given_and_no_more(node: RealNode) -> None:

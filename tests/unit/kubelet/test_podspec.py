@@ -70,7 +70,7 @@ def test_namespaces_are_the_sandboxs_or_the_hosts(
     asked: dict[str, bool], container: tuple[str, ...], sandbox: tuple[str, ...]
 ) -> None:
     app = made(**asked)
-    box = sandbox_spec(pod(**asked), 0, "10.244.0.2", "pause", "web", HostLimits())
+    box = sandbox_spec(pod(**asked), 0, "10.244.0.2", "pause", "web", HostLimits(), "")
     assert (app.network, app.ipc, app.pid) == container
     assert (box.network, box.ipc, box.pid) == sandbox
     assert bool(box.hostname) is ("hostNetwork" not in asked)
