@@ -19,9 +19,8 @@ from reconciler.sync.outcome import predict
 from reconciler.sync.plan import Situation, plan
 from tests.conftest import VirtualClock, VirtualLoop
 from tests.unit.sync.cluster import Cluster, snapshot
-from tests.unit.sync.world import controller, desired, manifest, settings
+from tests.unit.sync.world import WEB, controller, desired, settings
 
-WEB = manifest("Namespace", "web")
 BAD = b"kind: ConfigMap\napiVersion:v1\n"
 NAMES = ("a", "b", "c", "d")
 

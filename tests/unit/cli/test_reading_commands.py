@@ -42,9 +42,7 @@ from reconciler.sync.identity import manager_of
 from reconciler.sync.manifest import applied_manifest
 from tests.unit.source.gitrepo import TestRepository
 from tests.unit.sync.test_plan import annotated
-from tests.unit.sync.world import controller, desired, manifest, settings, stored
-
-WEB = manifest("Namespace", "web")
+from tests.unit.sync.world import WEB, controller, desired, manifest, settings, stored
 
 
 @pytest.fixture

@@ -242,3 +242,19 @@ def _timeless(body: dict[str, Any]) -> dict[str, Any]:
 
 
 Scenario = Callable[[Cluster], Awaitable[None]]
+
+
+def runner(
+    loop: asyncio.AbstractEventLoop, clock: Clock, care: Care = TRUSTING
+) -> Callable[[Scenario], None]:
+    """Return what runs a scenario on a fresh cluster with sync at work."""
+
+    def run(scenario: Scenario) -> None:
+        async def body() -> None:
+            cluster = Cluster(clock, care=care)
+            async with cluster.running():
+                await scenario(cluster)
+
+        loop.run_until_complete(body())
+
+    return run

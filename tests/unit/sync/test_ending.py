@@ -20,10 +20,11 @@ from reconciler.sync.care import hold_reason, plan_hash
 from reconciler.sync.ending import KEEP_ANNOTATION, end_of, rest_left
 from reconciler.sync.plan import plan
 from reconciler.sync.steering import Care
-from tests.unit.sync.cluster import Cluster, snapshot, until
+from tests.unit.sync.cluster import Cluster, runner, snapshot, until
+from tests.unit.sync.deeds import crash
 from tests.unit.sync.test_plan import annotated
-from tests.unit.sync.test_transaction import crash
 from tests.unit.sync.world import (
+    WEB,
     controller,
     desired,
     manifest,
@@ -34,7 +35,6 @@ from tests.unit.sync.world import (
     stored,
 )
 
-WEB = manifest("Namespace", "web")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
 TEXT = format_time(LATER)
@@ -122,15 +122,7 @@ CARE = Care(prune_threshold=100, prune_keep=HOUR)
 
 @pytest.fixture
 def run(virtual, clock):
-    def runner(scenario):
-        async def body():
-            cluster = Cluster(clock, care=CARE)
-            async with cluster.running():
-                await scenario(cluster)
-
-        virtual.run_until_complete(body())
-
-    return runner
+    return runner(virtual, clock, CARE)
 
 
 async def see(cluster, *tree):

@@ -15,24 +15,15 @@ from reconciler.model.namespace import Namespace
 from reconciler.model.pod import Pod
 from reconciler.model.replication import PROGRESS_DEADLINE, ReplicationController
 from reconciler.sync.steering import Care
-from tests.unit.sync.cluster import Cluster, until
-from tests.unit.sync.test_loop import names, ready
-from tests.unit.sync.test_transaction import WEB, crash, data, fail, healthy, image, suspend
+from tests.unit.sync.cluster import Cluster, runner, until
+from tests.unit.sync.deeds import crash, data, fail, healthy, image, names, ready, suspend
 from tests.unit.sync.test_waves import hook
-from tests.unit.sync.world import controller, manifest, pod, settings
+from tests.unit.sync.world import WEB, controller, manifest, pod, settings
 
 
 @pytest.fixture
 def run(virtual, clock):
-    def runner(scenario):
-        async def body():
-            cluster = Cluster(clock, care=Care())
-            async with cluster.running():
-                await scenario(cluster)
-
-        virtual.run_until_complete(body())
-
-    return runner
+    return runner(virtual, clock, Care())
 
 
 def test_a_way_back_that_the_source_has_no_more_is_told(virtual, clock):

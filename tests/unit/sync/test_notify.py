@@ -17,9 +17,8 @@ from reconciler.model.gitops import Revision
 from reconciler.sync.messages import Message, commit_status, message_of, slack_body, state_of
 from reconciler.sync.notify import Channels, Notifier
 from tests.unit.sync.cluster import Cluster
-from tests.unit.sync.world import manifest, settings
+from tests.unit.sync.world import WEB, settings
 
-WEB = manifest("Namespace", "web")
 BAD = b"kind: ConfigMap\napiVersion: v1\n"
 
 

@@ -17,6 +17,7 @@ from reconciler.sync.fields import FieldChange
 from reconciler.sync.outcome import Impossible
 from reconciler.sync.plan import Clean, Plan, plan, plan_keys, stage
 from tests.unit.sync.world import (
+    WEB,
     controller,
     desired,
     manifest,
@@ -28,7 +29,6 @@ from tests.unit.sync.world import (
     stored,
 )
 
-WEB = manifest("Namespace", "web")
 GONE = "2026-01-01T00:00:00Z"
 
 

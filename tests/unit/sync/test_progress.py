@@ -36,9 +36,8 @@ from reconciler.sync.steering import Care
 from reconciler.sync.trace import trace_of
 from reconciler.sync.tracing import Tracer
 from tests.unit.sync.cluster import Cluster, snapshot, until
-from tests.unit.sync.world import manifest, settings
+from tests.unit.sync.world import WEB, manifest, settings
 
-WEB = manifest("Namespace", "web")
 BAD = b"kind: ConfigMap\n"
 
 

@@ -11,8 +11,8 @@ from reconciler.kubelet.runtime import Credentials
 from reconciler.model.imagepull import ImagePull
 from reconciler.model.node import Node
 from tests.unit.sync.cluster import Cluster
-from tests.unit.sync.test_pulls import WEB, Host, fate, image_of, node, steps
-from tests.unit.sync.world import controller, manifest, pod, settings
+from tests.unit.sync.test_pulls import Host, fate, image_of, node, steps
+from tests.unit.sync.world import WEB, controller, manifest, pod, settings
 
 
 @pytest.fixture

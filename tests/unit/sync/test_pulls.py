@@ -24,9 +24,16 @@ from reconciler.model.sourcewords import PAUSE_ANNOTATION
 from reconciler.sync.plan import plan
 from reconciler.sync.pulls import progress, requests
 from tests.unit.sync.cluster import Cluster, until
-from tests.unit.sync.world import controller, desired, manifest, pod, settings, situation, stored
-
-WEB = manifest("Namespace", "web")
+from tests.unit.sync.world import (
+    WEB,
+    controller,
+    desired,
+    manifest,
+    pod,
+    settings,
+    situation,
+    stored,
+)
 
 
 def node(name, ready="True", **spec):

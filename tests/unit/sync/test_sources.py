@@ -15,9 +15,8 @@ from reconciler.sync.sources import FINALIZER
 from reconciler.sync.steering import Care
 from tests.unit.sync.cluster import TRUSTING, snapshot, until
 from tests.unit.sync.fleet import Fleet, source
-from tests.unit.sync.world import manifest, settings
+from tests.unit.sync.world import WEB, manifest, settings
 
-WEB = manifest("Namespace", "web")
 A = ObjectKey("ConfigMap", "web", "a")
 TWO = {name: SourceSpec(url=f"https://git.example.com/{name}") for name in ("one", "two")}
 

@@ -7,24 +7,14 @@ import pytest
 from reconciler.model.config import ConfigMap
 from reconciler.model.pod import Pod
 from reconciler.model.replication import ReplicationController
-from tests.unit.sync.cluster import Cluster, until
-from tests.unit.sync.test_loop import names, ready
-from tests.unit.sync.world import controller, manifest, pod, settings
-
-WEB = manifest("Namespace", "web")
+from tests.unit.sync.cluster import runner, until
+from tests.unit.sync.deeds import names, ready
+from tests.unit.sync.world import WEB, controller, pod, settings
 
 
 @pytest.fixture
 def run(virtual, clock):
-    def runner(scenario):
-        async def body():
-            cluster = Cluster(clock)
-            async with cluster.running():
-                await scenario(cluster)
-
-        virtual.run_until_complete(body())
-
-    return runner
+    return runner(virtual, clock)
 
 
 def noted(body, **notes):

@@ -10,9 +10,16 @@ from reconciler.sync.outcome import predict
 from reconciler.sync.plan import plan
 from reconciler.sync.workloads import PodEffect, pod_effects
 from tests.unit.sync.test_plan import annotated
-from tests.unit.sync.world import controller, desired, manifest, pod, settings, situation, stored
-
-WEB = manifest("Namespace", "web")
+from tests.unit.sync.world import (
+    WEB,
+    controller,
+    desired,
+    manifest,
+    pod,
+    settings,
+    situation,
+    stored,
+)
 
 
 def owned_pod(name, rc):

@@ -23,6 +23,12 @@ def manifest(kind: str, name: str, namespace: str = "web", **fields: Any) -> dic
     return {"apiVersion": "v1", "kind": kind, "metadata": metadata, **fields}
 
 
+WEB = manifest("Namespace", "web")
+UNKNOWN_FIELD = (
+    b"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: m\n  namespace: web\nspec: {}\n"
+)
+
+
 def controller(
     name: str, replicas: int = 1, image: str = "app:1", **metadata: Any
 ) -> dict[str, Any]:
