@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from random import Random
 from typing import Any
@@ -26,6 +26,10 @@ from reconciler.sync.loop import Sync
 from reconciler.sync.sources import Shape, Sources
 from reconciler.sync.steering import Care, SyncOptions
 from tests.unit.sync.cluster import TRUSTING, Feed, until
+
+
+A = ObjectKey("ConfigMap", "web", "a")
+TWO = {name: SourceSpec(url=f"https://git.example.com/{name}") for name in ("one", "two")}
 
 
 class Fleet:
@@ -117,3 +121,29 @@ def source(name: str, **spec: Any) -> dict[str, Any]:
     """Return the manifest of a Source."""
     body = {"url": f"https://git.example.com/{name}", **spec}
     return {"apiVersion": API_VERSION, "kind": "Source", "metadata": {"name": name}, "spec": body}
+
+
+Scenario = Callable[[Fleet], Awaitable[None]]
+
+
+def runner(loop: asyncio.AbstractEventLoop, clock: Clock) -> Callable[..., Fleet]:
+    """Return what runs a scenario on a fleet, of the sources `one` and `two` unless told others.
+
+    It returns the fleet, for another scenario.
+    """
+
+    def run(
+        scenario: Scenario,
+        declared: Mapping[str, SourceSpec] = TWO,
+        fleet: Fleet | None = None,
+    ) -> Fleet:
+        chosen = fleet or Fleet(clock, declared)
+
+        async def body() -> None:
+            async with chosen.running():
+                await scenario(chosen)
+
+        loop.run_until_complete(body())
+        return chosen
+
+    return run

@@ -1,45 +1,23 @@
-"""Several sources at once: loops that come and go, conflicts, objects that move, deletion."""
+"""Several sources at once: loops that come and go, bounds, variables, deletion."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 
-from reconciler.model.config import ConfigMap
-from reconciler.model.gitops import Revision, Source, SourceSpec
+from reconciler.model.gitops import Revision, Source
 from reconciler.model.meta import ObjectKey
-from reconciler.model.retirement import is_retired
 from reconciler.sync.care import APPROVE_ANNOTATION
 from reconciler.sync.identity import source_of
 from reconciler.sync.sources import FINALIZER
 from reconciler.sync.steering import Care
-from tests.unit.sync.cluster import TRUSTING, snapshot, until
-from tests.unit.sync.fleet import Fleet, source
+from tests.unit.sync.cluster import until
+from tests.unit.sync.fleet import TWO, A, runner, source
 from tests.unit.sync.world import WEB, manifest, settings
-
-A = ObjectKey("ConfigMap", "web", "a")
-TWO = {name: SourceSpec(url=f"https://git.example.com/{name}") for name in ("one", "two")}
 
 
 @pytest.fixture
 def run(virtual, clock):
-    """Run a scenario on a fleet with the sources `one` and `two`."""
-
-    def run(scenario, declared=TWO, fleet=None):
-        fleet = fleet or Fleet(clock, declared)
-
-        async def go():
-            async with fleet.running():
-                await scenario(fleet)
-
-        virtual.run_until_complete(go())
-        return fleet
-
-    return run
-
-
-def condition(found, kind):
-    return next((c for c in found.status.conditions if c.type == kind), None)
+    return runner(virtual, clock)
 
 
 async def delete(fleet, name):
@@ -100,70 +78,6 @@ def test_bounds_that_narrow_reject_what_lies_outside_and_leave_it(run):
         assert fleet.uid(ObjectKey("ConfigMap", "other", "a"))
 
     run(scenario)
-
-
-def test_of_two_that_claim_an_object_the_first_keeps_it_and_both_say_so(run):
-    async def scenario(fleet):
-        await fleet.apply("one", WEB, settings("a", from_="one"))
-        second = await fleet.apply("two", settings("b"), settings("a", from_="two"))
-        assert second.status.phase == "Rejected"
-        (error,) = second.status.errors
-        assert (error.file, error.line, error.object) == ("00001.yaml", 1, str(A))
-        assert 'belongs to source "one", which declares it at 00001.yaml:1:1' in error.message
-        assert fleet.live.objects[A].data == {"from_": "one"}
-        assert not fleet.uid(ObjectKey("ConfigMap", "web", "b"))
-        told = await until(lambda: condition(fleet.source("one"), "Conflict"))
-        assert (told.status, told.message) == (
-            "True", f'{A} is also declared by source "two" at 00001.yaml:1:1',
-        )  # fmt: skip
-        assert fleet.source("one").status.phase == "Healthy"
-        assert (await fleet.apply("two", settings("b"))).status.phase == "Healthy"
-        await until(lambda: condition(fleet.source("one"), "Conflict").status == "False")
-
-    run(scenario)
-
-
-def test_an_object_moves_when_the_other_source_declares_it_first(run):
-    async def scenario(fleet):
-        await fleet.apply("one", WEB, settings("a"), settings("c"))
-        before = fleet.uid(A)
-        assert (await fleet.apply("two", settings("a"))).status.phase == "Rejected"
-        await fleet.apply("one", WEB, settings("c"))
-        await until(lambda: source_of(fleet.live.objects[A]) == "two")
-        assert fleet.uid(A) == before
-        await until(lambda: fleet.source("two").status.phase == "Healthy")
-        assert fleet.source("one").status.phase == "Healthy"
-
-    run(scenario)
-
-
-def test_an_object_that_its_heir_no_longer_wants_is_pruned_after_all(run):
-    async def scenario(fleet):
-        await fleet.apply("one", WEB, settings("a"), settings("c"))
-        other = manifest("ConfigMap", "d", namespace="nowhere")
-        refused = await fleet.apply("two", settings("a"), other)
-        assert refused.status.phase == "Rejected"
-        await fleet.apply("one", WEB, settings("c"))
-        assert fleet.uid(A)
-        await fleet.apply("two", settings("b"))
-        await until(lambda: not fleet.uid(A))
-
-    run(scenario)
-
-
-def test_after_a_restart_nobody_takes_what_another_has_not_read_yet(run):
-    async def first(fleet):
-        await fleet.apply("one", WEB, settings("a", from_="one"))
-        await fleet.apply("two", settings("b"))
-
-    async def second(fleet):
-        refused = await fleet.apply("two", settings("b"), settings("a", from_="two"))
-        assert refused.status.phase == "Rejected"
-        assert "that was not read yet" in refused.status.errors[0].message
-        await fleet.apply("one", WEB)
-        await until(lambda: source_of(fleet.live.objects[A]) == "two")
-
-    run(second, fleet=run(first))
 
 
 def test_suspending_one_source_leaves_the_others(run):
@@ -322,17 +236,6 @@ def test_a_fault_in_one_loop_costs_the_others_nothing(run):
     run(scenario)
 
 
-def test_a_config_map_by_hand_is_in_no_inventory(run):
-    async def scenario(fleet):
-        await fleet.apply("one", WEB)
-        mine = ConfigMap.model_validate({"metadata": {"name": "mine", "namespace": "web"}})
-        await fleet.client.create(mine, manager="hand")
-        await fleet.apply("one", WEB, settings("a"))
-        assert fleet.uid(ObjectKey("ConfigMap", "web", "mine"))
-
-    run(scenario)
-
-
 VARS = manifest("ConfigMap", "vars", data={"LEVEL": "info"})
 TEMPLATED = settings("a", level="${LEVEL}")
 
@@ -408,75 +311,3 @@ def test_a_new_credential_or_signers_key_makes_the_source_look(run, key):
         await until(lambda: fleet.feed("team").looks == before + 1)
 
     run(scenario)
-
-
-ONE_REPOSITORY = {
-    name: SourceSpec(url="https://git.example.com/all", sub_path=name) for name in ("one", "two")
-}
-
-
-def show_commit(fleet, name, commit, *manifests):
-    """Show a folder of a commit; the whole commit has one id."""
-    shown = snapshot(*manifests)
-    fleet.feed(name).put(replace(shown, revision=commit * 40))
-
-
-RESTING = Care(prune_threshold=100, prune_keep=3600)
-
-
-def untouched(fleet, uid):
-    """Say that nobody made the object anew, or let it rest: its pods would have stopped."""
-    return fleet.uid(A) == uid and not is_retired(fleet.live.objects[A])
-
-
-@pytest.mark.parametrize("care", [TRUSTING, RESTING])
-def test_an_object_moves_between_the_folders_of_one_commit_whoever_sees_it_first(run, clock, care):
-    async def scenario(fleet):
-        show_commit(fleet, "one", "a", WEB, settings("a"), settings("c"))
-        show_commit(fleet, "two", "a", settings("b"))
-        await until(lambda: fleet.uid(A) and fleet.source("two").status.phase == "Healthy")
-        before = fleet.uid(A)
-        show_commit(fleet, "one", "b", WEB, settings("c"))
-        await until(lambda: fleet.feed("two").looks > 0)
-        assert untouched(fleet, before)
-        show_commit(fleet, "two", "b", settings("b"), settings("a"))
-        await until(lambda: source_of(fleet.live.objects[A]) == "two")
-        assert untouched(fleet, before)
-        await until(lambda: fleet.source("one").status.phase == "Healthy")
-
-    fleet = Fleet(clock, ONE_REPOSITORY)
-    fleet.care["one"] = care
-    run(scenario, fleet=fleet)
-
-
-def test_an_object_moves_to_a_source_that_the_same_commit_declares(run, clock):
-    new = source("new", url="https://git.example.com/all", subPath="new", namespaces=["web"])
-
-    async def scenario(fleet):
-        show_commit(fleet, "one", "a", settings("a"), settings("c"))
-        show_commit(fleet, "two", "a", WEB, settings("b"))
-        await until(lambda: fleet.uid(A) and fleet.source("two").status.phase == "Healthy")
-        before = fleet.uid(A)
-        show_commit(fleet, "one", "b", settings("c"))
-        show_commit(fleet, "two", "b", WEB, settings("b"), new)
-        await until(lambda: "new" in fleet.sources.loops)
-        await asyncio.sleep(5)  # to clone takes longer than to plan
-        assert untouched(fleet, before)
-        show_commit(fleet, "new", "b", settings("a"))
-        await until(lambda: source_of(fleet.live.objects[A]) == "new")
-        assert untouched(fleet, before)
-
-    fleet = Fleet(clock, ONE_REPOSITORY)
-    fleet.care["one"] = RESTING
-    run(scenario, fleet=fleet)
-
-
-def test_a_folder_that_does_not_look_delays_a_prune_but_does_not_stop_it(run):
-    async def scenario(fleet):
-        show_commit(fleet, "one", "a", WEB, settings("a"), settings("c"))
-        show_commit(fleet, "two", "a", settings("b"))
-        await until(lambda: fleet.uid(A) and fleet.source("two").status.phase == "Healthy")
-        show_commit(fleet, "one", "b", WEB, settings("c"))
-        await until(lambda: not fleet.uid(A))
-
-    run(scenario, declared=ONE_REPOSITORY)
