@@ -27,7 +27,6 @@ from reconciler.sync.sources import Shape, Sources
 from reconciler.sync.steering import Care, SyncOptions
 from tests.unit.sync.cluster import TRUSTING, Feed, until
 
-
 A = ObjectKey("ConfigMap", "web", "a")
 TWO = {name: SourceSpec(url=f"https://git.example.com/{name}") for name in ("one", "two")}
 
