@@ -3,88 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
-from reconciler.controllers.podstate import is_active, is_ready
 from reconciler.controllers.replication.loop import ReplicationLoop
-from reconciler.model.inplace import UPDATE
 from reconciler.model.meta import ObjectMeta
-from reconciler.model.node import Node
 from reconciler.model.pod import Pod
 from reconciler.model.replication import ReplicationController
-from reconciler.model.retirement import REMOVE_AT, STOPPED
-from reconciler.scheduler.loop import Scheduler
 from tests.unit.controllers.builders import make_pod, make_rc
-from tests.unit.controllers.world import ObedientKubelet, World
-
-
-class Cluster(World):
-    """A world in which controllers make pods, the scheduler binds and a kubelet runs them."""
-
-    kubelet: ObedientKubelet
-
-    async def begin(self, lag: float = 0.0) -> None:
-        self.client.lag = lag
-        pods = self.informer(Pod)
-        rcs = self.informer(ReplicationController)
-        self.start(ReplicationLoop(self.client, rcs, pods, self.events, self.clock).run)
-        scheduler = Scheduler(self.client, pods, self.informer(Node), self.events, self.clock)
-        self.start(scheduler.run)
-        self.kubelet = ObedientKubelet(self.client, pods, self.clock)
-        self.start(self.kubelet.run)
-        await self.add_node()
-
-    def rc(self, name: str = "web") -> ReplicationController:
-        return self.registry.get(ReplicationController, name, "default")
-
-    def active(self) -> list[Pod]:
-        return [pod for pod in self.pods() if is_active(pod)]
-
-    def ready(self) -> int:
-        return sum(is_ready(pod) for pod in self.active())
-
-    def images(self) -> set[str]:
-        return {pod.spec.containers[0].image for pod in self.active()}
-
-    async def change(
-        self, name: str = "web", *, replicas: int | None = None, image: str = ""
-    ) -> None:
-        rc = self.rc(name)
-        spec = rc.spec
-        if replicas is not None:
-            spec = spec.replace(replicas=replicas)
-        if image:
-            assert spec.template is not None
-            pod = spec.template.spec
-            containers = (pod.containers[0].replace(image=image),)
-            template = spec.template.replace(spec=pod.replace(containers=containers))
-            spec = spec.replace(template=template)
-        meta = rc.metadata.replace(resource_version="")
-        await self.client.update(rc.replace(spec=spec, metadata=meta))
-
-
-def fresh(rc: ReplicationController) -> ReplicationController:
-    return rc.replace(metadata=rc.metadata.replace(uid="", generation=0))
-
-
-Scenario = Callable[[Cluster], Awaitable[None]]
-Run = Callable[[Scenario], None]
+from tests.unit.controllers.replicas import Cluster, Run, fresh, runner
 
 
 @pytest.fixture
 def run(virtual: Any, clock: Any) -> Run:
-    def runner(scenario: Scenario) -> None:
-        async def body() -> None:
-            async with Cluster(clock) as world:
-                await scenario(world)
-
-        virtual.run_until_complete(body())
-
-    return runner
+    return runner(virtual, clock)
 
 
 def test_pods_are_made_bound_and_counted(run: Run) -> None:
@@ -160,80 +94,6 @@ def test_orphans_are_adopted_and_strays_released(run: Run) -> None:
         await world.until(lambda: world.ready() == 3)
         released = world.registry.get(Pod, "alone", "default")
         assert released.metadata.owner_references == ()
-
-    run(scenario)
-
-
-def test_without_a_source_a_new_template_is_for_new_pods_only(run: Run) -> None:
-    async def scenario(world: Cluster) -> None:
-        await world.begin()
-        await world.client.create(fresh(make_rc(replicas=2)))
-        await world.until(lambda: world.ready() == 2)
-        await world.change(image="web:2")
-        await world.settle(5)
-        assert world.images() == {"web:1"}
-        assert not any(item.type == "Progressing" for item in world.rc().status.conditions)
-
-    run(scenario)
-
-
-@pytest.mark.parametrize("lag", [0.0, 0.4])
-def test_a_rollout_replaces_pods_one_by_one(run: Run, lag: float) -> None:
-    async def scenario(world: Cluster) -> None:
-        await world.begin(lag)
-        await world.client.create(fresh(make_rc(replicas=3, rolled=True)))
-        await world.until(lambda: reason(world) == "RolloutComplete")
-        counts: list[tuple[int, int]] = []
-
-        def watch(*_: object) -> None:
-            counts.append((len(world.active()), world.ready()))
-
-        world.informer(Pod).subscribe(watch)
-        await world.change(image="web:2")
-        await world.until(lambda: reason(world) == "RollingOut")
-        await world.until(lambda: reason(world) == "RolloutComplete", 120)
-        assert world.images() == {"web:2"}
-        assert max(total for total, _ in counts) == 4
-        assert min(ready for _, ready in counts) >= 3
-
-    run(scenario)
-
-
-def reason(world: Cluster) -> str:
-    conditions = world.rc().status.conditions
-    return next((item.reason for item in conditions if item.type == "Progressing"), "")
-
-
-def test_a_broken_rollout_stops_and_a_new_template_ends_it(run: Run) -> None:
-    async def scenario(world: Cluster) -> None:
-        await world.begin()
-        world.kubelet.broken = lambda pod: pod.spec.containers[0].image == "web:bad"
-        await world.client.create(fresh(make_rc(replicas=3, rolled=True)))
-        await world.until(lambda: reason(world) == "RolloutComplete")
-        await world.change(image="web:bad")
-        took = await world.until(lambda: reason(world) == "ProgressDeadlineExceeded", 700)
-        assert 599 <= took <= 602
-        assert world.ready() == 3
-        revision = world.registry.revision
-        await world.settle(2000)
-        assert world.registry.revision == revision, "a stopped rollout writes nothing"
-
-        await world.change(image="web:3")
-        await world.until(lambda: reason(world) == "RolloutComplete")
-        assert world.images() == {"web:3"}
-
-    run(scenario)
-
-
-def test_nothing_is_written_when_nothing_changes(run: Run) -> None:
-    async def scenario(world: Cluster) -> None:
-        await world.begin()
-        await world.client.create(fresh(make_rc(replicas=3, rolled=True)))
-        await world.until(lambda: reason(world) == "RolloutComplete")
-        await world.settle(5)
-        revision = world.registry.revision
-        await world.settle(5000)
-        assert world.registry.revision == revision
 
     run(scenario)
 
@@ -341,68 +201,6 @@ def test_the_next_status_builds_on_the_last_one_and_not_on_the_informer(run: Run
             await world.until(lambda: world.rc().status.ready_replicas == 3)
             await world.settle(10)
         assert [line for line in logs if line["event"] == "reconcile.retry"] == []
-
-    run(scenario)
-
-
-def test_pods_of_a_retired_controller_rest_and_are_the_same_when_it_comes_back(run: Run) -> None:
-    async def scenario(world: Cluster) -> None:
-        await world.begin()
-        await world.client.create(fresh(make_rc(replicas=2, rolled=True)))
-        await world.until(lambda: world.ready() == 2)
-        before = {pod.metadata.uid for pod in world.pods()}
-
-        async def mark(**notes: str) -> None:
-            rc = world.rc()
-            kept = {k: v for k, v in rc.metadata.annotations.items() if k != REMOVE_AT}
-            meta = rc.metadata.replace(annotations={**kept, **notes}, resource_version="")
-            await world.client.update(rc.replace(metadata=meta))
-
-        await mark(**{REMOVE_AT: "2027-01-01T00:00:00Z"})
-        await world.until(lambda: all(STOPPED in p.metadata.annotations for p in world.pods()))
-        await world.change(replicas=5, image="web:2")
-        await world.settle()
-        assert {pod.metadata.uid for pod in world.pods()} == before
-        await world.change(replicas=2, image="web:1")
-        await mark()
-        await world.until(lambda: not any(STOPPED in p.metadata.annotations for p in world.pods()))
-        await world.settle()
-        assert {pod.metadata.uid for pod in world.pods()} == before
-
-    run(scenario)
-
-
-def test_a_controller_that_asks_for_it_has_its_pods_updated_as_they_are(run: Run) -> None:
-    async def scenario(world: Cluster) -> None:
-        await world.begin()
-        notes = {UPDATE: "in-place"}
-        await world.client.create(fresh(make_rc(replicas=3, rolled=True, annotations=notes)))
-        await world.until(lambda: world.ready() == 3)
-        before = {pod.metadata.uid for pod in world.pods()}
-        fewest = 3
-
-        def count() -> None:
-            nonlocal fewest
-            fewest = min(fewest, world.ready())
-
-        rc = world.rc()
-        assert rc.spec.template is not None
-        labels = {**rc.spec.template.metadata.labels, "tier": "front"}
-        meta = rc.spec.template.metadata.replace(labels=labels)
-        template = rc.spec.template.replace(metadata=meta)
-        changed = rc.replace(
-            spec=rc.spec.replace(template=template),
-            metadata=rc.metadata.replace(resource_version=""),
-        )
-        await world.client.update(changed)
-        await world.change(image="web:2")
-        await world.until(lambda: count() or world.images() == {"web:2"})
-        await world.settle()
-        assert {pod.metadata.uid for pod in world.pods()} == before
-        assert {pod.metadata.labels["tier"] for pod in world.pods()} == {"front"}
-        assert fewest >= 2
-        progressing = next(c for c in world.rc().status.conditions if c.type == "Progressing")
-        assert progressing.reason == "RolloutComplete"
 
     run(scenario)
 
