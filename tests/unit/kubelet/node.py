@@ -185,3 +185,9 @@ class Node:
 
 def ready(pod: Pod) -> bool:
     return any(c.type == "Ready" and c.status == "True" for c in pod.status.conditions)
+
+
+def waits(pod: Pod) -> str:
+    """Return for what reason the first container waits, "" when it does not."""
+    statuses = pod.status.container_statuses
+    return statuses[0].state.waiting.reason if statuses and statuses[0].state.waiting else ""

@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.kubelet.runtime import RuntimeFailure
 from reconciler.model.pod import Pod
-from tests.unit.kubelet.node import Node, ready
+from tests.unit.kubelet.node import Node, ready, waits
 
 GONE, UNWELL = "Docker does not answer: refused", "the engine is unwell"
 # In the order in which a start makes them: those of the sandbox, the image, the container.
@@ -113,5 +113,46 @@ def test_a_pod_that_runs_says_nothing_of_an_engine_that_is_away(node: Node, play
         node.runtime.away = False
         await asyncio.sleep(400)
         assert await node.pod() == before
+
+    play(scene())
+
+
+def test_a_pod_whose_start_the_engine_left_open_says_why_it_waits(node: Node, play: Any) -> None:
+    """The engine went away in the middle of a start: whether the container runs is not known."""
+
+    async def scene() -> None:
+        start = node.runtime.start
+        node.runtime.start = _gone_in_the_second(node)
+        await node.create()
+        pod = await node.until(lambda p: waits(p) and why(p))
+        assert (waits(pod), why(pod)) == ("ContainerCreating", GONE)
+        node.runtime.start = start
+        node.runtime.away = False
+        await node.until(ready)
+        assert len(await node.containers()) == 2
+
+    play(scene())
+
+
+def _gone_in_the_second(node: Node) -> Any:
+    begun, original = list[str](), node.runtime.start
+
+    async def start(container: str) -> None:
+        begun.append(container)
+        node.runtime.away = len(begun) == 2
+        await original(container)
+
+    return start
+
+
+def test_what_an_absent_engine_holds_up_is_done_when_it_is_back(node: Node, play: Any) -> None:
+    async def scene() -> None:
+        node.runtime.away = True
+        await node.create()
+        await asyncio.sleep(60)
+        assert not ready(await node.until(lambda p: p.status.phase == "Pending"))
+        node.runtime.away = False
+        await node.until(ready, limit=61)
+        assert len(await node.containers()) == 2
 
     play(scene())

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from typing import Any
 
 from reconciler.kubelet.labels import MANAGED
 from reconciler.kubelet.runtime import ContainerSpec
-from reconciler.model.podstatus import LIVENESS_UNPROVEN
-from tests.unit.kubelet.node import HOST_IP, Node, ready
+from tests.unit.kubelet.node import HOST_IP, Node, ready, waits
 
 
 def test_a_pod_starts_and_says_so(node: Node, play: Any) -> None:
@@ -114,7 +112,7 @@ def test_a_crash_loop_backs_off_and_survives_a_restart_of_the_kubelet(
 ) -> None:
     async def scene() -> None:
         await node.create(container={"command": ["false"]})
-        looping = await node.until(lambda p: _waits(p) == "CrashLoopBackOff")
+        looping = await node.until(lambda p: waits(p) == "CrashLoopBackOff")
         assert looping.status.phase == "Running"
         assert looping.status.container_statuses[0].restart_count == 1
         began = node.clock.monotonic()
@@ -129,11 +127,6 @@ def test_a_crash_loop_backs_off_and_survives_a_restart_of_the_kubelet(
         assert len(dead) <= 2
 
     play(scene())
-
-
-def _waits(pod: Any) -> str:
-    statuses = pod.status.container_statuses
-    return statuses[0].state.waiting.reason if statuses and statuses[0].state.waiting else ""
 
 
 def test_a_container_removed_by_hand_comes_back(node: Node, play: Any) -> None:
@@ -256,7 +249,7 @@ def test_a_failed_job_fails(node: Node, play: Any) -> None:
 def test_on_failure_restarts_only_failures(node: Node, play: Any) -> None:
     async def scene() -> None:
         await node.create(container={"command": ["false"]}, restartPolicy="OnFailure")
-        await node.until(lambda p: _waits(p) == "CrashLoopBackOff")
+        await node.until(lambda p: waits(p) == "CrashLoopBackOff")
         await node.create("done", container={"command": ["true"]}, restartPolicy="OnFailure")
         await node.until(lambda p: p.status.phase == "Succeeded", "done")
 
@@ -269,12 +262,12 @@ def test_an_image_is_pulled_once_and_a_missing_one_told(node: Node, play: Any) -
         await node.create(container={"image": "pulled:1"})
         await node.until(ready)
         await node.create("bad", container={"image": "missing:1"})
-        await node.until(lambda p: _waits(p) == "ErrImagePull", "bad")
-        await node.until(lambda p: _waits(p) == "ImagePullBackOff", "bad")
+        await node.until(lambda p: waits(p) == "ErrImagePull", "bad")
+        await node.until(lambda p: waits(p) == "ImagePullBackOff", "bad")
         node.runtime.registry.add("missing:1")
         await node.until(ready, "bad", limit=30)
         await node.create("never", container={"image": "no:1", "imagePullPolicy": "Never"})
-        await node.until(lambda p: _waits(p) == "ErrImageNeverPull", "never")
+        await node.until(lambda p: waits(p) == "ErrImageNeverPull", "never")
 
     play(scene())
 
@@ -282,168 +275,10 @@ def test_an_image_is_pulled_once_and_a_missing_one_told(node: Node, play: Any) -
 def test_what_cannot_be_started_says_why(node: Node, play: Any) -> None:
     async def scene() -> None:
         await node.create(container={"command": ["missing"]})
-        pod = await node.until(lambda p: _waits(p) != "" and _waits(p) != "ContainerCreating")
+        pod = await node.until(lambda p: waits(p) != "" and waits(p) != "ContainerCreating")
         ended = pod.status.container_statuses[0].last_state.terminated
         assert ended is not None
         assert ended.exit_code == 127
         assert ended.reason == "ContainerCannotRun"
-
-    play(scene())
-
-
-def test_an_exec_probe_decides_readiness_and_life(node: Node, play: Any) -> None:
-    async def scene() -> None:
-        probe = {"exec": {"command": ["false"]}, "periodSeconds": 1, "failureThreshold": 2}
-        await node.create(container={"readinessProbe": probe})
-        pod = await node.until(lambda p: p.status.phase == "Running")
-        await asyncio.sleep(5)
-        assert not ready(await node.pod() or pod)
-        assert "Unhealthy" in node.events.reasons()
-        await node.create("sick", container={"livenessProbe": probe})
-        await node.until(
-            lambda p: (
-                p.status.container_statuses[0].restart_count == 1
-                if p.status.container_statuses
-                else False
-            ),
-            "sick",
-        )
-        assert "Killing" in node.events.reasons("sick")
-
-    play(scene())
-
-
-def test_a_liveness_probe_that_never_succeeds_leaves_its_pod_unproven_until_it_loops(
-    node: Node, play: Any
-) -> None:
-    async def scene() -> None:
-        probe = {"exec": {"command": ["false"]}, "periodSeconds": 1, "failureThreshold": 2}
-        await node.create(container={"livenessProbe": probe})
-        pod = await node.until(ready)
-        while _restarts(pod) < 3:
-            assert _unproven(pod) or not ready(pod)
-            pod = await node.until(partial(_differs, pod))
-        assert _waits(await node.until(_waits)) == "CrashLoopBackOff"
-
-    play(scene())
-
-
-def test_a_liveness_probe_proves_a_container_once_and_a_new_kubelet_believes_it(
-    node: Node, play: Any
-) -> None:
-    async def scene() -> None:
-        probe = {"exec": {"command": ["true"]}, "periodSeconds": 5, "initialDelaySeconds": 20}
-        await node.create(container={"livenessProbe": probe})
-        pod = await node.until(ready)
-        assert _unproven(pod) == "no liveness probe has succeeded yet of [app]"
-        began = node.clock.monotonic()
-        proven = await node.until(lambda p: not _unproven(p))
-        assert ready(proven)
-        assert 19 < node.clock.monotonic() - began < 21
-        await node.stop()
-        await node.start()
-        await asyncio.sleep(3)
-        assert await node.pod() == proven
-
-    play(scene())
-
-
-def _unproven(pod: Any) -> str:
-    return next((c.message for c in pod.status.conditions if c.type == LIVENESS_UNPROVEN), "")
-
-
-def _restarts(pod: Any) -> int:
-    return sum(each.restart_count for each in pod.status.container_statuses)
-
-
-def _differs(pod: Any, other: Any) -> bool:
-    return bool(other != pod)
-
-
-def test_a_probe_that_nobody_can_ask_says_nothing(node: Node, play: Any) -> None:
-    """Found by the simulation: a pod left its services as the engine was away for three periods."""
-
-    async def scene() -> None:
-        probe = {"exec": {"command": ["true"]}, "periodSeconds": 1, "failureThreshold": 2}
-        await node.create(container={"readinessProbe": probe, "livenessProbe": probe})
-        await node.until(ready)
-        node.runtime.away = True
-        await asyncio.sleep(10)
-        node.runtime.away = False
-        pod = await node.pod()
-        assert pod is not None
-        assert ready(pod)
-        await asyncio.sleep(5)
-        assert (await node.until(ready)).status.container_statuses[0].restart_count == 0
-        assert "Unhealthy" in node.events.reasons()
-
-    play(scene())
-
-
-def test_a_pod_that_ends_is_ready_as_long_as_its_probe_says_so(node: Node, play: Any) -> None:
-    async def scene() -> None:
-        def probe(command: str) -> dict[str, Any]:
-            return {"exec": {"command": [command]}, "periodSeconds": 1, "failureThreshold": 1}
-
-        container = {
-            "command": ["sh", "-c", "trap '' TERM; sleep 600"],
-            "readinessProbe": probe("ask"),
-            "livenessProbe": {**probe("look"), "failureThreshold": 2},
-        }
-        await node.create(container=container, terminationGracePeriodSeconds=20)
-        pod = await node.until(ready)
-        await node.client.delete(type(pod), "web", "default")
-        node.runtime.failing.add("look")  # life is asked for no more
-        await asyncio.sleep(5)
-        pod = await node.until(ready)
-        assert pod.status.container_statuses[0].restart_count == 0
-        node.runtime.failing.add("ask")
-        await node.until(lambda p: not ready(p), limit=2)
-        assert await node.until_gone() > 10
-
-    play(scene())
-
-
-def test_a_pod_whose_start_the_engine_left_open_says_why_it_waits(node: Node, play: Any) -> None:
-    """The engine went away in the middle of a start: whether the container runs is not known."""
-
-    async def scene() -> None:
-        start = node.runtime.start
-        node.runtime.start = _gone_in_the_second(node)
-        await node.create()
-        pod = await node.until(lambda p: _waits(p) and _why(p))
-        assert (_waits(pod), _why(pod)) == ("ContainerCreating", "Docker does not answer: refused")
-        node.runtime.start = start
-        node.runtime.away = False
-        await node.until(ready)
-        assert len(await node.containers()) == 2
-
-    play(scene())
-
-
-def _gone_in_the_second(node: Node) -> Any:
-    begun, original = list[str](), node.runtime.start
-
-    async def start(container: str) -> None:
-        begun.append(container)
-        node.runtime.away = len(begun) == 2
-        await original(container)
-
-    return start
-
-
-def _why(pod: Any) -> str:
-    return pod.status.container_statuses[0].state.waiting.message
-
-
-def test_what_an_absent_engine_holds_up_is_done_when_it_is_back(node: Node, play: Any) -> None:
-    async def scene() -> None:
-        node.runtime.away = True
-        await node.create()
-        await asyncio.sleep(60)
-        assert not ready(await node.until(lambda p: p.status.phase == "Pending"))
-        node.runtime.away = False
-        await node.until(ready, limit=61)
-        assert len(await node.containers()) == 2
 
     play(scene())
