@@ -11,7 +11,7 @@ import pytest
 from reconciler.model.container import EphemeralContainer
 from reconciler.model.pod import Pod
 from reconciler.model.podstatus import ContainerStatus
-from tests.unit.kubelet.node import IMAGE, Node, ready
+from tests.unit.kubelet.node import IMAGE, Node, ready, waits
 
 
 def one(name: str, *command: str, **fields: Any) -> dict[str, Any]:
@@ -103,7 +103,7 @@ def test_a_failed_post_start_hook_restarts_the_container(node: Node, play: Any) 
 
         def over(pod: Pod) -> bool:
             assert not ready(pod), "it serves although it never started"
-            return _waits(pod) == "CrashLoopBackOff"
+            return waits(pod) == "CrashLoopBackOff"
 
         pod = await node.until(over)
         assert pod.status.container_statuses[0].restart_count >= 1
@@ -112,11 +112,6 @@ def test_a_failed_post_start_hook_restarts_the_container(node: Node, play: Any) 
         assert ("Killing", "FailedPostStartHook") in told
 
     play(scene())
-
-
-def _waits(pod: Pod) -> str:
-    waiting = [s.state.waiting for s in pod.status.container_statuses]
-    return waiting[0].reason if waiting and waiting[0] else ""
 
 
 def _restarts(statuses: tuple[ContainerStatus, ...]) -> int:
