@@ -12,7 +12,7 @@ from reconciler.source.offline import read_once
 from reconciler.source.place import Opening, open_source
 from reconciler.source.snapshot import Snapshot
 from reconciler.source.tree import DirectoryTree
-from tests.unit.desired.kustomize.corpus import CONFIG, NAMESPACE
+from tests.unit.desired.kustomize.trees import CONFIG, NAMESPACE
 from tests.unit.source.gitrepo import TestRepository
 
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from tests.unit.desired.kustomize.corpus import (
+from tests.unit.desired.kustomize.trees import (
     ALL,
     CONFIG,
     GENERATED,

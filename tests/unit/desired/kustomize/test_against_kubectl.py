@@ -16,8 +16,8 @@ from reconciler.desired.limits import ReadLimits
 from reconciler.desired.written import FileReader
 from reconciler.source.snapshot import FileRef
 from tests.unit.desired.kustomize import corpus, oddities
-from tests.unit.desired.kustomize.corpus import Case
 from tests.unit.desired.kustomize.oddities import UNREAD
+from tests.unit.desired.kustomize.trees import Case
 
 CASES = corpus.CASES | oddities.CASES
 REFUSED = corpus.REFUSED | oddities.REFUSED
