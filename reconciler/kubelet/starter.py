@@ -266,6 +266,7 @@ class Starter:
             await self._receive(made, pod, spec, sandbox)
         except StartFailed:
             self._cache.doubt(sandbox)  # a sandbox that died is the likeliest cause
+            self._volumes.suspect(pod.metadata.uid)
             raise
         return made
 

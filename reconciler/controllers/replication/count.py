@@ -24,6 +24,8 @@ def plan(replicas: int, owned: Sequence[Pod], now: datetime) -> tuple[PodAction,
     missing = replicas - len(active)
     if missing > 0:
         return (CreatePods(min(missing, BURST)),)
+    if missing == 0:
+        return ()
     surplus = min(-missing, BURST)
     order = by_deletion_order(active, active, now) if surplus < len(active) else active
     return tuple(DeletePod(pod, "surplus") for pod in order[:surplus])

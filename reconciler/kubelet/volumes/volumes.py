@@ -37,6 +37,7 @@ class Volumes:
         self._by_source = {kind.source: kind for kind in kinds}
         self._by_folder = {kind.folder: kind for kind in self._by_source.values()}
         self._current: set[str] = set()
+        self._ready: dict[str, Mapping[str, Ready]] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     def references(self, pod: Pod) -> frozenset[Reference]:
@@ -56,13 +57,25 @@ class Volumes:
         """Something that the pod's volumes are made of changed."""
         self._current.discard(uid)
 
+    def suspect(self, uid: str) -> None:
+        """A container could not start: something may have happened to the pod's volumes."""
+        self._ready.pop(uid, None)
+
     def doubt(self) -> None:
         """Let all volumes be compared again: the remedy for whatever was missed."""
         self._current.clear()
+        self._ready.clear()
 
     async def prepare(self, pod: Pod) -> Mapping[str, Ready]:
-        """Make ready every volume of the pod; returns them by name. Raises `VolumeError`."""
-        return await self._each(pod, update=False)
+        """Make ready every volume of the pod; returns them by name. Raises `VolumeError`.
+
+        What was made ready and is up to date is not made again: Kubernetes too mounts before the
+        first container only.
+        """
+        uid = pod.metadata.uid
+        if uid not in self._current or uid not in self._ready:
+            self._ready[uid] = await self._each(pod, update=False)
+        return self._ready[uid]
 
     async def update(self, pod: Pod) -> None:
         """Bring the contents up to date. Raises `VolumeError`."""
@@ -110,6 +123,7 @@ class Volumes:
                     await kind.teardown(place)
             await (self._files.remove_volumes if volumes_only else self._files.remove)(uid)
             self._current.discard(uid)
+            self._ready.pop(uid, None)
         self._locks.pop(uid, None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from reconciler.kubelet.files import PodFiles
+from reconciler.kubelet.runtime import RuntimeFailure
 from reconciler.kubelet.volumes.protocol import Place, Ready, Reference, Request, VolumeError
 from reconciler.kubelet.volumes.volumes import Volumes
 from reconciler.model.config import ConfigMap
@@ -70,7 +72,7 @@ def test_a_volume_is_made_ready_updated_and_let_go(
     async def scene() -> None:
         made = await node.create(volumes=[CLAIM], container=MOUNT)
         await node.until(ready)
-        assert set(kind.asked) == {"prepare"}
+        assert kind.asked == ["prepare"]
         spec = node.runtime._specs[(await node.app()).id]
         mount = next(m for m in spec.mounts if m.target == "/data")
         assert (mount.source, mount.volume, mount.read_only) == ("vol-1", True, True)
@@ -84,6 +86,39 @@ def test_a_volume_is_made_ready_updated_and_let_go(
         assert kind.asked == ["update", f"teardown {uid} data"]
 
     play(scene())
+
+
+def test_a_volume_is_made_ready_again_only_when_a_start_failed_or_all_is_compared(
+    node: Node, play: Callable[..., Any], kind: Recorded
+) -> None:
+    async def scene() -> None:
+        await node.create(volumes=[CLAIM], container=MOUNT)
+        await node.until(ready)
+        node.runtime.end((await node.app()).id, 1)
+        await node.until(lambda pod: ready(pod) and _restarts(pod) == 1)
+        assert kind.asked == ["prepare"]
+
+        start = node.runtime.start
+
+        async def lost(_container: str) -> None:
+            node.runtime.start = start
+            raise RuntimeFailure("bind source path does not exist")
+
+        node.runtime.start = lost
+        node.runtime.end((await node.app()).id, 1)
+        await node.until(lambda pod: ready(pod) and node.runtime.start is start)
+        assert kind.asked == ["prepare"] * 2
+
+        await asyncio.sleep(2 * node.options.relist)
+        node.runtime.end((await node.app()).id, 1)
+        await node.until(lambda pod: ready(pod) and _restarts(pod) == 3)
+        assert kind.asked[-1] == "prepare"
+
+    play(scene())
+
+
+def _restarts(pod: Any) -> int:
+    return pod.status.container_statuses[0].restart_count
 
 
 def test_a_volume_that_cannot_be_had_is_told_and_healed_when_its_object_comes(
