@@ -13,8 +13,9 @@ from pathlib import Path
 import uvloop
 
 from reconciler.apiserver.http.server import ApiServer, ApiSettings
-from reconciler.app import ControlPlane, kubelet_informers
+from reconciler.app import kubelet_informers
 from reconciler.cli.kubeconfig import kubeconfig
+from reconciler.controlplane import ControlPlane
 from reconciler.core import gc, log
 from reconciler.core.clock import SystemClock
 from reconciler.core.ids import Ids

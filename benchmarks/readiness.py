@@ -26,8 +26,9 @@ from rich.table import Table as Report
 
 from benchmarks.peers import address, endpoints
 from reconciler import host
-from reconciler.app import ControlPlane, kubelet_informers
+from reconciler.app import kubelet_informers
 from reconciler.client.casualties import Casualties
+from reconciler.controlplane import ControlPlane
 from reconciler.core import gc
 from reconciler.core.clock import SystemClock
 from reconciler.core.ids import Ids

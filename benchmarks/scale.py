@@ -24,7 +24,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from reconciler.app import ControlPlane
+from reconciler.controlplane import ControlPlane
 from reconciler.core import gc
 from reconciler.core.clock import SystemClock
 from reconciler.core.ids import Ids

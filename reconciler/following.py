@@ -1,4 +1,4 @@
-"""The GitOps half of the daemon: a loop for each source. Composed here for `app.py`, its caller.
+"""The GitOps half of the daemon: a loop for each source. Composed here for `controlplane.py`.
 
 It decides nothing: from a Source object and the settings it builds the adapter that reads the
 source, the loader and the loop, which meet in `sync`.

@@ -1,4 +1,4 @@
-"""Who is told of revisions: people, forges, collectors, `kubectl`. Composed here for `app.py`.
+"""Who is told of revisions: people, forges, collectors, `kubectl`. Composed for `controlplane.py`.
 
 It decides nothing: it joins what `sync` makes of revisions with the settings. What leads to a
 library that not every daemon needs is imported when a setting asks for it.

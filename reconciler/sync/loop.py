@@ -1,6 +1,6 @@
 """The loop of one source: snapshots in, live objects driven to the newest good one, for ever.
 
-Composed by `app.py`. It holds the state between plans; what to do is `plan.py`'s, doing it
+Composed by `following.py`. It holds the state between plans; what to do is `plan.py`'s, doing it
 `execute.py`'s, telling it `verdict.py`'s. A revision is admitted whole or not at all (law 2); a
 source that cannot be read changes nothing (law 4); a commit that arrives meanwhile wins.
 """

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from reconciler.app import ControlPlane
 from reconciler.client.protocol import ApiError, Client, Propagation
+from reconciler.controlplane import ControlPlane
 from reconciler.model.config import ConfigMap
 from reconciler.model.meta import KubeObject, ObjectMeta
 from reconciler.model.pod import Pod

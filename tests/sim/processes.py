@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
-from reconciler.app import ControlPlane, Informers
+from reconciler.controlplane import ControlPlane, Informers
 from reconciler.core.chance import seeded
 from reconciler.core.errors import ReconcilerError
 from reconciler.store.protocol import StoreUnavailable

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from reconciler import host as composition
 from reconciler.apiserver.security.authority import Authority
 from reconciler.apiserver.security.signing import SigningKeys
-from reconciler.app import ControlPlane, Informers, kubelet_informers
+from reconciler.app import kubelet_informers
 from reconciler.client.events import EventRecorder
+from reconciler.controlplane import ControlPlane, Informers
 from reconciler.core.ids import Ids
 from reconciler.core.tasks import Part, supervise
 from reconciler.credentials import Credentials
