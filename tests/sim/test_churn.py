@@ -7,7 +7,7 @@ from tests.sim.history import History
 from tests.sim.play import play
 from tests.sim.world import World
 
-ROUNDS = 4
+ROUNDS = 6
 
 BOUNDED = {
     "reconciler.admission.alike.Alike": "the specs of the last 256 texts",
