@@ -20,6 +20,7 @@ _HEAD_BYTES = 16 * 1024
 _BODY_BYTES = 4 * 1024 * 1024
 _SECONDS = 10.0
 _CONNECTIONS = 32
+_UNREAD = (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError)
 _WORDS = {200: "OK", 202: "Accepted", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found",
           405: "Method Not Allowed", 409: "Conflict", 411: "Length Required",
           413: "Content Too Large", 429: "Too Many Requests"}  # fmt: skip
@@ -62,7 +63,7 @@ class Receiver:
         self._look = look
         self._place = place
         self._clock = clock
-        self._open = 0
+        self._open: dict[asyncio.StreamWriter, None] = {}  # the oldest first
         self._log = structlog.get_logger(component="source")
 
     async def run(self) -> None:
@@ -79,20 +80,30 @@ class Receiver:
             await server.serve_forever()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._open += 1
-        status = 429
+        self._make_room()
+        self._open[writer] = None
         try:
-            if self._open <= _CONNECTIONS:
-                async with asyncio.timeout(_SECONDS):
-                    status = await self._status(reader)
-            await _answer(writer, status)
-        except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            status = 400
+            async with asyncio.timeout(_SECONDS):
+                await _answer(writer, await self._status(reader))
+        except (
+            TimeoutError,
+            OSError,
+            asyncio.IncompleteReadError,
+            asyncio.LimitOverrunError,
+        ) as error:
+            self._log.debug("webhook.unread", reason=type(error).__name__)
         finally:
-            self._open -= 1
+            self._open.pop(writer, None)
             writer.close()
             with suppress(OSError):
                 await writer.wait_closed()
+
+    def _make_room(self) -> None:
+        """Cut the oldest connection when there are too many: a forge has spoken in a moment."""
+        if len(self._open) >= _CONNECTIONS:
+            oldest = next(iter(self._open))
+            del self._open[oldest]
+            oldest.transport.abort()
 
     async def _status(self, reader: asyncio.StreamReader) -> int:
         try:

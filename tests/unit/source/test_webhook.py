@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import hmac
+from contextlib import suppress
 from functools import partial
 
 import pytest
@@ -166,3 +167,16 @@ async def test_the_receiver_tells_a_replay_by_the_source_that_the_path_names(rec
     targets = (b"/shop", b"/hook/shop/", b"/other", b"/", b"/any")
     answers = [await send(receiver, b"POST %s HTTP/1.1\r\n%s" % (each, tail)) for each in targets]
     assert answers == [202, 409, 202, 202, 409]
+
+
+async def test_connections_that_say_nothing_hold_up_nobody(receiver):
+    idle = [await asyncio.open_connection(*receiver.address) for _ in range(100)]
+    request = b"POST / HTTP/1.1\r\nX-Gitlab-Token: secret\r\nContent-Length: 2\r\n\r\n{}"
+    assert await send(receiver, request) == 202
+    first, last = idle[0][0], idle[-1][0]
+    async with asyncio.timeout(10):
+        with suppress(ConnectionResetError):
+            assert await first.read() == b""
+    assert not last.at_eof()
+    for _, writer in idle:
+        writer.close()
