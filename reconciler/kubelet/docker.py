@@ -27,6 +27,7 @@ from reconciler.kubelet.dockerexec import DockerExec
 from reconciler.kubelet.dockerpull import PullProgress
 from reconciler.kubelet.dockersignal import deliver, is_settled
 from reconciler.kubelet.dockerversion import ApiVersion
+from reconciler.kubelet.dockerwire import ConnectionPool, UnixSession
 from reconciler.kubelet.runtime import (
     Container,
     ContainerSpec,
@@ -282,7 +283,7 @@ class DockerRuntime:
             raise RuntimeUnavailable(f"Docker does not answer: {error}") from error
 
 
-class _Client(APIClient):
+class _Client(UnixSession, APIClient):
     """The SDK's client is told once which version of the API to speak; this one asks each time."""
 
     _url: Callable[..., str]
@@ -291,6 +292,7 @@ class _Client(APIClient):
 
     def __init__(self, socket: Path, version: ApiVersion, timeout: int, connections: int) -> None:
         self._spoken = version
+        self._pool = ConnectionPool(socket, connections)
         url = f"unix://{socket}"
         super().__init__(url, version.text, timeout=timeout, max_pool_size=connections)
 
