@@ -1,10 +1,10 @@
 """Ordinary HTTP calls over the engine's socket without `requests` and urllib3. Used by `docker.py`.
 
-The SDK's own way takes 0.5 to 0.7 ms of the processor for a call, most of it for what a local socket
-has no use for: proxies, cookies, redirects, compression. It also has a pool for each address, so
-that each container's first call opens a connection. Here the standard library makes the call in a
-third of that; answers and errors are those of `requests`, so that the SDK notices nothing. A
-streamed answer and whatever else is unusual goes the long way.
+The SDK's own way takes 0.5 to 0.7 ms of the processor for a call, most of it for what a local
+socket has no use for: proxies, cookies, redirects, compression. It also has a pool for each
+address, so that each container's first call opens a connection. Here the standard library makes the
+call in less than half of that; answers and errors are those of `requests`, so that the SDK notices
+nothing. A streamed answer and whatever else is unusual goes the long way.
 """
 
 from __future__ import annotations
