@@ -15,6 +15,7 @@ from reconciler.model.replication import ReplicationController
 from reconciler.model.retirement import REMOVE_AT, UNDELETED, is_retired
 from reconciler.model.service import Endpoints, Service, ServicePort, ServiceSpec
 from reconciler.sync.live import followed_kinds
+from tests.sim.manifests import GONE
 from tests.sim.world import World
 
 OWN = "by-hand"
@@ -95,7 +96,7 @@ async def _change(world: World, plane: ControlPlane, word: str, pick: int) -> No
     kind = _KINDS[word]
     found = [each for each in plane.registry.list(kind) if each.metadata.name != OWN]
     if word == "label-pod":  # one that nobody owns any more has to run by itself
-        found = [pod for pod in found if "false" not in (pod.spec.containers[0].command or ())]
+        found = [pod for pod in found if _is_sound(pod)]
     if not found:
         return
     chosen = found[pick % len(found)]
@@ -107,6 +108,14 @@ async def _change(world: World, plane: ControlPlane, word: str, pick: int) -> No
         await _delete(world, plane.client, chosen)
     else:
         await plane.client.update(_edited(chosen, word, pick), manager=_KUBECTL)
+
+
+def _is_sound(pod: Pod) -> bool:
+    """Tell whether a pod was made without any of the faults that an `App` may have."""
+    container = pod.spec.containers[0]
+    probe = container.readiness_probe
+    asked = probe.exec.command if probe is not None and probe.exec is not None else ()
+    return container.image != GONE and "false" not in (*(container.command or ()), *asked)
 
 
 async def _delete(

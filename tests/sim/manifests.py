@@ -16,6 +16,9 @@ BROKEN = "broken.yaml"
 """The file of a commit that cannot be read."""
 
 GOOD = ("app:1", "app:2", "app:3")
+GONE = "gone:1"
+"""An image that no registry has."""
+
 NAMESPACES = ("default", "shop")
 Manifest = dict[str, Any]
 _SERVES: dict[str, list[str]] = {
@@ -171,7 +174,7 @@ def _controller(app: App) -> Manifest:
     }
     container: dict[str, Any] = {
         "name": "main",
-        "image": "gone:1" if app.fault == "missing" else app.image,
+        "image": GONE if app.fault == "missing" else app.image,
         "command": ["false"] if app.fault == "crash" else _SERVES[app.mood],
     }
     if app.probed or app.fault == "unready":
