@@ -78,8 +78,8 @@ class Informer(Generic[T]):
     ) -> None:
         self.synced = asyncio.Event()
         self.resource_version = ""
+        self.kind = kind
         self._client = client
-        self._kind = kind
         self._namespace = namespace
         self._resync = resync
         self._backoff = backoff or Backoff(base=0.1, cap=10.0)
@@ -87,6 +87,7 @@ class Informer(Generic[T]):
         self._objects: dict[Name, T] = {}
         self._indexes: dict[str, _Index[T]] = {}
         self._handlers: list[Handler[T]] = []
+        self._listeners: list[Callable[[], None]] = []
         self._log = structlog.get_logger(component="informer", kind=kinds.of(kind).key_kind)
 
     async def run(self) -> None:
@@ -136,13 +137,19 @@ class Informer(Generic[T]):
         for obj in self.items():
             handler("ADDED", None, obj)
 
+    def when_listed(self, listener: Callable[[], None]) -> None:
+        """Call `listener` after each list: what came and went before it, no event will tell."""
+        self._listeners.append(listener)
+
     async def _list(self) -> None:
         # The objects of the first list stay: the collector need not look at them while they come.
         with nullcontext() if self.synced.is_set() else bulk_load():
-            found = await self._client.list(self._kind, self._namespace)
+            found = await self._client.list(self.kind, self._namespace)
             self.resource_version = found.resource_version
             self._replace(found)
         self.synced.set()
+        for listener in self._listeners:
+            listener()
 
     def _replace(self, found: ObjectList[T]) -> None:
         """Take over a list; tell the differences to what was known."""
@@ -157,7 +164,7 @@ class Informer(Generic[T]):
         try:
             async with asyncio.timeout(self._resync or None):
                 async for event in self._client.watch(
-                    self._kind, self._namespace, resource_version=self.resource_version
+                    self.kind, self._namespace, resource_version=self.resource_version
                 ):
                     self._take(event)
         except TimeoutError:

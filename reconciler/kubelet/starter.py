@@ -7,6 +7,7 @@ Kubernetes' reason; a sandbox or container that was half made is taken back or f
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -41,6 +42,7 @@ from reconciler.kubelet.runtime import (
     ContainerRuntime,
     ContainerSpec,
     Image,
+    NoSuchContainer,
     NoSuchImage,
     RuntimeConflict,
     RuntimeFailure,
@@ -300,12 +302,16 @@ class Starter:
             raise StartFailed("CreateContainerError", str(error)) from error
 
     async def _create(self, spec: ContainerSpec) -> str:
-        """Create; a leftover of the same name, from a call whose answer was lost, goes first."""
+        """Create; a leftover of the same name, from a call whose answer was lost, goes first.
+
+        It goes by its id: should the engine remove it late, the name is another's by then.
+        """
         spec = replace(spec, labels={**spec.labels, MANAGED: self._host.scope})
         try:
             made = await self._runtime.create(spec)
         except RuntimeConflict:
-            await self._runtime.remove(spec.name)
+            with suppress(NoSuchContainer):
+                await self._runtime.remove((await self._runtime.inspect(spec.name)).id)
             made = await self._runtime.create(spec)
         self._cache.put(
             Container(made, spec.name, "created", spec.labels, spec.image, "", self._clock.now())

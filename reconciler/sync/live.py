@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from reconciler.client.informer import Informer
@@ -115,6 +116,7 @@ class Live:
             self._started = True
             for informer in self._informers:
                 informer.subscribe(self._event)
+                informer.when_listed(partial(self._listed, informer))
         await asyncio.gather(*(informer.synced.wait() for informer in self._informers))
 
     def join(self, source: str, listener: Listener) -> None:
@@ -173,6 +175,15 @@ class Live:
         elif known is None or _revision(known) < _revision(obj):
             self._put(key, known, obj)
             self._tell(key, known, obj)
+
+    def _listed(self, informer: Informer[Any]) -> None:
+        """Let go of what we wrote and nothing has shown: it was gone before the list was made."""
+        newest = int(informer.resource_version or 0)
+        for key, known in list(self.objects.items()):
+            ours = isinstance(known, informer.kind) and _revision(known) <= newest
+            if ours and informer.get(key.name, key.namespace) is None:
+                self._remove(key, known)
+                self._tell(key, known, None)
 
     def _tell(
         self, key: ObjectKey, old: KubeObject | None, new: KubeObject | None, besides: str = ""

@@ -26,6 +26,8 @@ FOUND = {
     "21476": "a service had the broadcast address of its range, and after a restart another too",
     "50067:0,1,2,3,4,5,6": "a pod left its services while the engine could not tell of it",
     "300205:0,3,4,9,14": "a pod that could not be told to run again was an unexpected error",
+    "702177:0,1,2,3,4": "a removal by name came late and took the next container of that name",
+    "704667:0,8,12,14": "what came and went before a list was awaited for ever by the next commit",
     "920052": "a pod that was brought back while it was stopped was ready until it was killed",
     "920070": "a release that met a conflict was taken for done: more pods than surge allows",
 }

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.kubelet.runtime import RuntimeFailure
+from reconciler.kubelet.runtime import ContainerSpec, RuntimeFailure, RuntimeUnavailable
 from reconciler.model.pod import Pod
 from tests.unit.kubelet.node import Node, ready, waits
 
@@ -154,5 +154,29 @@ def test_what_an_absent_engine_holds_up_is_done_when_it_is_back(node: Node, play
         node.runtime.away = False
         await node.until(ready, limit=61)
         assert len(await node.containers()) == 2
+
+    play(scene())
+
+
+def test_what_a_lost_answer_left_is_removed_by_its_id(node: Node, play: Any) -> None:
+    """A removal that the engine does late would take the next container of that name with it."""
+
+    async def scene() -> None:
+        create, remove, removed = node.runtime.create, node.runtime.remove, list[str]()
+
+        async def answer_lost(spec: ContainerSpec) -> str:
+            await create(spec)
+            node.runtime.create = create
+            raise RuntimeUnavailable("the answer is lost")
+
+        async def watched(container: str) -> None:
+            removed.append(container)
+            await remove(container)
+
+        node.runtime.create, node.runtime.remove = answer_lost, watched
+        await node.create()
+        await node.until(ready)
+        assert [len(each) for each in removed] == [64]
+        assert [c.phase for c in await node.containers()] == ["running"] * 2
 
     play(scene())

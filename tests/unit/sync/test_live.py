@@ -14,12 +14,22 @@ from tests.unit.sync.world import manifest
 class Kind:
     """An informer's place: tells what it is told to tell."""
 
+    kind = ConfigMap
+    resource_version = ""
+
     def __init__(self):
         self.synced = asyncio.Event()
         self.synced.set()
+        self.objects = {}
 
     def subscribe(self, handler):
         self.tell = handler
+
+    def when_listed(self, listener):
+        self.listed = listener
+
+    def get(self, name, namespace):
+        return self.objects.get((namespace, name))
 
 
 def stored(version: str, value: str):
@@ -47,3 +57,33 @@ async def test_a_write_is_told_at_once_to_others_never_to_who_wrote_and_not_by_i
     informer.tell("MODIFIED", second, third)
     assert heard[3:] == [("one", second, third), ("two", second, third)]
     assert live.objects == {first.key: third}
+
+
+async def test_what_came_and_went_unseen_is_let_go_by_the_next_list():
+    informer, heard = Kind(), []
+    live = Live([informer])
+    await live.start()
+    live.join("one", lambda _key, old, new: heard.append((old, new)))
+    made = stored("5", "a")
+    live.written(made)
+    live.deleting(made.key, "2026-01-01T00:00:00Z")
+    informer.resource_version = "4"  # a list from before it was made says nothing of it
+    informer.listed()
+    assert made.key in live.objects
+    informer.resource_version = "9"
+    informer.listed()
+    assert live.objects == {}
+    assert not live.owned("one")
+    assert heard[-1][1] is None
+
+
+async def test_what_a_list_shows_stays():
+    informer = Kind()
+    live = Live([informer])
+    await live.start()
+    made = stored("5", "a")
+    live.written(made)
+    informer.objects[made.key.namespace, made.key.name] = made
+    informer.resource_version = "9"
+    informer.listed()
+    assert live.objects == {made.key: made}
