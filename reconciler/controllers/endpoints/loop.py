@@ -55,6 +55,7 @@ class EndpointsController:
         services.subscribe(self._service_changed)
         self._selected = ServicePods(services, pods, self._controller.queue.add)
         endpoints.subscribe(self._endpoints_changed)
+        endpoints.when_listed(self._listed)
 
     async def run(self) -> None:
         """Keep endpoints right until cancelled."""
@@ -95,6 +96,13 @@ class EndpointsController:
             return  # an echo of our own write
         self._written.pop(key, None)
         self._controller.queue.add(key)
+
+    def _listed(self) -> None:
+        """Forget what we wrote before the list was made: what it does not show is gone."""
+        newest = int(self._endpoints.resource_version or 0)
+        for key in [key for key, each in self._written.items() if revision(each) <= newest]:
+            del self._written[key]
+            self._controller.queue.add(key)
 
     async def _reconcile(self, key: NamespacedName) -> Outcome:
         service = self._services.get(key.name, key.namespace)

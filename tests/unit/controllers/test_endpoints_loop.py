@@ -168,3 +168,20 @@ def test_a_foreign_change_is_put_right(run: Run) -> None:
             await world.client.get(Endpoints, "other", "default")
 
     run(scenario)
+
+
+def test_what_was_written_and_deleted_unseen_is_written_again_after_the_next_list(run: Run) -> None:
+    async def scenario(world: Net) -> None:
+        await world.begin()
+        informer = world.informer(Endpoints)
+        informer._take = lambda _event: None  # every event is lost
+        await world.service(app="web")
+        await world.until(lambda: world.endpoints() is not None)
+        await world.client.delete(Endpoints, "web", "default")
+        await world.settle(1)
+        assert world.endpoints() is None
+        del informer._take
+        await world.settle(601)
+        assert world.endpoints() is not None
+
+    run(scenario)
