@@ -206,8 +206,9 @@ class Laws:
         ours = [c for h in self.hosts for c in h.engine.containers() if c.pod.uid == now.uid]
         if any(c.running and not c.is_sandbox and self._outdated(c, now) for c in ours):
             return  # it is about to be replaced, and is taken off before
-        running = {f"docker://{c.id}" for c in ours if c.running}
-        if told <= running and any(c.is_sandbox and c.running for c in ours):
+        boxes = {c.id for c in ours if c.is_sandbox and c.running}
+        running = {f"docker://{c.id}" for c in ours if c.running and c.sandbox in boxes}
+        if told <= running and boxes:
             self.broken("what serves is not cut off", f"{now.name} is unready, its containers run")
 
     def _check_surge(self, made: PodFacts) -> None:
