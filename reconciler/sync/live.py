@@ -64,6 +64,7 @@ class Live:
         self._records: dict[str, dict[ObjectKey, None]] = {}
         self._sources: dict[ObjectKey, None] = {}
         self._readers: dict[ObjectKey, dict[str, None]] = {}
+        self._unshown: set[ObjectKey] = set()  # what we wrote and no informer has told of yet
         self.objects: dict[ObjectKey, KubeObject] = {}
         self.declarations = Declarations()
         self.waiting: set[str] = set()
@@ -152,6 +153,7 @@ class Live:
         key = obj.key
         known = self.objects.get(key)
         if known is None or _revision(known) < _revision(obj):
+            self._unshown.add(key)
             self._put(key, known, obj)
             self._tell(key, known, obj, besides)
 
@@ -172,18 +174,23 @@ class Live:
             if known is not None and known.metadata.uid == obj.metadata.uid:
                 self._remove(key, known)
             self._tell(key, known or obj, self.objects.get(key))
-        elif known is None or _revision(known) < _revision(obj):
+            return
+        if known is None or _revision(known) <= _revision(obj):
+            self._unshown.discard(key)
+        if known is None or _revision(known) < _revision(obj):
             self._put(key, known, obj)
             self._tell(key, known, obj)
 
     def _listed(self, informer: Informer[Any]) -> None:
         """Let go of what we wrote and nothing has shown: it was gone before the list was made."""
         newest = int(informer.resource_version or 0)
-        for key, known in list(self.objects.items()):
-            ours = isinstance(known, informer.kind) and _revision(known) <= newest
-            if ours and informer.get(key.name, key.namespace) is None:
-                self._remove(key, known)
-                self._tell(key, known, None)
+        for key in tuple(self._unshown):
+            known = self.objects[key]
+            if isinstance(known, informer.kind) and _revision(known) <= newest:
+                self._unshown.discard(key)
+                if informer.get(key.name, key.namespace) is None:
+                    self._remove(key, known)
+                    self._tell(key, known, None)
 
     def _tell(
         self, key: ObjectKey, old: KubeObject | None, new: KubeObject | None, besides: str = ""
@@ -222,6 +229,7 @@ class Live:
 
     def _remove(self, key: ObjectKey, known: KubeObject) -> None:
         del self.objects[key]
+        self._unshown.discard(key)
         if owner := source_of(known):
             self._owned[owner].pop(key, None)
         self._sources.pop(key, None)

@@ -77,13 +77,31 @@ async def test_what_came_and_went_unseen_is_let_go_by_the_next_list():
     assert heard[-1][1] is None
 
 
-async def test_what_a_list_shows_stays():
+async def test_what_a_list_or_an_event_shows_stays_after_the_list():
     informer = Kind()
     live = Live([informer])
     await live.start()
-    made = stored("5", "a")
+    made, again = stored("5", "a"), stored("6", "b")
     live.written(made)
     informer.objects[made.key.namespace, made.key.name] = made
     informer.resource_version = "9"
     informer.listed()
     assert live.objects == {made.key: made}
+    live.written(again)
+    informer.tell("MODIFIED", made, again)
+    informer.objects.clear()  # the informer tells of the end of what it has shown
+    informer.listed()
+    assert live.objects == {made.key: again}
+
+
+async def test_the_end_of_a_former_incarnation_says_nothing_of_the_next_one():
+    informer = Kind()
+    live = Live([informer])
+    await live.start()
+    former, made = stored("5", "a"), stored("7", "a")
+    made = made.replace(metadata=made.metadata.replace(uid="v"))
+    live.written(made)
+    informer.tell("DELETED", former, None)
+    informer.resource_version = "9"
+    informer.listed()
+    assert live.objects == {}
