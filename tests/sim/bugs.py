@@ -13,13 +13,6 @@ MUTATIONS = (
         likely=("docker.start", "lost"),
     ),
     Mutation(
-        "remove by its name what a lost answer left",
-        "reconciler.kubelet.starter",
-        "                await self._runtime.remove((await self._runtime.inspect(spec.name)).id)\n",
-        "                await self._runtime.remove(spec.name)\n",
-        likely=("docker.remove", "hang"),
-    ),
-    Mutation(
         "forget the addresses of sandboxes that were found",
         "reconciler.kubelet.kubelet",
         "                    self._starter.adopt(container)\n",
@@ -230,13 +223,6 @@ MUTATIONS = (
         "            self._owned.setdefault(owner, {})[key] = None\n",
         "            return\n",
         likely=("Crash(node=0",),
-    ),
-    Mutation(
-        "keep what came and went before a list",
-        "reconciler.sync.live",
-        "                informer.when_listed(partial(self._listed, informer))\n",
-        "",
-        likely=("watch.", "lose"),
     ),
     Mutation(
         "leave drift as it is",
