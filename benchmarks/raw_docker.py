@@ -110,6 +110,9 @@ def swarm_replicas(image: str, count: int) -> float:
         return time.monotonic() - begin
     finally:
         subprocess.run(["docker", "service", "rm", LABEL], capture_output=True, check=False)
+        # It removes its containers at its leisure: who is measured next must not wait for that.
+        while _docker("ps", "-aq", "--filter", f"label=com.docker.swarm.service.name={LABEL}"):
+            time.sleep(0.1)
         _docker("swarm", "leave", "--force")
         # A swarm leaves its gateway's bridge behind.
         gateway = ["docker", "network", "rm", "docker_gwbridge"]
