@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from typing import Any
 
 import structlog
@@ -183,7 +183,11 @@ def measure(count: int) -> dict[str, float]:
         source.mkdir()
         state.mkdir()
         repository = Repository(source, count)
-        return {**bare_yaml(source), **uvloop.run(_starts_and_commits(repository, state))}
+        before = bare_yaml(source)
+        ours = uvloop.run(_starts_and_commits(repository, state))
+        # The machine of one minute is not that of the next: the bare limit counts from both sides.
+        after = bare_yaml(source)
+        return {**{name: mean((before[name], after[name])) for name in before}, **ours}
 
 
 async def _starts_and_commits(repository: Repository, state: Path) -> dict[str, float]:
