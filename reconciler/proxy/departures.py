@@ -82,9 +82,17 @@ class Departures:
             await self._find_leftovers(flows, worker)
             while True:
                 departure = await self._due.get()
-                if departure.gone and self._pods.by_index(_BY_ADDRESS, departure.address):
-                    continue  # another pod has it by now
-                await self._forget(flows, worker, departure)
+                if not self._answers_again(departure):
+                    await self._forget(flows, worker, departure)
+
+    def _answers_again(self, departure: _Departure) -> bool:
+        """Tell whether somebody answers at the address by now: another pod, or the same again.
+
+        A pod that is updated in place is back in its services within the patience, and what has
+        not been answered yet may be a connection that is being made to it.
+        """
+        pods = self._pods.by_index(_BY_ADDRESS, departure.address)
+        return bool(pods) if departure.gone else any(_served(pod) for pod in pods)
 
     async def _find_leftovers(self, flows: Flows, worker: ThreadPoolExecutor) -> None:
         """Find the connections to pods that went while nobody looked."""

@@ -179,3 +179,16 @@ async def test_who_was_not_answered_moves_on_when_a_pod_leaves_its_services() ->
         await world.client.delete(Pod, "b", "shop")
         await world.until(lambda: world.flows.moved_on == ["10.244.0.5", "10.244.0.6"])
         assert world.flows.forgotten == []
+
+
+async def test_a_pod_that_is_back_in_its_services_keeps_what_is_on_its_way_to_it() -> None:
+    """An update in place: it left, and is ready again before the rules' time to let go is over."""
+    async with running() as world:
+        world.loop._patience = Patience(0.5, 0.5)
+        await world.pod("web", "10.244.0.9", ready=True)
+        await world.pod("web", "10.244.0.9", ready=False)
+        await world.pod("web", "10.244.0.9", ready=True)
+        await world.pod("other", "10.244.0.8", ready=True)
+        await world.pod("other", "10.244.0.8", ready=False)
+        await world.until(lambda: world.flows.moved_on)
+        assert world.flows.moved_on == ["10.244.0.8"]
