@@ -114,9 +114,16 @@ def swarm_replicas(image: str, count: int) -> float:
         while _docker("ps", "-aq", "--filter", f"label=com.docker.swarm.service.name={LABEL}"):
             time.sleep(0.1)
         _docker("swarm", "leave", "--force")
-        # A swarm leaves its gateway's bridge behind.
+        _remove_gateway()
+
+
+def _remove_gateway() -> None:
+    """Remove the gateway's bridge, which a swarm leaves behind, when its last user has let go."""
+    known = ("network", "ls", "-q", "--filter", "name=^docker_gwbridge$")
+    while _docker(*known):
         gateway = ["docker", "network", "rm", "docker_gwbridge"]
         subprocess.run(gateway, capture_output=True, check=False)
+        time.sleep(0.1)
 
 
 def _docker(*arguments: str) -> str:
