@@ -118,9 +118,10 @@ def swarm_replicas(image: str, count: int) -> float:
 
 
 def _remove_gateway() -> None:
-    """Remove the gateway's bridge, which a swarm leaves behind, when its last user has let go."""
+    """Remove the gateway's bridge, which a swarm leaves behind and soon has no use for."""
+    deadline = time.monotonic() + 10.0
     known = ("network", "ls", "-q", "--filter", "name=^docker_gwbridge$")
-    while _docker(*known):
+    while _docker(*known) and time.monotonic() < deadline:
         gateway = ["docker", "network", "rm", "docker_gwbridge"]
         subprocess.run(gateway, capture_output=True, check=False)
         time.sleep(0.1)

@@ -108,6 +108,11 @@ class Informer(Generic[T]):
             if failures:
                 await asyncio.sleep(self._backoff.delay(failures, self._random))
 
+    @property
+    def revision(self) -> int:
+        """Up to which revision of the store everything is known here; 0 before the first list."""
+        return int(self.resource_version or 0)
+
     def get(self, name: str, namespace: str = "") -> T | None:
         """Return the object, or None when it is not there."""
         return self._objects.get((namespace, name))

@@ -141,7 +141,7 @@ def _page(size: int) -> str:
 def _text(file: Path) -> str:
     """Return what a file of the kernel's says, empty where there is none.
 
-    Each start reads five of them: `Path.read_text` takes four times as long for a few lines.
+    Each start reads five of them, and `Path.read_text` takes more than twice as long.
     """
     with suppress(OSError):
         descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)

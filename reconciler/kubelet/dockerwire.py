@@ -17,7 +17,7 @@ import socket
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 import requests
@@ -35,6 +35,16 @@ _ORDINARY: dict[str, tuple[type, ...]] = {
     "stream": (bool, type(None)),
     "allow_redirects": (bool,),
 }
+
+
+class Call(NamedTuple):
+    """One request; `timeout` bounds each wait, in seconds, and None none."""
+
+    method: str
+    target: str
+    headers: Mapping[str, str | bytes]
+    body: bytes | None
+    timeout: float | None
 
 
 class UnixSession(requests.Session):
@@ -70,7 +80,7 @@ class UnixSession(requests.Session):
         merged["Accept-Encoding"] = "identity"  # the content is taken as it comes
         merged.update(headers or {})
         body = data.encode() if isinstance(data, str) else data
-        answer = self._pool.request(method, target, merged, body, timeout)
+        answer = self._pool.request(Call(method, target, merged, body, timeout))
         answer.url = _ORIGIN + target
         return answer
 
@@ -92,15 +102,8 @@ class ConnectionPool:
         self._lock = threading.Lock()
         self._idle: list[_Connection] = []
 
-    def request(
-        self,
-        method: str,
-        target: str,
-        headers: Mapping[str, str | bytes],
-        body: bytes | None,
-        timeout: float | None,
-    ) -> requests.Response:
-        """Make one call, never a second time; `timeout` bounds each wait, in seconds.
+    def request(self, call: Call) -> requests.Response:
+        """Make one call, never a second time.
 
         Raises what `requests` does: `ReadTimeout`, `ChunkedEncodingError` when the answer breaks
         off, `InvalidHeader`, and `ConnectionError` for all else. Its connection is then closed.
@@ -108,7 +111,7 @@ class ConnectionPool:
         try:
             connection = self._take()
             try:
-                answer = connection.exchange(method, target, headers, body, timeout)
+                answer = connection.exchange(call)
             except BaseException:
                 connection.close()
                 raise
@@ -174,22 +177,15 @@ class _Connection(http.client.HTTPConnection):
         poll.register(self.sock, select.POLLIN)
         return not poll.poll(0)
 
-    def exchange(
-        self,
-        method: str,
-        target: str,
-        headers: Mapping[str, str | bytes],
-        body: bytes | None,
-        timeout: float | None,
-    ) -> requests.Response:
+    def exchange(self, call: Call) -> requests.Response:
         """Send a request and read its answer to the end."""
-        self.timeout = timeout
+        self.timeout = call.timeout
         if self.sock is None:
             self.connect()
         else:
-            self.sock.settimeout(timeout)
+            self.sock.settimeout(call.timeout)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            self.request(method, target, body, headers)
+            self.request(call.method, call.target, call.body, call.headers)
         # Where that broke off, the engine may have answered before it closed the connection.
         with self.getresponse() as answer:
             return _response(answer, answer.read())

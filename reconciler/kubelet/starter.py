@@ -55,6 +55,7 @@ from reconciler.kubelet.volumes.volumes import Volumes
 from reconciler.model.container import Container as ContainerSpecOf
 from reconciler.model.pod import Pod
 
+# From here on an exit code says by which signal a process ended.
 _SIGNALLED = 128
 
 

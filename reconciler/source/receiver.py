@@ -85,12 +85,7 @@ class Receiver:
         try:
             async with asyncio.timeout(_SECONDS):
                 await _answer(writer, await self._status(reader))
-        except (
-            TimeoutError,
-            OSError,
-            asyncio.IncompleteReadError,
-            asyncio.LimitOverrunError,
-        ) as error:
+        except _UNREAD as error:
             self._log.debug("webhook.unread", reason=type(error).__name__)
         finally:
             self._open.pop(writer, None)

@@ -74,7 +74,7 @@ class Live:
     def store(self) -> StoreState:
         """Which store this is, and the newest revision of it that is known here."""
         first = self.objects.get(_FIRST)
-        newest = max((int(each.resource_version or 0) for each in self._informers), default=0)
+        newest = max((each.revision for each in self._informers), default=0)
         return StoreState(first.metadata.uid if first is not None else "", newest)
 
     def owned(self, source: str) -> Mapping[ObjectKey, None]:
@@ -183,10 +183,9 @@ class Live:
 
     def _listed(self, informer: Informer[Any]) -> None:
         """Let go of what we wrote and nothing has shown: it was gone before the list was made."""
-        newest = int(informer.resource_version or 0)
         for key in tuple(self._unshown):
             known = self.objects[key]
-            if isinstance(known, informer.kind) and _revision(known) <= newest:
+            if isinstance(known, informer.kind) and _revision(known) <= informer.revision:
                 self._unshown.discard(key)
                 if informer.get(key.name, key.namespace) is None:
                     self._remove(key, known)

@@ -99,7 +99,7 @@ class EndpointsController:
 
     def _listed(self) -> None:
         """Forget what we wrote before the list was made: what it does not show is gone."""
-        newest = int(self._endpoints.resource_version or 0)
+        newest = self._endpoints.revision
         for key in [key for key, each in self._written.items() if revision(each) <= newest]:
             del self._written[key]
             self._controller.queue.add(key)

@@ -19,7 +19,7 @@ from docker.errors import APIError
 
 from reconciler.kubelet.docker import DockerRuntime, _Client, _connect
 from reconciler.kubelet.dockerversion import ApiVersion
-from reconciler.kubelet.dockerwire import ConnectionPool, query
+from reconciler.kubelet.dockerwire import Call, ConnectionPool, query
 from reconciler.kubelet.runtime import (
     NoSuchContainer,
     NoSuchImage,
@@ -366,7 +366,8 @@ def test_no_more_are_kept_than_asked_for(engine: Engine, path: Path) -> None:
     engine.answer = lambda _: OK if together.wait(10) >= 0 else None
     pool = ConnectionPool(path, 1)
     with ThreadPoolExecutor(4) as threads:
-        calls = [threads.submit(pool.request, "GET", "/_ping", {}, None, 5) for _ in range(4)]
+        ping = Call("GET", "/_ping", {}, None, 5)
+        calls = [threads.submit(pool.request, ping) for _ in range(4)]
         assert {call.result().text for call in calls} == {"OK"}
     engine.wait_for_open(1)
     pool.close()

@@ -15,7 +15,7 @@ class Kind:
     """An informer's place: tells what it is told to tell."""
 
     kind = ConfigMap
-    resource_version = ""
+    revision = 0
 
     def __init__(self):
         self.synced = asyncio.Event()
@@ -67,10 +67,10 @@ async def test_what_came_and_went_unseen_is_let_go_by_the_next_list():
     made = stored("5", "a")
     live.written(made)
     live.deleting(made.key, "2026-01-01T00:00:00Z")
-    informer.resource_version = "4"  # a list from before it was made says nothing of it
+    informer.revision = 4  # a list from before it was made says nothing of it
     informer.listed()
     assert made.key in live.objects
-    informer.resource_version = "9"
+    informer.revision = 9
     informer.listed()
     assert live.objects == {}
     assert not live.owned("one")
@@ -84,7 +84,7 @@ async def test_what_a_list_or_an_event_shows_stays_after_the_list():
     made, again = stored("5", "a"), stored("6", "b")
     live.written(made)
     informer.objects[made.key.namespace, made.key.name] = made
-    informer.resource_version = "9"
+    informer.revision = 9
     informer.listed()
     assert live.objects == {made.key: made}
     live.written(again)
@@ -102,6 +102,6 @@ async def test_the_end_of_a_former_incarnation_says_nothing_of_the_next_one():
     made = made.replace(metadata=made.metadata.replace(uid="v"))
     live.written(made)
     informer.tell("DELETED", former, None)
-    informer.resource_version = "9"
+    informer.revision = 9
     informer.listed()
     assert live.objects == {}
